@@ -1,0 +1,1 @@
+//! The real world: files, disk, network, processes. Deliberately absent: decisions.

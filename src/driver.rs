@@ -1,0 +1,1 @@
+//! The one async loop: events in, effects out.

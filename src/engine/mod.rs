@@ -1,0 +1,155 @@
+//! The reconcile state machine: `step(now, event) -> effects`.
+//!
+//! Deliberately absent: async, I/O, clocks, tasks.
+
+use std::sync::Arc;
+
+use crate::journal::{OpId, Record, State};
+use crate::live::{Live, Observed};
+use crate::manifest::Reading;
+use crate::model::{Cluster, KindName, ResourceId, Revision};
+use crate::plan::Step;
+use crate::port::{CallError, NotYet};
+
+/// Everything that can happen. A closed list.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The journal was loaded; the first event of all.
+    Started(State),
+    /// The time that `deadline()` asked for has come.
+    Deadline,
+    /// Something moved in the source. A hint, nothing more.
+    SourceChanged,
+    /// The answer to [`Effect::ReadSource`].
+    SourceRead(Result<Arc<Reading>, NotYet>),
+    /// The answer to [`Effect::List`].
+    Listed {
+        /// Where.
+        cluster: Cluster,
+        /// What.
+        kind: KindName,
+        /// Of which request.
+        ticket: u64,
+        /// What was seen; partial when it failed.
+        observed: Observed,
+    },
+    /// The watch confirmed these kinds; what follows is gapless until [`Event::WatchLost`].
+    WatchOpened(Vec<KindName>),
+    /// The watch ended; anything may have been missed.
+    WatchLost(String),
+    /// The watch says that this is how it is now.
+    Put(Live),
+    /// The watch says that it is gone.
+    Gone(ResourceId),
+    /// The records of that ticket are on disk.
+    Journaled(u64),
+    /// They are not; the disk's error. No further write is sent.
+    JournalFailed(String),
+    /// The answer to [`Effect::Write`].
+    Wrote {
+        /// Which.
+        op: OpId,
+        /// How it ended, as far as known.
+        result: Result<Written, CallError>,
+    },
+    /// The answer to [`Effect::Fetch`].
+    Fetched {
+        /// Of which request.
+        ticket: u64,
+        /// What.
+        id: ResourceId,
+        /// How it is now; `None`: the server says that it is not there (which proves nothing
+        /// while something is settling).
+        result: Result<Option<Live>, CallError>,
+    },
+    /// `reconciler approve HASH`.
+    Approve {
+        /// As the person typed it; a unique prefix of at least eight digits is enough.
+        hash: String,
+        /// Whom to answer.
+        request: u64,
+    },
+    /// Finish what is in flight and stop.
+    Stop,
+}
+
+/// What a successful write returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The new revision, where the call returns one.
+    pub revision: Option<Revision>,
+}
+
+/// Everything that can be done. A closed list.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    /// Take a snapshot and read it.
+    ReadSource,
+    /// Open the watch, or open it again.
+    Watch,
+    /// List one kind.
+    List {
+        /// Where.
+        cluster: Cluster,
+        /// What.
+        kind: KindName,
+        /// To tell answers apart.
+        ticket: u64,
+    },
+    /// Read one resource.
+    Fetch {
+        /// To tell answers apart.
+        ticket: u64,
+        /// What.
+        id: ResourceId,
+    },
+    /// Put these on disk, in one transaction.
+    Journal {
+        /// To tell answers apart.
+        ticket: u64,
+        /// What.
+        records: Vec<Record>,
+    },
+    /// Send one write. Its intent is on disk.
+    Write {
+        /// Which.
+        op: OpId,
+        /// What to do; never [`crate::plan::Action::Adopt`].
+        step: Arc<Step>,
+    },
+    /// Answer a person's request.
+    Answer {
+        /// Which.
+        request: u64,
+        /// What was done, or why not.
+        text: Result<String, String>,
+    },
+    /// Tell the log.
+    Say(Notice),
+    /// Nothing is in flight any more: the program may end.
+    Stopped,
+}
+
+/// A log line as data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notice {
+    /// How loud.
+    pub level: Level,
+    /// About what, if about one resource.
+    pub id: Option<ResourceId>,
+    /// What happened, `created kube_cluster/mycluster (missing)`. Never a secret.
+    pub text: String,
+}
+
+/// How loud.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Something a person must look at.
+    Error,
+    /// Something a person should know.
+    Warn,
+    /// What was done.
+    Info,
+    /// For debugging.
+    Debug,
+}

@@ -1,0 +1,150 @@
+//! Intents, outcomes, inventory, history. Pure: storage is a port.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{FingerprintKey, ResourceId, Timestamp};
+use crate::plan::Verb;
+
+/// Number of one operation, growing for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct OpId(pub u64);
+
+/// Number of one executed plan.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct RunId(pub u64);
+
+/// What the journal knows of a resource that is ours.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// What was last applied: canonical JSON, secrets as fingerprints.
+    pub applied: String,
+    /// Whether we made it or found it.
+    pub adopted: bool,
+    /// File that declared it last.
+    pub path: String,
+    /// `reconciler/prune: "false"` stood in it.
+    pub keep: bool,
+}
+
+/// One line of the journal. Ids are written as [`ResourceId`] shows itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "record", rename_all = "snake_case")]
+pub enum Record {
+    /// On disk before the write is sent.
+    Intended {
+        /// Its number.
+        op: OpId,
+        /// The plan it belongs to.
+        run: RunId,
+        /// To what.
+        id: String,
+        /// What.
+        verb: Verb,
+        /// Why, for people.
+        reason: String,
+        /// Revision that the write is bound to, if any.
+        before: Option<String>,
+        /// What the inventory says if it succeeds; absent for a delete.
+        entry: Option<Entry>,
+        /// Approval that lets it through, consumed by this.
+        approval: Option<String>,
+        /// When.
+        at: Timestamp,
+    },
+    /// What became of it.
+    Settled {
+        /// Which.
+        op: OpId,
+        /// How it ended.
+        outcome: Outcome,
+        /// When.
+        at: Timestamp,
+    },
+    /// Taken into the inventory without a write.
+    Adopted {
+        /// What.
+        id: String,
+        /// As what.
+        entry: Entry,
+        /// When.
+        at: Timestamp,
+    },
+    /// Gone without us, and not wanted: no longer in the inventory.
+    Forgotten {
+        /// What.
+        id: String,
+        /// When.
+        at: Timestamp,
+    },
+    /// A person let a pending set through.
+    Approved {
+        /// Hash of the pending set.
+        hash: String,
+        /// Until when.
+        expires: Timestamp,
+        /// When.
+        at: Timestamp,
+    },
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The server did it.
+    Done {
+        /// The new revision, if it told.
+        revision: Option<String>,
+    },
+    /// The server did not, and said so.
+    Refused {
+        /// gRPC code and text.
+        error: String,
+    },
+    /// Never sent, or read back and not there.
+    NotDone,
+}
+
+/// An operation whose outcome is not on record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// To what.
+    pub id: String,
+    /// What.
+    pub verb: Verb,
+    /// See [`Record::Intended`].
+    pub entry: Option<Entry>,
+    /// See [`Record::Intended`].
+    pub before: Option<String>,
+    /// When it was intended.
+    pub at: Timestamp,
+}
+
+/// The fold of all records.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// Ours, by id.
+    pub inventory: BTreeMap<ResourceId, Entry>,
+    /// In doubt.
+    pub open: BTreeMap<OpId, Open>,
+    /// Approvals not yet used, with their expiry.
+    pub approvals: BTreeMap<String, Timestamp>,
+    /// The next operation's number.
+    pub next_op: u64,
+    /// The next run's number.
+    pub next_run: u64,
+}
+
+/// What belongs to one state for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Key of the fingerprints.
+    pub key: FingerprintKey,
+    /// Which control plane the state belongs to: its cluster name and a fingerprint of its CA
+    /// (`embedded` has none).
+    pub control_plane: Option<String>,
+}

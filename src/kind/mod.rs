@@ -1,0 +1,199 @@
+//! Resource kinds: one file and one row in [`KINDS`] each.
+//!
+//! Everything that differs between kinds is data here; no other folder names a kind.
+//! Deliberately absent: I/O, clocks.
+
+mod kube_cluster;
+mod role;
+mod trusted_cluster;
+mod workload_cluster;
+
+pub mod call;
+pub mod canonical;
+pub mod schema;
+
+use crate::manifest::Findings;
+use crate::model::{KindName, Node, ResourceId, Value};
+
+/// The one list.
+pub static KINDS: &[&Kind] = &[
+    &role::ROLE,
+    &kube_cluster::KUBE_CLUSTER,
+    &trusted_cluster::TRUSTED_CLUSTER,
+    &workload_cluster::WORKLOAD_CLUSTER,
+];
+
+/// The row of a kind name as it stands in a manifest (case-sensitive, singular).
+pub fn find(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().copied().find(|kind| kind.name.as_str() == name)
+}
+
+/// The row of a word on the command line: tctl's short forms and plurals, any case.
+pub fn find_word(word: &str) -> Option<&'static Kind> {
+    let word = word.to_lowercase();
+    KINDS.iter().copied().find(|kind| kind.words.contains(&word.as_str()))
+}
+
+/// The row of a name that came from [`KINDS`] itself.
+pub fn row(name: KindName) -> Option<&'static Kind> {
+    KINDS.iter().copied().find(|kind| kind.name == name)
+}
+
+/// All that the agent must know of one resource kind.
+#[derive(Debug)]
+pub struct Kind {
+    /// As written in manifests.
+    pub name: KindName,
+    /// Accepted on the command line, lower case, the name itself first.
+    pub words: &'static [&'static str],
+    /// Accepted `version:` values, newest first.
+    pub versions: &'static [&'static str],
+    /// Full name of the protobuf message, `types.RoleV6`.
+    pub message: &'static str,
+    /// When it is applied, relative to other kinds. Deletes run in reverse.
+    pub phase: Phase,
+    /// What the server does about a stale revision.
+    pub writes: Writes,
+    /// Whether the server keeps our labels, so that the ownership mark can be set and read.
+    pub keeps_labels: bool,
+    /// How changes become known.
+    pub follow: Follow,
+    /// The calls.
+    pub rpc: Rpc,
+    /// What cannot change once the resource exists: paths below the resource, `spec.token`;
+    /// `spec` means everything in it.
+    pub immutable: &'static [&'static str],
+    /// Rules beyond the field list, each finding at its place. Gets a document whose fields
+    /// and types were found right.
+    pub check: fn(&Node, &mut Findings<'_>),
+    /// Fills in the defaults of Teleport's own CheckAndSetDefaults and brings what means the
+    /// same to one form. Idempotent; applied to both desired and live.
+    pub normalize: fn(&mut Value),
+    /// Resources that must exist first.
+    pub references: fn(&Value) -> Vec<ResourceId>,
+    /// Whether others may build on it.
+    pub readiness: fn(&Value) -> Readiness,
+    /// Names that Teleport itself makes and keeps (`editor`): never adopted, never deleted.
+    pub presets: &'static [&'static str],
+}
+
+/// Order of creation; deletion runs backwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// What others refer to: roles.
+    Access,
+    /// What is registered: Kubernetes clusters.
+    Resources,
+    /// Trust with other clusters; refers to roles.
+    Trust,
+    /// Child clusters.
+    Children,
+}
+
+/// What an update with an old revision meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    /// The server compares revisions: FailedPrecondition.
+    Conditional,
+    /// The last writer wins: we read again just before, and a window stays open.
+    LastWriterWins,
+    /// There is no update.
+    Immutable,
+}
+
+/// How we learn of changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Follow {
+    /// By `WatchEvents`; the name of the member of `proto.Event`'s oneof that carries it.
+    Watch(&'static str),
+    /// Not watchable on any server: listed on the poll clock.
+    Poll,
+}
+
+/// Whether a resource can be built upon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Readiness {
+    /// Yes.
+    Ready,
+    /// Not yet; what it says of itself (`creating`).
+    Waiting(String),
+}
+
+/// The calls of a kind.
+#[derive(Debug)]
+pub struct Rpc {
+    /// All of them.
+    pub list: List,
+    /// One of them by name; the answer is the resource, bare or in `wrapped`.
+    pub get: Call,
+    /// Makes one; refuses an existing name.
+    pub create: Call,
+    /// Changes one; absent when the kind has no update.
+    pub update: Option<Call>,
+    /// Removes one by name.
+    pub delete: Call,
+}
+
+/// One unary call.
+#[derive(Debug, Clone, Copy)]
+pub struct Call {
+    /// `/proto.AuthService/CreateRole`.
+    pub path: &'static str,
+    /// Request message, `proto.CreateRoleRequest`.
+    pub request: &'static str,
+    /// The request's field that takes the resource or the name; absent: the request is the
+    /// resource itself.
+    pub field: Option<&'static str>,
+    /// Answer message, `types.RoleV6` or `google.protobuf.Empty`.
+    pub answer: &'static str,
+}
+
+/// A list call.
+#[derive(Debug, Clone, Copy)]
+pub struct List {
+    /// `/proto.AuthService/ListRoles`.
+    pub path: &'static str,
+    /// Request message.
+    pub request: &'static str,
+    /// Answer message.
+    pub answer: &'static str,
+    /// The answer's repeated field.
+    pub items: &'static str,
+    /// Paging; absent: everything at once.
+    pub page: Option<Page>,
+}
+
+/// Names of the paging fields.
+#[derive(Debug, Clone, Copy)]
+pub struct Page {
+    /// Request: how many at most.
+    pub size: &'static str,
+    /// Request: where to go on.
+    pub token: &'static str,
+    /// Answer: where to go on; empty at the end.
+    pub next: &'static str,
+}
+
+/// Asked of every paged list; the servers' own upper bound.
+pub const PAGE_SIZE: i32 = 1000;
+
+/// Label that says which agent owns a resource. Teleport's tools hide the prefix; the server
+/// keeps it.
+pub const OWNER_LABEL: &str = "teleport.hidden/reconciler-owner";
+
+/// Label that says where a resource came from; set by the server.
+pub const ORIGIN_LABEL: &str = "teleport.dev/origin";
+
+/// Origins of resources that somebody else's program keeps.
+pub const FOREIGN_ORIGINS: &[&str] = &[
+    "defaults",
+    "config-file",
+    "cloud",
+    "kubernetes",
+    "okta",
+    "scim",
+    "discovery-kubernetes",
+    "entra-id",
+    "aws-identity-center",
+    "integration_awsrolesanywhere",
+];

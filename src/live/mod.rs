@@ -1,0 +1,129 @@
+//! What the cluster reports, and how much of it we know.
+//!
+//! Deliberately absent: decisions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::kind::Readiness;
+use crate::model::{Cluster, Digest, KindName, ResourceId, Revision};
+
+/// One live resource.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Live {
+    /// Its key.
+    pub id: ResourceId,
+    /// The server's version of it; some kinds have none.
+    pub revision: Option<Revision>,
+    /// In the form of `Resource::canonical`, **secrets in clear**.
+    pub canonical: Arc<str>,
+    /// SHA-256 of `canonical`.
+    pub digest: Digest,
+    /// The ownership mark, if it bears one.
+    pub owner: Option<String>,
+    /// `teleport.dev/origin`, if it says one.
+    pub origin: Option<String>,
+    /// Whether others may build on it.
+    pub readiness: Readiness,
+    /// The message as it came, so that an update keeps the fields that we don't know.
+    pub wire: Bytes,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Live({} at {:?})", self.id, self.revision)
+    }
+}
+
+/// Whether the whole set was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Coverage {
+    /// All pages of one list, and every change since.
+    Complete,
+    /// Something is missing; why.
+    Partial(String),
+}
+
+/// The live resources of one kind, as far as known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    items: BTreeMap<ResourceId, Arc<Live>>,
+    coverage: Coverage,
+}
+
+impl Observed {
+    /// What a list gave.
+    pub fn new(items: impl IntoIterator<Item = Live>, coverage: Coverage) -> Self {
+        let items = items.into_iter().map(|live| (live.id.clone(), Arc::new(live))).collect();
+        Self { items, coverage }
+    }
+
+    /// Nothing is known.
+    pub fn unknown(reason: impl Into<String>) -> Self {
+        Self { items: BTreeMap::new(), coverage: Coverage::Partial(reason.into()) }
+    }
+
+    /// What is known of one resource.
+    pub fn look(&self, id: &ResourceId) -> Seen<'_> {
+        match (self.items.get(id), &self.coverage) {
+            (Some(live), _) => Seen::Present(live),
+            (None, Coverage::Complete) => Seen::Absent,
+            (None, Coverage::Partial(reason)) => Seen::Unknown(reason),
+        }
+    }
+
+    /// What was seen, in order. Says nothing about what was not.
+    pub fn seen(&self) -> impl Iterator<Item = &Arc<Live>> {
+        self.items.values()
+    }
+
+    /// Whether the whole set was seen.
+    pub fn coverage(&self) -> &Coverage {
+        &self.coverage
+    }
+
+    /// A watch said that this is how it is now.
+    pub fn put(&mut self, live: Live) {
+        self.items.insert(live.id.clone(), Arc::new(live));
+    }
+
+    /// A watch, or a read that proves it, said that it is gone.
+    pub fn remove(&mut self, id: &ResourceId) {
+        self.items.remove(id);
+    }
+
+    /// From now on something may be missing.
+    pub fn degrade(&mut self, reason: impl Into<String>) {
+        self.coverage = Coverage::Partial(reason.into());
+    }
+}
+
+/// The answer to "is it there?". Unknown is not absent.
+#[derive(Debug, Clone, Copy)]
+pub enum Seen<'a> {
+    /// It is, like this.
+    Present(&'a Arc<Live>),
+    /// The whole set was seen and it was not in it.
+    Absent,
+    /// Nobody can say; why.
+    Unknown(&'a str),
+}
+
+/// Everything that is known of the live side.
+#[derive(Debug, Clone, Default)]
+pub struct LiveState {
+    /// By cluster and kind; what has no entry was never listed.
+    pub kinds: BTreeMap<(Cluster, KindName), Observed>,
+}
+
+impl LiveState {
+    /// What is known of one resource.
+    pub fn look(&self, id: &ResourceId) -> Seen<'_> {
+        match self.kinds.get(&(id.cluster.clone(), id.kind)) {
+            Some(observed) => observed.look(id),
+            None => Seen::Unknown("not listed yet"),
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! From bytes to what is wanted: snapshot → spanned tree → manifests → desired state.
+//!
+//! Total and synchronous: bad input gives a partial result and findings.
+//! Deliberately absent: network, file system.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::model::{Code, Diagnostic, Digest, Place, ResourceId, Severity, Timestamp};
+
+/// One consistent reading of the source: every included file's bytes, sorted by path.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Path below the source (`/` between parts) to bytes.
+    pub files: BTreeMap<Arc<str>, Arc<[u8]>>,
+    /// Files that were seen but could not be read, with the reason: *unknown*, not absent.
+    pub unreadable: BTreeMap<Arc<str>, String>,
+}
+
+/// What a snapshot says: the result of `manifest::decode::read`.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// Over all paths and bytes.
+    pub digest: Option<Digest>,
+    /// The documents that could be decoded, by id. Duplicates are out, and reported.
+    pub manifests: BTreeMap<ResourceId, Manifest>,
+    /// Ids whose meaning is in doubt: declared twice, or named in a document with an error.
+    /// They stay as they are.
+    pub frozen: BTreeMap<ResourceId, Place>,
+    /// Documents of which not even kind and name are known, or files that could not be read:
+    /// while there is one, nothing may be pruned anywhere.
+    pub unknown: Vec<Place>,
+    /// All findings, sorted by place.
+    pub findings: Vec<Diagnostic>,
+}
+
+impl Reading {
+    /// Whether every document was understood. Only then can absence mean anything.
+    pub fn is_whole(&self) -> bool {
+        self.unknown.is_empty() && self.frozen.is_empty()
+    }
+}
+
+/// One decoded document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Where the document stands.
+    pub at: Place,
+    /// What is wanted.
+    pub resource: Arc<Resource>,
+    /// What the `reconciler/` labels ask of us.
+    pub directives: Directives,
+}
+
+/// A resource in canonical form.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Resource {
+    /// Its key.
+    pub id: ResourceId,
+    /// Canonical JSON (`kind`, `version`, `metadata`, `spec`; no directives, no ownership
+    /// mark, nothing server-owned). **Holds secrets in clear**: show it through
+    /// `kind::canonical::mask` only.
+    pub canonical: Arc<str>,
+    /// SHA-256 of `canonical`. Never leaves the process: it covers short secrets.
+    pub digest: Digest,
+}
+
+impl std::fmt::Debug for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Resource({})", self.id)
+    }
+}
+
+/// What the labels under `reconciler/` say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Directives {
+    /// `reconciler/prune: "false"`: keep it when the manifest goes. (In the journal, because
+    /// the manifest is gone when it matters.)
+    pub keep: bool,
+    /// `reconciler/adopt`.
+    pub adopt: Adopt,
+    /// `reconciler/paused-until`: leave it alone until then.
+    pub paused_until: Option<Timestamp>,
+}
+
+/// What to do about a live resource of the same name that nobody marked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Adopt {
+    /// Report it.
+    Never,
+    /// Take it if it bears no mark, has no foreign origin and is no preset.
+    #[default]
+    IfUnowned,
+    /// Take it even from another agent.
+    Always,
+}
+
+/// Collects findings about one file.
+#[derive(Debug)]
+pub struct Findings<'a> {
+    /// The file, as in [`Place::path`].
+    pub path: Arc<str>,
+    /// Where they go.
+    pub out: &'a mut Vec<Diagnostic>,
+}
+
+impl Findings<'_> {
+    /// Adds a finding at a byte range.
+    pub fn add(
+        &mut self,
+        severity: Severity,
+        code: Code,
+        span: &std::ops::Range<u32>,
+        message: impl Into<String>,
+        hint: Option<&str>,
+    ) {
+        self.out.push(Diagnostic {
+            at: Place { path: Arc::clone(&self.path), start: span.start, end: span.end },
+            severity,
+            code,
+            message: message.into(),
+            also: Vec::new(),
+            hint: hint.map(Into::into),
+        });
+    }
+}

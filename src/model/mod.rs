@@ -1,0 +1,22 @@
+//! The words of the program: ids, places, values, findings, time.
+//!
+//! Deliberately absent: I/O, clocks, async.
+
+pub mod diagnostic;
+pub mod digest;
+pub mod duration;
+pub mod id;
+pub mod place;
+pub mod secret;
+pub mod time;
+pub mod tree;
+pub mod value;
+
+pub use diagnostic::{Code, Diagnostic, Severity};
+pub use digest::Digest;
+pub use id::{Cluster, KindName, ResourceId, Revision};
+pub use place::{FieldPath, Place, Segment};
+pub use secret::FingerprintKey;
+pub use time::{Now, Timestamp};
+pub use tree::{Node, Scalar, ScalarStyle};
+pub use value::Value;

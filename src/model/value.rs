@@ -1,0 +1,89 @@
+//! A resource as data, in the form that `tctl get` prints.
+
+use std::collections::BTreeMap;
+
+/// What JSON can say, in a defined order. Bytes stand as base64, durations as Go writes them,
+/// times as RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Value {
+    /// Written `null`; in a resource it means unset.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// No message of ours has a fraction.
+    Int(i64),
+    /// Text.
+    String(String),
+    /// In order.
+    List(Vec<Value>),
+    /// By key.
+    Map(BTreeMap<String, Value>),
+}
+
+impl Value {
+    /// An empty map.
+    pub fn map() -> Self {
+        Self::Map(BTreeMap::new())
+    }
+
+    /// The entry of a map, if this is one and has it.
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        match self {
+            Self::Map(entries) => entries.get(key),
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::String(_) | Self::List(_) => None,
+        }
+    }
+
+    /// The text, if it is text.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::String(text) => Some(text),
+            Self::Null | Self::Bool(_) | Self::Int(_) | Self::List(_) | Self::Map(_) => None,
+        }
+    }
+
+    /// Compact JSON with sorted keys: the canonical bytes of a resource.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(&self.to_serde()).unwrap_or_default()
+    }
+
+    /// Reads what [`Value::to_json`] wrote.
+    ///
+    /// # Errors
+    /// Text that is not JSON; a fraction or a number beyond 64 bits becomes text.
+    pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str::<serde_json::Value>(text).map(Self::from_serde)
+    }
+
+    /// As `serde_json` holds it.
+    pub fn to_serde(&self) -> serde_json::Value {
+        match self {
+            Self::Null => serde_json::Value::Null,
+            Self::Bool(value) => (*value).into(),
+            Self::Int(value) => (*value).into(),
+            Self::String(value) => value.clone().into(),
+            Self::List(items) => items.iter().map(Self::to_serde).collect(),
+            Self::Map(entries) => {
+                entries.iter().map(|(key, value)| (key.clone(), value.to_serde())).collect()
+            }
+        }
+    }
+
+    /// From what `serde_json` holds.
+    pub fn from_serde(value: serde_json::Value) -> Self {
+        match value {
+            serde_json::Value::Null => Self::Null,
+            serde_json::Value::Bool(value) => Self::Bool(value),
+            serde_json::Value::Number(number) => {
+                number.as_i64().map_or_else(|| Self::String(number.to_string()), Self::Int)
+            }
+            serde_json::Value::String(text) => Self::String(text),
+            serde_json::Value::Array(items) => {
+                Self::List(items.into_iter().map(Self::from_serde).collect())
+            }
+            serde_json::Value::Object(entries) => Self::Map(
+                entries.into_iter().map(|(key, value)| (key, Self::from_serde(value))).collect(),
+            ),
+        }
+    }
+}

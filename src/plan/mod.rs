@@ -1,0 +1,203 @@
+//! What is to be done, as data: desired + live + inventory → [`Plan`].
+//!
+//! Deliberately absent: async, clocks, writes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::live::{Coverage, Live};
+use crate::manifest::Resource;
+use crate::model::{Cluster, Digest, FieldPath, KindName, Place, ResourceId, Timestamp, Value};
+
+/// A complete, immutable plan. Executing it needs no further choice.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Plan {
+    /// In the order they may run. Steps of one phase are independent of each other.
+    pub steps: Vec<Step>,
+    /// What was left alone, and why. Not part of what is executed.
+    pub deferred: Vec<Deferred>,
+    /// Whether each side was wholly known.
+    pub coverage: BTreeMap<(Cluster, KindName), Coverage>,
+    /// Whether every document was understood; while not, nothing is pruned.
+    pub source_whole: bool,
+    /// How many resources were found in sync.
+    pub unchanged: usize,
+    /// Over desired, live revisions and policy; secrets enter as fingerprints.
+    pub digest: Digest,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// To what.
+    pub id: ResourceId,
+    /// What.
+    pub action: Action,
+    /// For people and logs. Nothing may branch on it.
+    pub reason: Reason,
+    /// Where it was declared; absent for what is no longer declared.
+    pub at: Option<Place>,
+    /// Steps of this plan that must have succeeded first (references).
+    pub after: Vec<ResourceId>,
+}
+
+/// What to do with one resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// It is not there.
+    Create {
+        /// What it shall be.
+        after: Arc<Resource>,
+    },
+    /// It differs.
+    Update {
+        /// What it is, with the revision that the write is bound to.
+        before: Arc<Live>,
+        /// What it shall be.
+        after: Arc<Resource>,
+        /// Where they differ.
+        changes: Vec<FieldChange>,
+    },
+    /// It is wanted as it is, but the journal does not know it yet. Writes the journal alone.
+    Adopt {
+        /// What it is.
+        live: Arc<Live>,
+        /// What was declared (equal to it).
+        after: Arc<Resource>,
+    },
+    /// It is ours and no longer declared.
+    Delete {
+        /// What it is, with the revision that was planned from.
+        before: Arc<Live>,
+    },
+}
+
+impl Action {
+    /// `create`, `update`, `adopt`, `delete`.
+    pub const fn verb(&self) -> Verb {
+        match self {
+            Self::Create { after: _ } => Verb::Create,
+            Self::Update { before: _, after: _, changes: _ } => Verb::Update,
+            Self::Adopt { live: _, after: _ } => Verb::Adopt,
+            Self::Delete { before: _ } => Verb::Delete,
+        }
+    }
+}
+
+/// The action's name alone.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "lowercase")]
+pub enum Verb {
+    /// Makes it.
+    Create,
+    /// Changes it.
+    Update,
+    /// Takes it into the journal.
+    Adopt,
+    /// Removes it.
+    Delete,
+}
+
+impl std::fmt::Display for Verb {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Adopt => "adopt",
+            Self::Delete => "delete",
+        })
+    }
+}
+
+/// Why a step is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// Declared and not there.
+    Missing,
+    /// Declared, applied before, and gone without us.
+    Vanished,
+    /// The declaration changed since it was last applied.
+    Edited,
+    /// The live side changed since it was last applied.
+    Drifted,
+    /// Both did.
+    EditedAndDrifted,
+    /// It was there before us; from now on it is ours.
+    Adopted,
+    /// It bears our mark, but the journal was lost.
+    Reclaimed,
+    /// No longer declared.
+    Pruned,
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldChange {
+    /// Where.
+    pub path: FieldPath,
+    /// Live; absent: unset.
+    pub before: Option<Value>,
+    /// Wanted; absent: unset.
+    pub after: Option<Value>,
+    /// Whether the values may be shown only as fingerprints.
+    pub secret: bool,
+}
+
+/// Something that was not planned although it differs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deferred {
+    /// What.
+    pub id: ResourceId,
+    /// Why.
+    pub why: Why,
+    /// Where it is declared, if it is.
+    pub at: Option<Place>,
+}
+
+/// Why something waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Why {
+    /// Its document is in doubt (broken, or declared twice).
+    Frozen,
+    /// Not declared any more, but some document could not be understood.
+    SourceUnknown,
+    /// The live side of its kind is not wholly known; the list's error.
+    LiveUnknown(String),
+    /// A write of ours has not been seen yet, or its outcome is in doubt.
+    Settling,
+    /// `reconciler/paused-until`.
+    PausedUntil(Timestamp),
+    /// `reconciler/prune: "false"`.
+    KeepDirective,
+    /// Marked by another agent.
+    OwnedBy(String),
+    /// Kept by another program (`teleport.dev/origin`).
+    ForeignOrigin(String),
+    /// Made by Teleport itself.
+    Preset,
+    /// `reconciler/adopt: never`, and it exists.
+    NotAdopted,
+    /// These fields cannot change; what differs. Delete and create it again to change them.
+    Immutable(Vec<FieldPath>),
+    /// What it refers to is neither there nor planned.
+    MissingReference(ResourceId),
+    /// Still referred to by something that stays.
+    ReferencedBy(ResourceId),
+}
+
+/// What the planner may and may not do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// The ownership mark.
+    pub agent: String,
+    /// More deletes in one plan than the greater of `max_delete_free` and this share (in per
+    /// cent) of what we manage wait for approval.
+    pub max_delete_percent: u32,
+    /// See `max_delete_percent`.
+    pub max_delete_free: usize,
+    /// Kinds whose deletion always waits for approval.
+    pub confirm: Vec<KindName>,
+}

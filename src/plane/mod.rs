@@ -1,0 +1,1 @@
+//! The embedded control plane. Shares nothing with `plan`, `engine`, `live`.

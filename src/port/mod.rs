@@ -1,0 +1,113 @@
+//! The outside world as a few small traits. Deliberately absent: implementations.
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::journal::{Record, State};
+use crate::manifest::Snapshot;
+use crate::model::Now;
+
+/// Time.
+pub trait Clock: Send + Sync {
+    /// Monotonic and calendar time.
+    fn now(&self) -> Now;
+}
+
+/// Randomness, one stream per purpose, so that a new draw here does not shift another there.
+pub trait Entropy: Send + Sync {
+    /// The stream of that purpose.
+    fn stream(&self, purpose: &'static str) -> fastrand::Rng;
+}
+
+/// The source directory.
+pub trait Files: Send + Sync {
+    /// Reads everything that is included, and proves that nothing moved meanwhile.
+    ///
+    /// # Errors
+    /// Why no consistent reading could be had: wait and read again, it does not mean empty.
+    fn read(&self) -> impl Future<Output = Result<Snapshot, NotYet>> + Send;
+}
+
+/// Why the source cannot be read just now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct NotYet {
+    /// For people, lower case.
+    pub reason: String,
+}
+
+/// The journal's disk.
+pub trait Storage: Send + Sync {
+    /// Appends, in one transaction; durable when it returns.
+    ///
+    /// # Errors
+    /// The disk's. The engine stops writing to the cluster.
+    fn append(&self, records: &[Record]) -> Result<(), StorageError>;
+
+    /// The fold of everything on disk.
+    ///
+    /// # Errors
+    /// A damaged or newer state.
+    fn load(&self) -> Result<State, StorageError>;
+}
+
+/// What the disk said.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct StorageError {
+    /// With the path.
+    pub message: String,
+}
+
+/// A control plane: Teleport, or the embedded one.
+pub trait Cluster: Send + Sync {
+    /// One unary call: path, request bytes, answer bytes.
+    ///
+    /// # Errors
+    /// The server's status, or that there was no answer.
+    fn call(
+        &self,
+        path: &'static str,
+        request: Bytes,
+        deadline: Duration,
+    ) -> impl Future<Output = Result<Bytes, CallError>> + Send;
+}
+
+/// gRPC codes, and the one that is not a code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CallCode {
+    /// 1, 4, or the connection broke: the call may or may not have happened.
+    NoAnswer,
+    /// 2: anything; may or may not have happened.
+    Unknown,
+    /// 3: the author must act.
+    InvalidArgument,
+    /// 5.
+    NotFound,
+    /// 6.
+    AlreadyExists,
+    /// 7.
+    PermissionDenied,
+    /// 8.
+    ResourceExhausted,
+    /// 9: the revision moved.
+    FailedPrecondition,
+    /// 12.
+    Unimplemented,
+    /// 14 before the request was sent.
+    Unavailable,
+    /// 13, 15, 16, 10, 11: may or may not have happened.
+    Internal,
+}
+
+/// A call that did not succeed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code:?}: {message}")]
+pub struct CallError {
+    /// Decide by this.
+    pub code: CallCode,
+    /// The server's text; for people only.
+    pub message: String,
+}
