@@ -28,15 +28,17 @@ fn message(node: &Node, schema: &Schema, path: &str, findings: &mut Findings<'_>
     for (key, value) in entries {
         let Some(name) = key.text() else { continue };
         let Some(field) = schema.fields.get(name) else {
+            let inner = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+            if PASTED.contains(&inner.as_str()) {
+                server_owned(key, value, &inner, findings);
+                continue;
+            }
             unknown_field(key, name, schema, path, findings);
             continue;
         };
         let inner = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
         if field.server_owned {
-            if !is_null(value) {
-                let message = format!("`{inner}` is set by the server and ignored here");
-                findings.add(Severity::Note, codes::SERVER_OWNED, &key.span, message, None);
-            }
+            server_owned(key, value, &inner, findings);
             continue;
         }
         if let Some(read) = read(value, field, &inner, findings) {
@@ -44,6 +46,16 @@ fn message(node: &Node, schema: &Schema, path: &str, findings: &mut Findings<'_>
         }
     }
     Value::Map(out)
+}
+
+/// Fields that `tctl get` prints or printed, which no field list has for every kind.
+const PASTED: &[&str] = &["metadata.id", "metadata.revision", "metadata.namespace", "status"];
+
+fn server_owned(key: &Node, value: &Node, path: &str, findings: &mut Findings<'_>) {
+    if !is_null(value) {
+        let message = format!("`{path}` is set by the server and ignored here");
+        findings.add(Severity::Note, codes::SERVER_OWNED, &key.span, message, None);
+    }
 }
 
 /// A field's value; nothing where it is unset or wrong.
@@ -96,7 +108,11 @@ fn form(
         }),
         Form::List(inner) => items(node, inner, secret, path, findings),
         Form::Map(inner) => entries(&at, findings, |value, findings| {
-            if is_null(value) { empty(inner) } else { self::form(value, inner, secret, path, findings) }
+            if is_null(value) {
+                empty(inner)
+            } else {
+                self::form(value, inner, secret, path, findings)
+            }
         }),
         Form::Message(schema) => Some(message(node, schema, path, findings)),
     }
@@ -123,7 +139,8 @@ fn labels(node: &Node, path: &str, findings: &mut Findings<'_>) -> Option<Value>
             At { node, name: name_of(path), secret: false }.text(findings).map(Value::String)
         }
         NodeValue::Map(_) => {
-            At { node, name: name_of(path), secret: false }.wrong("text or a list of text", findings);
+            At { node, name: name_of(path), secret: false }
+                .wrong("text or a list of text", findings);
             None
         }
     }
@@ -167,13 +184,7 @@ fn entries(
     Some(Value::Map(out))
 }
 
-fn unknown_field(
-    key: &Node,
-    name: &str,
-    schema: &Schema,
-    path: &str,
-    findings: &mut Findings<'_>,
-) {
+fn unknown_field(key: &Node, name: &str, schema: &Schema, path: &str, findings: &mut Findings<'_>) {
     let place = if path.is_empty() { String::new() } else { format!(" in `{path}`") };
     let message = format!("there is no field `{name}`{place}");
     let known: Vec<&str> = schema.fields.keys().map(String::as_str).collect();
@@ -189,7 +200,8 @@ const LISTED_MAX: usize = 12;
 
 /// `` `a`, `b`, `c` ``, cut when it gets long.
 pub(super) fn list(words: &[&str]) -> String {
-    let shown: Vec<String> = words.iter().take(LISTED_MAX).map(|word| format!("`{word}`")).collect();
+    let shown: Vec<String> =
+        words.iter().take(LISTED_MAX).map(|word| format!("`{word}`")).collect();
     let more = if words.len() > LISTED_MAX { ", …" } else { "" };
     format!("{}{more}", shown.join(", "))
 }

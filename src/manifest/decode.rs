@@ -54,11 +54,8 @@ pub fn read_with_cache(snapshot: &Snapshot, cache: &mut Cache) -> Reading {
                 .collect()
         })
     };
-    cache.files = files
-        .iter()
-        .zip(results)
-        .map(|((path, _), result)| (Arc::clone(path), result))
-        .collect();
+    cache.files =
+        files.iter().zip(results).map(|((path, _), result)| (Arc::clone(path), result)).collect();
     let digests = cache.files.iter().map(|(path, (digest, _))| (path, *digest));
     let mut reading = Reading { digest: Some(digest(digests, snapshot)), ..Reading::default() };
     for (path, reason) in &snapshot.unreadable {

@@ -7,17 +7,17 @@ use crate::model::tree::NodeValue;
 use crate::model::{Node, Severity, Timestamp, Value};
 
 /// Labels that are for us begin so.
-pub const PREFIX: &str = "reconciler/";
+pub(super) const PREFIX: &str = "reconciler/";
 
 const PRUNE: &str = "reconciler/prune";
 const ADOPT: &str = "reconciler/adopt";
 const PAUSED_UNTIL: &str = "reconciler/paused-until";
 
 /// All directives.
-pub const DIRECTIVES: &[&str] = &[PRUNE, ADOPT, PAUSED_UNTIL];
+pub(super) const DIRECTIVES: &[&str] = &[PRUNE, ADOPT, PAUSED_UNTIL];
 
 /// Reads the directives, and notes labels that only a server or an agent sets.
-pub fn read(root: &Node, findings: &mut Findings<'_>) -> Directives {
+pub(super) fn read(root: &Node, findings: &mut Findings<'_>) -> Directives {
     let mut directives = Directives::default();
     let Some(NodeValue::Map(labels)) =
         root.get("metadata").and_then(|metadata| metadata.get("labels")).map(|node| &node.value)
@@ -37,13 +37,12 @@ pub fn read(root: &Node, findings: &mut Findings<'_>) -> Directives {
 }
 
 /// Takes out what [`read`] has read or noted.
-pub fn strip(value: &mut Value) {
+pub(super) fn strip(value: &mut Value) {
     let Value::Map(fields) = value else { return };
     let Some(Value::Map(metadata)) = fields.get_mut("metadata") else { return };
     let Some(Value::Map(labels)) = metadata.get_mut("labels") else { return };
-    labels.retain(|name, _| {
-        name != ORIGIN_LABEL && name != OWNER_LABEL && !name.starts_with(PREFIX)
-    });
+    labels
+        .retain(|name, _| name != ORIGIN_LABEL && name != OWNER_LABEL && !name.starts_with(PREFIX));
 }
 
 fn directive(

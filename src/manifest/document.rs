@@ -13,30 +13,30 @@ use crate::model::{Cluster, Diagnostic, Node, Place, ResourceId, Scalar, Severit
 
 /// What one file says.
 #[derive(Debug, Default)]
-pub struct FileReading {
+pub(super) struct FileReading {
     /// Documents of which kind and name are known.
-    pub documents: Vec<Document>,
+    pub(super) documents: Vec<Document>,
     /// The others.
-    pub unknown: Vec<Place>,
+    pub(super) unknown: Vec<Place>,
     /// All findings, sorted.
-    pub findings: Vec<Diagnostic>,
+    pub(super) findings: Vec<Diagnostic>,
 }
 
 /// A document whose kind and name are known.
 #[derive(Debug)]
-pub struct Document {
+pub(super) struct Document {
     /// What it is about.
-    pub id: ResourceId,
+    pub(super) id: ResourceId,
     /// Where it stands.
-    pub at: Place,
+    pub(super) at: Place,
     /// Where its name stands.
-    pub named_at: Place,
+    pub(super) named_at: Place,
     /// What it says; absent when there is an error in it.
-    pub manifest: Option<(Arc<Resource>, Directives)>,
+    pub(super) manifest: Option<(Arc<Resource>, Directives)>,
 }
 
 /// Reads one file, document by document. Findings stay where they were put.
-pub fn read_file(bytes: &[u8], findings: &mut Findings<'_>) -> FileReading {
+pub(super) fn read_file(bytes: &[u8], findings: &mut Findings<'_>) -> FileReading {
     let mut reading = FileReading::default();
     for piece in split::pieces(bytes, findings) {
         match piece {

@@ -77,8 +77,10 @@ impl At<'_> {
         match scalar {
             Scalar::String(value) => {
                 if self.secret && REFERENCES.iter().any(|start| value.trim().starts_with(start)) {
-                    let message =
-                        format!("`{}` refers to a secret, which this version cannot read", self.name);
+                    let message = format!(
+                        "`{}` refers to a secret, which this version cannot read",
+                        self.name
+                    );
                     let hint = "references come with a later version: write the value itself";
                     self.error(codes::SECRET_REFERENCE, message, Some(hint), findings);
                     return None;
@@ -87,8 +89,12 @@ impl At<'_> {
             }
             Scalar::Null => Some(String::new()),
             Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_) => {
-                let message =
-                    format!("`{}` is text, but YAML reads {} as {}", self.name, self.shown(), meaning(scalar, self.secret));
+                let message = format!(
+                    "`{}` is text, but YAML reads {} as {}",
+                    self.name,
+                    self.shown(),
+                    meaning(scalar, self.secret)
+                );
                 let account = text.len() == ACCOUNT_ID_DIGITS
                     && text.bytes().all(|byte| byte.is_ascii_digit());
                 let hint = match (self.secret, *style) {
@@ -213,8 +219,15 @@ impl At<'_> {
     pub(super) fn duration(&self, findings: &mut Findings<'_>) -> Option<String> {
         let NodeValue::Scalar { scalar: Scalar::String(text), .. } = &self.node.value else {
             let hint = match self.node.text() {
-                Some(number) if number.bytes().all(|b| b.is_ascii_digit()) && !number.is_empty() => {
-                    format!("add a unit: `{}s`, `{}m` or `{}h`", short(number), short(number), short(number))
+                Some(number)
+                    if number.bytes().all(|b| b.is_ascii_digit()) && !number.is_empty() =>
+                {
+                    format!(
+                        "add a unit: `{}s`, `{}m` or `{}h`",
+                        short(number),
+                        short(number),
+                        short(number)
+                    )
                 }
                 Some(_) | None => "write it as `30s`, `1h30m`, `24h`".to_owned(),
             };
@@ -239,7 +252,9 @@ impl At<'_> {
             NodeValue::Scalar { scalar: Scalar::String(text), .. } => text.as_str(),
             NodeValue::Scalar { .. } | NodeValue::List(_) | NodeValue::Map(_) => "",
         };
-        if is_rfc3339(text) && let Ok(at) = text.parse::<jiff::Timestamp>() {
+        if is_rfc3339(text)
+            && let Ok(at) = text.parse::<jiff::Timestamp>()
+        {
             return Some(at.to_string());
         }
         let message = format!("{} is not a time", self.shown());
@@ -249,7 +264,11 @@ impl At<'_> {
     }
 
     /// One of the words; the first of those that mean the same is kept.
-    pub(super) fn word(&self, words: &[(String, i32)], findings: &mut Findings<'_>) -> Option<String> {
+    pub(super) fn word(
+        &self,
+        words: &[(String, i32)],
+        findings: &mut Findings<'_>,
+    ) -> Option<String> {
         let find = |word: &str| words.iter().find(|(known, _)| known == word).map(|(_, n)| *n);
         let number = match &self.node.value {
             NodeValue::Scalar { scalar: Scalar::String(text), .. } => find(text),
@@ -271,7 +290,8 @@ impl At<'_> {
         if let Some((word, _)) = word {
             return Some(word.clone());
         }
-        let known: Vec<&str> = words.iter().map(|(word, _)| word.as_str()).filter(|word| !word.is_empty()).collect();
+        let known: Vec<&str> =
+            words.iter().map(|(word, _)| word.as_str()).filter(|word| !word.is_empty()).collect();
         let near = self.node.text().and_then(|text| nearest(text, known.iter().copied()));
         let hint = match near {
             Some(near) => format!("is `{near}` meant?"),

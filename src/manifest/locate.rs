@@ -1,8 +1,8 @@
 //! Finding the place of a field again: manifests keep no trees.
 
+use super::Findings;
 use super::split::{self, Piece};
 use super::yaml::{self, Parsed};
-use super::Findings;
 use crate::model::tree::NodeValue;
 use crate::model::{FieldPath, Node, Place, Segment};
 

@@ -10,13 +10,13 @@ use crate::model::tree::NodeValue;
 use crate::model::{Node, Place, ScalarStyle, Severity};
 
 /// Whether a key is `<<` without quotes.
-pub fn is_merge(key: &Node) -> bool {
+pub(super) fn is_merge(key: &Node) -> bool {
     matches!(&key.value, NodeValue::Scalar { text, style, .. }
         if text == "<<" && *style == ScalarStyle::Plain)
 }
 
 /// The tree with all merges filled in.
-pub fn fill(node: Node, findings: &mut Findings<'_>) -> Node {
+pub(super) fn fill(node: Node, findings: &mut Findings<'_>) -> Node {
     let value = match node.value {
         NodeValue::Scalar { .. } => node.value,
         NodeValue::List(items) => {

@@ -33,10 +33,7 @@ pub fn position(bytes: &[u8], offset: usize) -> (usize, usize) {
 }
 
 fn place_of(place: &Place, snapshot: &Snapshot) -> (usize, usize) {
-    snapshot
-        .files
-        .get(&place.path)
-        .map_or((1, 1), |bytes| position(bytes, place.range().start))
+    snapshot.files.get(&place.path).map_or((1, 1), |bytes| position(bytes, place.range().start))
 }
 
 /// `roles/dev.yaml:4:15: error[M031]: …`
@@ -67,10 +64,7 @@ pub fn text(findings: &[Diagnostic], snapshot: &Snapshot, colour: bool) -> Strin
     out
 }
 
-fn group<'a>(
-    finding: &'a Diagnostic,
-    source: &impl Fn(&Place) -> Option<&'a str>,
-) -> Group<'a> {
+fn group<'a>(finding: &'a Diagnostic, source: &impl Fn(&Place) -> Option<&'a str>) -> Group<'a> {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,

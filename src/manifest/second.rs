@@ -56,9 +56,10 @@ fn same(theirs: &Value, ours: &Node) -> bool {
             same(&tagged.value, ours)
         }
         (Value::String(theirs), NodeValue::Scalar { text, .. }) => theirs == text,
-        (Value::Null | Value::Bool(_) | Value::Number(_), NodeValue::Scalar { scalar, style, .. }) => {
-            *style == ScalarStyle::Plain || !matches!(scalar, Scalar::String(_))
-        }
+        (
+            Value::Null | Value::Bool(_) | Value::Number(_),
+            NodeValue::Scalar { scalar, style, .. },
+        ) => *style == ScalarStyle::Plain || !matches!(scalar, Scalar::String(_)),
         (Value::Sequence(theirs), NodeValue::List(ours)) => {
             theirs.len() == ours.len() && theirs.iter().zip(ours).all(|(t, o)| same(t, o))
         }
@@ -147,9 +148,27 @@ mod tests {
             - arn:aws:sts::1:x/y\n";
         assert!(is_plain(plain));
         for odd in [
-            "a: [b]\n", "a: &x b\n", "a: *x\n", "a: |\n  b\n", "a: b\n  c\n", "a: \"b\\n\"\n",
-            "a: ü\n", "a:\tb\n", "? a\n", "a: !t b\n", "a: 'b''c'\n", "a: b", "a: \"b\n", "%YAML\n",
-            "a: 'x' y\n", "a: b: c\n", "a: b # c\n", "\"*\"x: 1\n", "a: -\n", "- - [\n", "...\n",
+            "a: [b]\n",
+            "a: &x b\n",
+            "a: *x\n",
+            "a: |\n  b\n",
+            "a: b\n  c\n",
+            "a: \"b\\n\"\n",
+            "a: ü\n",
+            "a:\tb\n",
+            "? a\n",
+            "a: !t b\n",
+            "a: 'b''c'\n",
+            "a: b",
+            "a: \"b\n",
+            "%YAML\n",
+            "a: 'x' y\n",
+            "a: b: c\n",
+            "a: b # c\n",
+            "\"*\"x: 1\n",
+            "a: -\n",
+            "- - [\n",
+            "...\n",
         ] {
             assert!(!is_plain(odd), "{odd}");
         }

@@ -33,8 +33,7 @@ pub enum Piece {
 /// Cuts a file. Reports what makes a piece unreadable.
 pub fn pieces(bytes: &[u8], findings: &mut Findings<'_>) -> Vec<Piece> {
     if bytes.len() > FILE_BYTES_MAX {
-        let message =
-            format!("the file has {} bytes, {FILE_BYTES_MAX} are the limit", bytes.len());
+        let message = format!("the file has {} bytes, {FILE_BYTES_MAX} are the limit", bytes.len());
         findings.add(Severity::Error, codes::FILE_TOO_LARGE, &(0..0), message, None);
         return vec![Piece::Broken(0..0)];
     }
@@ -54,7 +53,13 @@ pub fn pieces(bytes: &[u8], findings: &mut Findings<'_>) -> Vec<Piece> {
         if out.len() == DOCUMENTS_MAX {
             let message = format!("the file has more than {DOCUMENTS_MAX} documents");
             let at = span(&(range.start..range.start));
-            findings.add(Severity::Error, codes::TOO_MANY_DOCUMENTS, &at, message, Some("split it"));
+            findings.add(
+                Severity::Error,
+                codes::TOO_MANY_DOCUMENTS,
+                &at,
+                message,
+                Some("split it"),
+            );
             out.push(Piece::Broken(range.start..bytes.len()));
             break;
         }
@@ -100,8 +105,8 @@ fn json_ranges(bytes: &[u8], range: Range<usize>, out: &mut Vec<Range<usize>>) {
     if first == Some(&b'{') {
         let mut objects = Vec::new();
         let mut start = 0;
-        let mut stream = serde_json::Deserializer::from_slice(text)
-            .into_iter::<serde::de::IgnoredAny>();
+        let mut stream =
+            serde_json::Deserializer::from_slice(text).into_iter::<serde::de::IgnoredAny>();
         let mut whole = true;
         while let Some(object) = stream.next() {
             whole &= object.is_ok();
@@ -124,7 +129,8 @@ fn json_ranges(bytes: &[u8], range: Range<usize>, out: &mut Vec<Range<usize>>) {
 fn piece(bytes: &[u8], range: Range<usize>, findings: &mut Findings<'_>) -> Piece {
     let raw = bytes.get(range.clone()).unwrap_or_default();
     if raw.len() > DOCUMENT_BYTES_MAX {
-        let message = format!("the document has {} bytes, {DOCUMENT_BYTES_MAX} are the limit", raw.len());
+        let message =
+            format!("the document has {} bytes, {DOCUMENT_BYTES_MAX} are the limit", raw.len());
         let at = span(&(range.start..range.start));
         findings.add(Severity::Error, codes::DOCUMENT_TOO_LARGE, &at, message, None);
         return Piece::Broken(range);

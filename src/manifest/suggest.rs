@@ -32,10 +32,10 @@ fn distance(left: &str, right: &str) -> usize {
         let mut next = vec![i + 1];
         let mut last_right = None;
         for (j, &r) in right.iter().enumerate() {
-            let at = |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
-            let mut cost = (at(&row, j) + usize::from(l != r))
-                .min(at(&row, j + 1) + 1)
-                .min(at(&next, j) + 1);
+            let at =
+                |row: &[usize], index: usize| row.get(index).copied().unwrap_or(usize::MAX / 2);
+            let mut cost =
+                (at(&row, j) + usize::from(l != r)).min(at(&row, j + 1) + 1).min(at(&next, j) + 1);
             if j > 0 && last_left == Some(r) && last_right == Some(l) {
                 cost = cost.min(at(&before, j - 1) + 1);
             }

@@ -22,7 +22,7 @@ pub struct Problem {
 }
 
 /// The first line that says something, if it is a directive (`%YAML 1.2`).
-pub fn directive(text: &str) -> Option<Range<usize>> {
+pub(super) fn directive(text: &str) -> Option<Range<usize>> {
     let mut offset = 0;
     for line in text.split_inclusive('\n') {
         let written = line.trim_end();
@@ -38,7 +38,7 @@ pub fn directive(text: &str) -> Option<Range<usize>> {
 }
 
 /// Puts the parser's complaint into words.
-pub fn problem(text: &str, error: &ScanError) -> Problem {
+pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
     let offset = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
     if let Some(found) = tab(text, offset) {
         return found;
@@ -80,7 +80,7 @@ pub fn problem(text: &str, error: &ScanError) -> Problem {
 }
 
 /// One character at an offset, or the last one of the line before it.
-pub fn around(text: &str, offset: usize) -> Range<usize> {
+pub(super) fn around(text: &str, offset: usize) -> Range<usize> {
     let mut offset = offset.min(text.len());
     while !text.is_char_boundary(offset) {
         offset -= 1;
@@ -95,15 +95,14 @@ pub fn around(text: &str, offset: usize) -> Range<usize> {
 }
 
 /// A tab in the indentation of the line of an offset or of the one before it: the usual reason.
-pub fn tab(text: &str, offset: usize) -> Option<Problem> {
+pub(super) fn tab(text: &str, offset: usize) -> Option<Problem> {
     let mut end = offset;
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     let before = text.get(..end)?;
     let this = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let previous =
-        text.get(..this.saturating_sub(1))?.rfind('\n').map_or(0, |newline| newline + 1);
+    let previous = text.get(..this.saturating_sub(1))?.rfind('\n').map_or(0, |newline| newline + 1);
     let start = [this, previous].into_iter().find_map(|start| {
         let line = text.get(start..)?;
         let indent = line.find(|c: char| c != ' ' && c != '\t')?;

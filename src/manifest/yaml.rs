@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use granit_parser::{Event, Options, Parser, ScalarStyle as Written, Span, StrInput, StructureStyle};
+use granit_parser::{
+    Event, Options, Parser, ScalarStyle as Written, Span, StrInput, StructureStyle,
+};
 
 use super::syntax::Problem;
 use super::{Findings, codes, merge, scalar, second, syntax};
@@ -104,7 +106,12 @@ impl<'a> Builder<'a, '_, '_> {
                     let message = "text after the end of the document";
                     let range = self.range(span);
                     let hint = Some("begin the next document with `---`".to_owned());
-                    return Err(Problem { code: codes::AFTER_END, range, message: message.into(), hint });
+                    return Err(Problem {
+                        code: codes::AFTER_END,
+                        range,
+                        message: message.into(),
+                        hint,
+                    });
                 }
                 Event::StreamEnd => break,
                 // A node outside of a document, or an event of a later version of the parser.
@@ -140,7 +147,8 @@ impl<'a> Builder<'a, '_, '_> {
         if self.nodes <= NODES_MAX {
             return Ok(());
         }
-        let message = format!("the document has more than {NODES_MAX} values once aliases are filled in");
+        let message =
+            format!("the document has more than {NODES_MAX} values once aliases are filled in");
         let hint = Some("write out what is needed".to_owned());
         Err(Problem { code: codes::TOO_MANY_NODES, range: self.range(span), message, hint })
     }
@@ -179,7 +187,9 @@ impl<'a> Builder<'a, '_, '_> {
         // Without a final newline in the file Go reads none here; granit adds it.
         let text = match text.strip_suffix('\n') {
             Some(shorter)
-                if block && range.end == self.text.trim_end().len() && !self.text.ends_with('\n') =>
+                if block
+                    && range.end == self.text.trim_end().len()
+                    && !self.text.ends_with('\n') =>
             {
                 shorter
             }
