@@ -350,8 +350,8 @@ fn what_is_in_doubt_is_frozen_and_what_is_unreadable_is_unknown() {
     assert_eq!(reading.unknown.len(), 2, "{:?}", reading.unknown);
     assert!(!reading.is_whole());
     let twice = reading.findings.iter().find(|f| f.code == codes::DUPLICATE_RESOURCE).unwrap();
-    assert_eq!(render::position(bytes.as_bytes(), twice.at.range().start).0, 24);
-    assert_eq!(render::position(bytes.as_bytes(), twice.also[0].0.range().start).0, 14);
+    assert_eq!(render::position(bytes.as_bytes(), twice.at.range().start).0, 29);
+    assert_eq!(render::position(bytes.as_bytes(), twice.also[0].0.range().start).0, 15);
 }
 
 #[test]
@@ -468,8 +468,10 @@ fn no_finding_shows_a_secret() {
         "spec:\n<TAB>token: SECRET\n",
         "spec:\n  token: \"\\q SECRET\"\n",
         "spec:\n  token: *SECRET\n",
+        "spec:\n  token: &SECRET\n  nonsense: 1\n",
+        "spec: {nonsense: 1, token: &SECRET x}\n",
         "spec:\n  token: !!int SECRET\n",
-        "spec:\n  token: &SECRET SECRET\n  enabled: *SECRET\n",
+        "spec:\n  token: &x SECRET\n  enabled: *x\n",
         "spec:\n  token: SECRET\u{7}\n",
     ] {
         let rest = rest.replace("SECRET", SECRET).replace("<TAB>", "\t");

@@ -81,7 +81,7 @@ fn message(node: &Node, schema: &Schema, masked: &mut Vec<Range<usize>>) {
         });
         let Some(field) = known else { continue };
         if field.secret {
-            mask(value, masked);
+            mask(key, value, masked);
         } else {
             form(value, &field.form, masked);
         }
@@ -121,10 +121,14 @@ fn form(node: &Node, form: &Form, masked: &mut Vec<Range<usize>>) {
     }
 }
 
-fn mask(node: &Node, masked: &mut Vec<Range<usize>>) {
-    let start = usize::try_from(node.span.start).unwrap_or(0);
-    let end = usize::try_from(node.span.end).unwrap_or(0);
-    masked.push(start..end);
+/// All between the colon and the end of the value: a secret may begin like an anchor or a tag.
+fn mask(key: &Node, value: &Node, masked: &mut Vec<Range<usize>>) {
+    let offset = |offset: u32| usize::try_from(offset).unwrap_or(0);
+    masked.push(offset(value.span.start)..offset(value.span.end));
+    // The value of an alias stands elsewhere.
+    if key.span.end < value.span.start {
+        masked.push(offset(key.span.end) + 1..offset(value.span.start));
+    }
 }
 
 /// Names of all secret fields, folded.
