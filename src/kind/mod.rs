@@ -3,6 +3,7 @@
 //! Everything that differs between kinds is data here; no other folder names a kind.
 //! Deliberately absent: I/O, clocks.
 
+mod check;
 mod codec;
 mod kube_cluster;
 mod role;
@@ -11,6 +12,7 @@ mod workload_cluster;
 
 pub mod call;
 pub mod canonical;
+pub mod codes;
 pub mod schema;
 
 use crate::manifest::Findings;
