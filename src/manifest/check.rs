@@ -99,19 +99,22 @@ fn form(
         Form::Duration | Form::DurationMessage => at.duration(findings).map(Value::String),
         Form::Timestamp => at.timestamp(findings).map(Value::String),
         Form::Enum(words) => at.word(words, findings).map(Value::String),
-        Form::Labels => entries(&at, findings, |value, findings| labels(value, path, findings)),
-        Form::Traits => entries(&at, findings, |value, findings| {
+        Form::Labels => {
+            entries(&at, findings, |name, value, findings| labels(value, name, findings))
+        }
+        Form::Traits => entries(&at, findings, |name, value, findings| {
             if is_null(value) {
                 return Some(Value::List(Vec::new()));
             }
-            items(value, &Form::Text, false, path, findings)
+            items(value, &Form::Text, false, name, findings)
         }),
         Form::List(inner) => items(node, inner, secret, path, findings),
-        Form::Map(inner) => entries(&at, findings, |value, findings| {
+        Form::Map(inner) => entries(&at, findings, |name, value, findings| {
+            let path = format!("{path}.{name}");
             if is_null(value) {
                 empty(inner)
             } else {
-                self::form(value, inner, secret, path, findings)
+                self::form(value, inner, secret, &path, findings)
             }
         }),
         Form::Message(schema) => Some(message(node, schema, path, findings)),
@@ -119,10 +122,10 @@ fn form(
 }
 
 /// Label values: one text or several.
-fn labels(node: &Node, path: &str, findings: &mut Findings<'_>) -> Option<Value> {
+fn labels(node: &Node, name: &str, findings: &mut Findings<'_>) -> Option<Value> {
     match &node.value {
         NodeValue::List(values) => {
-            let read = items(node, &Form::Text, false, path, findings)?;
+            let read = items(node, &Form::Text, false, name, findings)?;
             // One value in a list is that value.
             match read {
                 Value::List(mut read) if values.len() == 1 => read.pop(),
@@ -136,11 +139,10 @@ fn labels(node: &Node, path: &str, findings: &mut Findings<'_>) -> Option<Value>
         }
         NodeValue::Scalar { scalar: Scalar::Null, .. } => Some(Value::String(String::new())),
         NodeValue::Scalar { .. } => {
-            At { node, name: name_of(path), secret: false }.text(findings).map(Value::String)
+            At { node, name, secret: false }.text(findings).map(Value::String)
         }
         NodeValue::Map(_) => {
-            At { node, name: name_of(path), secret: false }
-                .wrong("text or a list of text", findings);
+            At { node, name, secret: false }.wrong("text or a list of text", findings);
             None
         }
     }
@@ -168,7 +170,7 @@ fn items(
 fn entries(
     at: &At<'_>,
     findings: &mut Findings<'_>,
-    mut read: impl FnMut(&Node, &mut Findings<'_>) -> Option<Value>,
+    mut read: impl FnMut(&str, &Node, &mut Findings<'_>) -> Option<Value>,
 ) -> Option<Value> {
     let NodeValue::Map(entries) = &at.node.value else {
         at.wrong("a mapping", findings);
@@ -177,7 +179,7 @@ fn entries(
     let mut out = std::collections::BTreeMap::new();
     for (key, value) in entries {
         let Some(name) = key.text() else { continue };
-        if let Some(value) = read(value, findings) {
+        if let Some(value) = read(name, value, findings) {
             out.insert(name.to_owned(), value);
         }
     }
@@ -187,7 +189,8 @@ fn entries(
 fn unknown_field(key: &Node, name: &str, schema: &Schema, path: &str, findings: &mut Findings<'_>) {
     let place = if path.is_empty() { String::new() } else { format!(" in `{path}`") };
     let message = format!("there is no field `{name}`{place}");
-    let known: Vec<&str> = schema.fields.keys().map(String::as_str).collect();
+    let ours = schema.fields.iter().filter(|(_, field)| !field.server_owned);
+    let known: Vec<&str> = ours.map(|(name, _)| name.as_str()).collect();
     let hint = match nearest(name, known.iter().copied()) {
         Some(near) => format!("is `{near}` meant?"),
         None => format!("there are {}", list(&known)),

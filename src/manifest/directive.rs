@@ -16,7 +16,8 @@ const PAUSED_UNTIL: &str = "reconciler/paused-until";
 /// All directives.
 pub(super) const DIRECTIVES: &[&str] = &[PRUNE, ADOPT, PAUSED_UNTIL];
 
-/// Reads the directives, and notes labels that only a server or an agent sets.
+/// Reads the directives, and notes the label that only the server sets. (The rules of the kinds
+/// warn of the ownership mark.)
 pub(super) fn read(root: &Node, findings: &mut Findings<'_>) -> Directives {
     let mut directives = Directives::default();
     let Some(NodeValue::Map(labels)) =
@@ -26,7 +27,7 @@ pub(super) fn read(root: &Node, findings: &mut Findings<'_>) -> Directives {
     };
     for (key, value) in labels {
         let Some(name) = key.text() else { continue };
-        if name == ORIGIN_LABEL || name == OWNER_LABEL {
+        if name == ORIGIN_LABEL {
             let message = format!("the label `{name}` is not set by manifests and ignored here");
             findings.add(Severity::Note, codes::SERVER_LABEL, &key.span, message, None);
         } else if name.starts_with(PREFIX) {

@@ -201,12 +201,12 @@ impl At<'_> {
         if STANDARD.decode(&packed).is_ok() {
             return Some(packed);
         }
-        let hint = if packed.contains(' ') {
+        let hint = if packed.contains(':') {
+            "this looks like the content itself: encode it with `base64`"
+        } else if packed.contains(' ') {
             "there are spaces in it: begin the block with `|`, not `>`"
         } else if packed.contains(['-', '_']) {
             "this is the alphabet for URLs: encode with `base64`"
-        } else if packed.contains(':') {
-            "this looks like the content itself: encode it with `base64`"
         } else {
             "encode with `base64`, padding (`=`) included"
         };

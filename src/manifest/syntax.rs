@@ -55,6 +55,14 @@ pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
         ErrorKind::UnclosedFlowCollection { open } => {
             (codes::SYNTAX, format!("`{open}` is not closed"), Some("close it"))
         }
+        ErrorKind::InvalidQuotedScalarIndent => (
+            codes::SYNTAX,
+            "a quote is not closed, or its text is not indented".into(),
+            Some("close it on its line"),
+        ),
+        ErrorKind::MismatchedFlowCollectionEnd { open, close } => {
+            (codes::SYNTAX, format!("`{open}` is closed by `{close}`"), None)
+        }
         ErrorKind::UnexpectedEofFlowSequence => {
             (codes::SYNTAX, "`[` is not closed".into(), Some("close it with `]`"))
         }
@@ -94,7 +102,7 @@ pub(super) fn around(text: &str, offset: usize) -> Range<usize> {
     before.len() - width..before.len()
 }
 
-/// A tab in the indentation of the line of an offset or of the one before it: the usual reason.
+/// A tab in the indentation of the line of an offset, or of its neighbours: the usual reason.
 pub(super) fn tab(text: &str, offset: usize) -> Option<Problem> {
     let mut end = offset;
     while !text.is_char_boundary(end) {
@@ -103,7 +111,8 @@ pub(super) fn tab(text: &str, offset: usize) -> Option<Problem> {
     let before = text.get(..end)?;
     let this = before.rfind('\n').map_or(0, |newline| newline + 1);
     let previous = text.get(..this.saturating_sub(1))?.rfind('\n').map_or(0, |newline| newline + 1);
-    let start = [this, previous].into_iter().find_map(|start| {
+    let next = text.get(end..)?.find('\n').map_or(text.len(), |newline| end + newline + 1);
+    let start = [this, previous, next].into_iter().find_map(|start| {
         let line = text.get(start..)?;
         let indent = line.find(|c: char| c != ' ' && c != '\t')?;
         line.get(..indent)?.find('\t').map(|tab| start + tab)

@@ -201,7 +201,10 @@ impl<'a> Builder<'a, '_, '_> {
         let text = if missing { "" } else { text };
         let span = shift(&range, self.base);
         let scalar = scalar::resolve(text, style, tag).unwrap_or_else(|message| {
-            let hint = Some("remove the tag, or quote the value");
+            let hint = match tag {
+                Some(_) => Some("remove the tag, or mend the value"),
+                None => Some("quote the value"),
+            };
             self.findings.add(Severity::Error, codes::BAD_SCALAR, &span, message, hint);
             Scalar::Null
         });
