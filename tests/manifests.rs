@@ -1,6 +1,12 @@
 //! Manifests as people write them: findings at their places, the documentation's own examples,
 //! and what tctl makes of the same files.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "test code"
+)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -312,7 +318,7 @@ fn a_file_means_what_it_means_to_tctl() {
         match (difference(&row), deviations.remove(name)) {
             (Some(how), false) => writeln!(wrong, "{name}: {how}").unwrap(),
             (None, true) => {
-                writeln!(wrong, "{name}: in the table of deviations, but the same").unwrap()
+                writeln!(wrong, "{name}: in the table of deviations, but the same").unwrap();
             }
             (None, false) => equal += 1,
             (Some(_), true) => {}
@@ -388,6 +394,31 @@ fn a_cache_and_threads_change_nothing() {
     assert_eq!(shown(&read(&snapshot)), shown(&warm));
     assert_ne!(shown(&warm), cold);
     assert_eq!(warm.digest, Some(snapshot.digest()));
+}
+
+/// `cargo test --release --test manifests -- --ignored --nocapture reading_ten`
+#[test]
+#[ignore = "a measurement, for release builds"]
+#[expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a measurement")]
+fn reading_ten_thousand_documents() {
+    let label = |n: usize| format!("    label-{n}: value-of-the-label-{n}\n");
+    let labels: String = (0..15).map(label).collect();
+    for (name, extra) in [("plain", ""), ("not plain", "  description: [\"x\"]\n")] {
+        let extra = extra
+            .replace(['[', ']'], "")
+            .replace("\"x\"", if extra.is_empty() { "" } else { "\"\\t\"" });
+        let document = |n: usize| {
+            format!(
+                "kind: kube_cluster\nversion: v3\nmetadata:\n  name: k{n}\n{extra}  labels:\n{labels}spec:\n  dynamic_labels:\n    region:\n      period: 24h\n      command:\n      - python3\n      - get_region.py\n"
+            )
+        };
+        let all: Vec<String> = (0..10_000).map(document).collect();
+        let snapshot = one("all.yaml", all.join("---\n").as_bytes());
+        let start = std::time::Instant::now();
+        let reading = read(&snapshot);
+        println!("{name}: {:?} for {} bytes each", start.elapsed(), all[0].len());
+        assert_eq!(reading.manifests.len(), 10_000);
+    }
 }
 
 #[test]

@@ -235,15 +235,13 @@ impl At<'_> {
             self.error(codes::BAD_DURATION, message, Some(&hint), findings);
             return None;
         };
-        match duration::parse(text) {
-            Ok(nanoseconds) => Some(duration::show(nanoseconds)),
-            Err(_) => {
-                let message = format!("{} is not a duration", self.shown());
-                let hint = "write it as `30s`, `1h30m`, `24h`";
-                self.error(codes::BAD_DURATION, message, Some(hint), findings);
-                None
-            }
+        if let Ok(nanoseconds) = duration::parse(text) {
+            return Some(duration::show(nanoseconds));
         }
+        let message = format!("{} is not a duration", self.shown());
+        let hint = "write it as `30s`, `1h30m`, `24h`";
+        self.error(codes::BAD_DURATION, message, Some(hint), findings);
+        None
     }
 
     /// A time in UTC.

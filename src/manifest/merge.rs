@@ -35,17 +35,15 @@ fn fill_map(entries: Vec<(Node, Node)>, findings: &mut Findings<'_>) -> Vec<(Nod
         let value = fill(value, findings);
         if !is_merge(&key) {
             let text = key.text().unwrap_or_default().to_owned();
-            match index.get(&text) {
-                Some(&(at, true)) => {
-                    if let Some(slot) = out.get_mut(at) {
-                        *slot = (key, value);
-                    }
-                    index.insert(text, (at, false));
-                }
-                Some((_, false)) | None => {
-                    index.insert(text, (out.len(), false));
-                    out.push((key, value));
-                }
+            // What was merged gives way; a key written twice is reported already.
+            if let Some(&(at, true)) = index.get(&text)
+                && let Some(slot) = out.get_mut(at)
+            {
+                *slot = (key, value);
+                index.insert(text, (at, false));
+            } else {
+                index.insert(text, (out.len(), false));
+                out.push((key, value));
             }
             continue;
         }

@@ -19,7 +19,7 @@ const LINE_MAX: usize = 200;
 /// Line and column of an offset: from one, in characters. Bytes that are not UTF-8 count one.
 pub fn position(bytes: &[u8], offset: usize) -> (usize, usize) {
     let before = bytes.get(..offset.min(bytes.len())).unwrap_or_default();
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = before.split(|byte| *byte == b'\n').count();
     let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     let written = before.get(start..).unwrap_or_default();
     let columns: usize = written

@@ -38,6 +38,7 @@ pub(super) fn directive(text: &str) -> Option<Range<usize>> {
 }
 
 /// Puts the parser's complaint into words.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the rest keeps the parser's own words")]
 pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
     let offset = error.marker().byte_offset().unwrap_or(text.len()).min(text.len());
     if let Some(found) = tab(text, offset) {

@@ -92,6 +92,7 @@ struct Builder<'a, 'f, 'g> {
 
 impl<'a> Builder<'a, '_, '_> {
     /// The root, unless the document is empty.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's enum may grow")]
     fn document(&mut self) -> Result<Option<Node>, Problem> {
         let mut root = None;
         loop {
@@ -153,6 +154,7 @@ impl<'a> Builder<'a, '_, '_> {
         Err(Problem { code: codes::TOO_MANY_NODES, range: self.range(span), message, hint })
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's enum may grow")]
     fn node(&mut self, event: Event<'a>, span: Span) -> Result<Node, Problem> {
         let nodes_before = self.nodes;
         self.count(1, span)?;
