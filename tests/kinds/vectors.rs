@@ -41,6 +41,7 @@ fn label_keys_are_teleports() {
 #[test]
 fn resources_after_teleports_defaults_equal_themselves_without() {
     let mut compared = 0;
+    let mut different = Vec::new();
     for row in rows("manifests") {
         let name = row["name"].as_str().unwrap();
         // What stands in YAML is read by libyaml here, as Go reads it.
@@ -50,18 +51,32 @@ fn resources_after_teleports_defaults_equal_themselves_without() {
         };
         let [document] = row["documents"].as_array().unwrap().as_slice() else { continue };
         let Some(kind) = document["kind"].as_str().and_then(kind::find) else { continue };
-        if document["resource"].is_null() || SCALARS_OF_YAML_1_1.contains(&name) {
+        if document["resource"].is_null() || READ_BY_THE_READER.contains(&name) {
             continue;
         }
         let resource_name = document["resource"]["metadata"]["name"].as_str().unwrap();
         let text = |value: serde_json::Value| {
             resource(kind, Cluster::Parent, resource_name, Value::from_serde(value)).canonical
         };
-        assert_eq!(text(yaml), text(document["resource"].clone()), "{name}");
+        let (ours, teleports) = (text(yaml), text(document["resource"].clone()));
+        if ours != teleports {
+            different.push(format!("{name}: {ours} and {teleports}"));
+        }
         compared += 1;
     }
+    assert!(different.is_empty(), "{}", different.join("\n"));
     assert!(compared > 20, "{compared}");
 }
 
 /// Rows whose point is how Go reads YAML: the manifest reader's tests have them.
-const SCALARS_OF_YAML_1_1: &[&str] = &[];
+const READ_BY_THE_READER: &[&str] = &[
+    "upper case field",
+    "kubeconfig list of bytes",
+    "merge key",
+    "merge key clean",
+    "binary tag",
+    "role forward yes",
+    "role forward word",
+    "role desktop clipboard",
+    "trusted enabled yes",
+];

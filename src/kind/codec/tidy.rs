@@ -94,12 +94,12 @@ fn settle(form: &Form, value: &mut Value) {
                 *value = Value::String(word.into());
             }
         }
-        Form::Text
-        | Form::Bool
-        | Form::BoolWord
-        | Form::BoolOption
-        | Form::Int { .. }
-        | Form::Bytes => {}
+        Form::Bytes => {
+            if let Value::String(text) = value {
+                text.retain(|c| !c.is_ascii_whitespace());
+            }
+        }
+        Form::Text | Form::Bool | Form::BoolWord | Form::BoolOption | Form::Int { .. } => {}
     }
 }
 

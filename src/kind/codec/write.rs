@@ -216,6 +216,7 @@ fn single_into(out: &mut Vec<u8>, number: u32, form: &Form, value: &Value) -> Re
             put_varint(out, number, value.cast_unsigned());
         }
         (Form::Bytes, Value::String(text)) => {
+            let text: String = text.split_ascii_whitespace().collect();
             let bytes = STANDARD.decode(text).map_err(|_secret| "not standard base64")?;
             put_bytes(out, number, &bytes);
         }
