@@ -4,6 +4,9 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
+    clippy::too_many_lines,
+    clippy::type_complexity,
+    clippy::wildcard_enum_match_arm,
     clippy::string_slice,
     reason = "test code"
 )]
@@ -12,6 +15,8 @@
 mod calls;
 #[path = "kinds/checks.rs"]
 mod checks;
+#[path = "kinds/meanings.rs"]
+mod meanings;
 #[path = "kinds/messages.rs"]
 mod messages;
 #[path = "kinds/recorded.rs"]

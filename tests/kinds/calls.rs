@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost::Message as _;
 use reconciler::kind::call::{self, Watched};
-use reconciler::kind::canonical::{from_value, resource};
+use reconciler::kind::canonical::{encode, from_value, resource};
 use reconciler::kind::{self, KINDS};
 use reconciler::model::{Cluster, Value};
 use reconciler::wire::message::{proto, types};
@@ -89,7 +89,7 @@ fn one_broken_item_does_not_hide_the_others() {
 fn creates_and_updates_wrap_the_resource() {
     for kind in KINDS {
         let wanted = resource(kind, Cluster::Parent, "x", Value::map());
-        let message = reconciler::kind::canonical::encode(kind, &wanted, None, "me").unwrap();
+        let message = encode(kind, &wanted, None, "me").unwrap();
         for request in
             [call::create(kind, message.clone()), call::update(kind, message.clone()).unwrap()]
         {

@@ -56,12 +56,16 @@ fn settle(form: &Form, value: &mut Value) {
         },
         Form::List(item) => {
             if let Value::List(items) = value {
-                items.iter_mut().for_each(|value| settle_item(item, value));
+                for value in items {
+                    settle_item(item, value);
+                }
             }
         }
         Form::Map(item) => {
             if let Value::Map(entries) = value {
-                entries.values_mut().for_each(|value| settle_item(item, value));
+                for value in entries.values_mut() {
+                    settle_item(item, value);
+                }
             }
         }
         Form::Labels => {
@@ -71,11 +75,11 @@ fn settle(form: &Form, value: &mut Value) {
         }
         Form::Traits => {
             if let Value::Map(traits) = value {
-                traits.values_mut().for_each(|values| {
+                for values in traits.values_mut() {
                     if *values == Value::Null {
                         *values = Value::List(Vec::new());
                     }
-                });
+                }
             }
         }
         Form::Duration | Form::DurationMessage => {
@@ -106,10 +110,7 @@ fn settle(form: &Form, value: &mut Value) {
 /// An item is there, even when it says nothing.
 fn settle_item(form: &Form, value: &mut Value) {
     if *value == Value::Null {
-        *value = match form {
-            Form::Message(_) => Value::map(),
-            _ => Value::String(String::new()),
-        };
+        *value = form.nothing();
     }
     settle(form, value);
 }
