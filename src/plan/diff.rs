@@ -4,9 +4,11 @@
 
 use std::collections::BTreeSet;
 
+use serde::{Serialize, Serializer};
+
 use super::FieldChange;
 use crate::kind::schema::{self, Form, Schema};
-use crate::kind::{Kind, OWNER_LABEL};
+use crate::kind::{Kind, OWNER_LABEL, canonical};
 use crate::model::{FieldPath, FingerprintKey, Value};
 
 /// Where two resources of a kind differ, in the order of their paths.
@@ -162,6 +164,57 @@ impl Walk<'_> {
             Value::String(text) if secret => Value::String(self.key.show(text)),
             value if secret => Value::String(self.key.show(&value.to_json())),
             value => value.clone(),
+        }
+    }
+}
+
+/// The YAML a person would write for a canonical form, secrets as fingerprints.
+pub fn yaml_of(kind: &Kind, canonical: &str, key: &FingerprintKey) -> String {
+    let value = Value::from_json(canonical).unwrap_or(Value::Null);
+    yaml(&canonical::mask(kind, &value, key))
+}
+
+/// YAML of a value that holds no secret, with the keys in the order in which people write them.
+pub fn yaml(value: &Value) -> String {
+    let written = serde_saphyr::to_string(&Ordered { value, first: FIRST });
+    written.unwrap_or_else(|_| value.to_json())
+}
+
+/// Unified diff of two texts without file names; empty when they are equal.
+pub fn unified(before: &str, after: &str) -> String {
+    let diff = similar::TextDiff::from_lines(before, after);
+    diff.unified_diff().context_radius(CONTEXT_LINES).to_string()
+}
+
+/// Lines around a difference; what `diff -u` shows.
+const CONTEXT_LINES: usize = 3;
+
+/// Keys of a resource that come before the others.
+const FIRST: &[&str] = &["kind", "sub_kind", "version", "metadata", "spec"];
+
+/// Keys of `metadata`, and of what has a name, that come before the others.
+const FIRST_INSIDE: &[&str] = &["name", "description"];
+
+/// A value whose maps are written with some keys first.
+struct Ordered<'a> {
+    value: &'a Value,
+    first: &'static [&'static str],
+}
+
+impl Serialize for Ordered<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let inside = |value| Ordered { value, first: FIRST_INSIDE };
+        match self.value {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(value) => serializer.serialize_bool(*value),
+            Value::Int(value) => serializer.serialize_i64(*value),
+            Value::String(text) => serializer.serialize_str(text),
+            Value::List(items) => serializer.collect_seq(items.iter().map(inside)),
+            Value::Map(entries) => {
+                let early = self.first.iter().filter_map(|name| entries.get_key_value(*name));
+                let late = entries.iter().filter(|(name, _)| !self.first.contains(&name.as_str()));
+                serializer.collect_map(early.chain(late).map(|(name, value)| (name, inside(value))))
+            }
         }
     }
 }

@@ -3,11 +3,15 @@
 //! The way through: [`planner::plan`] → [`guard::guard`] → [`check::check`] → `render`.
 //! Deliberately absent: async, clocks, writes.
 
+pub mod check;
 pub mod diff;
+pub mod guard;
 pub mod planner;
+pub mod render;
 
 mod order;
 mod seal;
+mod words;
 
 pub use planner::{Input, plan};
 
