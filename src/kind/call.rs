@@ -2,11 +2,15 @@
 //! `port::Cluster` sends them.
 
 use bytes::Bytes;
+use prost::Message as _;
+use prost::encoding::{WireType, encode_key, encode_varint};
 
-use super::Kind;
-use super::canonical::WireError;
+use super::canonical::{self, WireError};
+use super::codec::{self, Raw, RawValue};
+use super::{Call, Follow, KINDS, Kind, PAGE_SIZE};
 use crate::live::Live;
 use crate::model::{Cluster, KindName, ResourceId, Revision};
+use crate::wire::{DESCRIPTORS, message};
 
 /// A call ready to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +22,19 @@ pub struct Request {
 }
 
 /// Asks for a page of a kind; `token` empty: the first.
-pub fn list(_kind: &Kind, _token: &str) -> Request {
-    todo!("kinds helper")
+pub fn list(kind: &Kind, token: &str) -> Request {
+    let list = &kind.rpc.list;
+    let mut body = Vec::new();
+    if let Some(page) = list.page {
+        if let Some(number) = number_of(list.request, page.size) {
+            encode_key(number, WireType::Varint, &mut body);
+            encode_varint(u64::from(PAGE_SIZE.unsigned_abs()), &mut body);
+        }
+        if let Some(number) = number_of(list.request, page.token).filter(|_| !token.is_empty()) {
+            put(&mut body, number, token.as_bytes());
+        }
+    }
+    Request { path: list.path, body: body.into() }
 }
 
 /// One page: resources that could be read, what was wrong with the others, the next token
@@ -38,46 +53,90 @@ pub struct ListPage {
 ///
 /// # Errors
 /// Bytes that are not such an answer.
-pub fn listed(_kind: &Kind, _cluster: &Cluster, _answer: Bytes) -> Result<ListPage, WireError> {
-    todo!("kinds helper")
+#[expect(clippy::needless_pass_by_value, reason = "the bytes are handed over for good")]
+pub fn listed(kind: &Kind, cluster: &Cluster, answer: Bytes) -> Result<ListPage, WireError> {
+    let list = &kind.rpc.list;
+    let items = number_of(list.answer, list.items);
+    let next = list.page.and_then(|page| number_of(list.answer, page.next));
+    let mut page = ListPage { items: Vec::new(), broken: Vec::new(), next: String::new() };
+    for field in fields(list.answer, &answer) {
+        let Raw { number, value, bytes: _ } = field?;
+        match value {
+            RawValue::Bytes(bytes) if Some(number) == items => {
+                match canonical::decode(kind, cluster.clone(), answer.slice_ref(bytes)) {
+                    Ok(live) => page.items.push(live),
+                    Err(error) => page.broken.push(error),
+                }
+            }
+            RawValue::Bytes(bytes) if Some(number) == next => {
+                page.next = std::str::from_utf8(bytes)
+                    .map_err(|error| WireError::new(list.answer, &error.to_string()))?
+                    .into();
+            }
+            RawValue::Bytes(_) | RawValue::Varint(_) | RawValue::Other => {}
+        }
+    }
+    Ok(page)
 }
 
 /// Asks for one resource.
-pub fn get(_kind: &Kind, _name: &str) -> Request {
-    todo!("kinds helper")
+pub fn get(kind: &Kind, name: &str) -> Request {
+    by_name(&kind.rpc.get, name)
 }
 
 /// Reads the answer to [`get`].
 ///
 /// # Errors
 /// Bytes that are not such an answer.
-pub fn got(_kind: &Kind, _cluster: &Cluster, _answer: Bytes) -> Result<Live, WireError> {
-    todo!("kinds helper")
+#[expect(clippy::needless_pass_by_value, reason = "the bytes are handed over for good")]
+pub fn got(kind: &Kind, cluster: &Cluster, answer: Bytes) -> Result<Live, WireError> {
+    let resource = resource_in(kind, kind.rpc.get.answer, &answer)?
+        .ok_or_else(|| WireError::new(kind.rpc.get.answer, "it holds no resource"))?;
+    canonical::decode(kind, cluster.clone(), resource)
 }
 
 /// Creates from an encoded resource.
-pub fn create(_kind: &Kind, _message: Bytes) -> Request {
-    todo!("kinds helper")
+pub fn create(kind: &Kind, message: Bytes) -> Request {
+    with_resource(&kind.rpc.create, message)
 }
 
 /// Updates with an encoded resource; `None` for a kind without an update.
-pub fn update(_kind: &Kind, _message: Bytes) -> Option<Request> {
-    todo!("kinds helper")
+pub fn update(kind: &Kind, message: Bytes) -> Option<Request> {
+    kind.rpc.update.as_ref().map(|call| with_resource(call, message))
 }
 
 /// Deletes by name.
-pub fn delete(_kind: &Kind, _name: &str) -> Request {
-    todo!("kinds helper")
+pub fn delete(kind: &Kind, name: &str) -> Request {
+    by_name(&kind.rpc.delete, name)
 }
 
 /// The revision in the answer to a create or update, where the call returns the resource.
-pub fn revision(_kind: &Kind, _answer: &[u8]) -> Option<Revision> {
-    todo!("kinds helper")
+pub fn revision(kind: &Kind, answer: &[u8]) -> Option<Revision> {
+    let answer = Bytes::copy_from_slice(answer);
+    let resource = resource_in(kind, kind.rpc.create.answer, &answer).ok()??;
+    let value = canonical::to_value(kind, &resource).ok()?;
+    let revision = value.get("metadata")?.get("revision")?.as_str()?;
+    Some(Revision(revision.into()))
 }
 
-/// Asks to watch all kinds that can be watched. Path `/proto.AuthService/WatchEvents`.
-pub fn watch(_kinds: &[&Kind]) -> Request {
-    todo!("kinds helper")
+/// gRPC path of the one stream.
+pub const WATCH_PATH: &str = "/proto.AuthService/WatchEvents";
+
+/// Asks to watch all kinds that can be watched. Path [`WATCH_PATH`].
+///
+/// Kinds that this server cannot or may not show are left out instead of failing the rest; the
+/// first event says which are confirmed.
+pub fn watch(kinds: &[&Kind]) -> Request {
+    let kinds = kinds
+        .iter()
+        .filter(|kind| matches!(kind.follow, Follow::Watch(_)))
+        .map(|kind| message::types::WatchKind {
+            kind: kind.name.as_str().into(),
+            ..message::types::WatchKind::default()
+        })
+        .collect();
+    let watch = message::proto::Watch { kinds, allow_partial_success: true };
+    Request { path: WATCH_PATH, body: watch.encode_to_vec().into() }
 }
 
 /// One event of a watch.
@@ -93,10 +152,136 @@ pub enum Watched {
     Other,
 }
 
+/// Message of one event.
+const EVENT: &str = "proto.Event";
+
 /// Reads one event.
 ///
 /// # Errors
 /// Bytes that are not an event, or a resource in it that cannot be read: list again.
-pub fn watched(_cluster: &Cluster, _event: Bytes) -> Result<Watched, WireError> {
-    todo!("kinds helper")
+#[expect(clippy::needless_pass_by_value, reason = "the bytes are handed over for good")]
+pub fn watched(cluster: &Cluster, event: Bytes) -> Result<Watched, WireError> {
+    let mut operation: i32 = message::proto::Operation::Init.into();
+    let mut resource = None;
+    for field in fields(EVENT, &event) {
+        let Raw { number, value, bytes: _ } = field?;
+        match value {
+            RawValue::Varint(value) if Some(number) == number_of(EVENT, "type") => {
+                operation = i32::try_from(value).unwrap_or(-1);
+            }
+            RawValue::Bytes(bytes) => resource = Some((number, event.slice_ref(bytes))),
+            RawValue::Varint(_) | RawValue::Other => {}
+        }
+    }
+    match (message::proto::Operation::try_from(operation), resource) {
+        (Ok(message::proto::Operation::Init), resource) => opened(resource),
+        (Ok(message::proto::Operation::Put), Some((number, bytes))) => {
+            put_event(cluster, number, bytes)
+        }
+        (Ok(message::proto::Operation::Delete), Some((_, bytes))) => gone(cluster, bytes),
+        (_, None) => Err(WireError::new(EVENT, "it holds no resource")),
+        (Err(_), Some(_)) => Err(WireError::new(EVENT, "its type is unknown")),
+    }
+}
+
+/// A server that does not say what it confirms confirms nothing: those kinds are polled.
+fn opened(resource: Option<(u32, Bytes)>) -> Result<Watched, WireError> {
+    let status = number_of(EVENT, "watch_status");
+    let Some((_, bytes)) = resource.filter(|(number, _)| Some(*number) == status) else {
+        return Ok(Watched::Opened(Vec::new()));
+    };
+    let status = message::types::WatchStatusV1::decode(bytes)
+        .map_err(|error| WireError::new(EVENT, &error.to_string()))?;
+    let confirmed = status.spec.map(|spec| spec.kinds).unwrap_or_default();
+    let names = confirmed.iter().filter_map(|watched| super::find(&watched.kind));
+    Ok(Watched::Opened(names.map(|kind| kind.name).collect()))
+}
+
+fn put_event(cluster: &Cluster, number: u32, bytes: Bytes) -> Result<Watched, WireError> {
+    let carried = |kind: &&&Kind| match kind.follow {
+        Follow::Watch(member) => number_of(EVENT, member) == Some(number),
+        Follow::Poll => false,
+    };
+    match KINDS.iter().find(carried) {
+        Some(kind) => canonical::decode(kind, cluster.clone(), bytes).map(Watched::Put),
+        None => Ok(Watched::Other),
+    }
+}
+
+fn gone(cluster: &Cluster, bytes: Bytes) -> Result<Watched, WireError> {
+    let header = message::types::ResourceHeader::decode(bytes)
+        .map_err(|error| WireError::new(EVENT, &error.to_string()))?;
+    let name = header.metadata.map(|metadata| metadata.name).unwrap_or_default();
+    Ok(match super::find(&header.kind) {
+        Some(kind) => Watched::Gone(ResourceId {
+            cluster: cluster.clone(),
+            kind: kind.name,
+            name: name.into(),
+        }),
+        None => Watched::Other,
+    })
+}
+
+fn by_name(call: &Call, name: &str) -> Request {
+    let number = call.field.and_then(|field| number_of(call.request, field));
+    let mut body = Vec::new();
+    if let Some(number) = number {
+        put(&mut body, number, name.as_bytes());
+    }
+    Request { path: call.path, body: body.into() }
+}
+
+fn with_resource(call: &Call, message: Bytes) -> Request {
+    let number = call.field.and_then(|field| number_of(call.request, field));
+    let body = match number {
+        Some(number) => {
+            // A key and a length take at most 5 and 10 bytes.
+            let mut body = Vec::with_capacity(message.len().saturating_add(15));
+            put(&mut body, number, &message);
+            body.into()
+        }
+        None => message,
+    };
+    Request { path: call.path, body }
+}
+
+/// The resource in an answer: the answer itself, or the field that has its type.
+fn resource_in(kind: &Kind, answer_type: &str, answer: &Bytes) -> Result<Option<Bytes>, WireError> {
+    if answer_type == kind.message {
+        return Ok(Some(answer.clone()));
+    }
+    let Some(descriptor) = DESCRIPTORS.get_message_by_name(answer_type) else { return Ok(None) };
+    let holder = descriptor.fields().find(|field| {
+        field.kind().as_message().is_some_and(|message| message.full_name() == kind.message)
+    });
+    let Some(holder) = holder else { return Ok(None) };
+    let mut found = None;
+    for field in fields(answer_type, answer) {
+        let Raw { number, value, bytes: _ } = field?;
+        if let RawValue::Bytes(bytes) = value
+            && number == holder.number()
+        {
+            found = Some(answer.slice_ref(bytes));
+        }
+    }
+    Ok(found)
+}
+
+/// The number of a field by its name. The rows' names are checked by a test.
+fn number_of(message: &str, field: &str) -> Option<u32> {
+    DESCRIPTORS.get_message_by_name(message)?.get_field_by_name(field).map(|field| field.number())
+}
+
+fn fields<'a>(
+    message: &'a str,
+    bytes: &'a [u8],
+) -> impl Iterator<Item = Result<Raw<'a>, WireError>> {
+    codec::fields(bytes)
+        .map(move |field| field.map_err(|problem| WireError::new(message, &problem)))
+}
+
+fn put(out: &mut Vec<u8>, number: u32, bytes: &[u8]) {
+    encode_key(number, WireType::LengthDelimited, out);
+    encode_varint(u64::try_from(bytes.len()).unwrap_or(u64::MAX), out);
+    out.extend_from_slice(bytes);
 }

@@ -1,11 +1,21 @@
 //! Between YAML's view of a resource, its canonical form and the wire.
+//!
+//! `resource` makes the canonical form of what is wanted, `decode` of what is there; both end in
+//! the same function, so that what means the same is the same text. `encode` makes the message
+//! to send. `to_value` and `from_value` are the plain view of tctl, without any of this.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
 
-use super::Kind;
+use super::codec::{self, Keep};
+use super::schema::{self, Field, Form, Schema};
+use super::{Kind, OWNER_LABEL};
 use crate::live::Live;
 use crate::manifest::Resource;
-use crate::model::{Cluster, FingerprintKey, Value};
+use crate::model::{Cluster, Digest, FingerprintKey, ResourceId, Revision, Value};
 
 /// A message that cannot be read or made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,37 +25,226 @@ pub struct WireError {
     pub message: String,
 }
 
+impl WireError {
+    pub(super) fn new(message: &str, problem: &str) -> Self {
+        Self { message: format!("{message}: {problem}") }
+    }
+}
+
+/// Labels that Teleport sets itself. Never compared, never removed, never set by us.
+pub const SERVER_LABELS: &[&str] = &["teleport.dev/", "teleport.internal/"];
+
+/// Labels that are for us; they never leave the manifests.
+pub const DIRECTIVE_LABELS: &str = "reconciler/";
+
+/// Whether a label is Teleport's own.
+fn is_server_label(key: &str) -> bool {
+    SERVER_LABELS.iter().any(|prefix| key.starts_with(prefix))
+}
+
 /// Makes the canonical form: strips what is server-owned and every `reconciler/` label and the
 /// ownership mark, drops nulls and what is empty, sorts unordered lists, applies
 /// `Kind::normalize`.
-pub fn resource(_kind: &Kind, _cluster: Cluster, _name: &str, _value: Value) -> Resource {
-    todo!("kinds helper")
+pub fn resource(kind: &Kind, cluster: Cluster, name: &str, value: Value) -> Resource {
+    let canonical = canonical(kind, name, value);
+    let digest = Digest::of(canonical.as_bytes());
+    let id = ResourceId { cluster, kind: kind.name, name: name.into() };
+    Resource { id, canonical, digest }
+}
+
+fn canonical(kind: &Kind, name: &str, value: Value) -> Arc<str> {
+    let mut values = entries(value);
+    values.insert("kind".into(), Value::String(kind.name.as_str().into()));
+    if let Value::Map(metadata) = values.entry("metadata".into()).or_insert_with(Value::map) {
+        metadata.insert("name".into(), Value::String(name.into()));
+        if let Some(Value::Map(labels)) = metadata.get_mut("labels") {
+            labels.retain(|key, _| {
+                !is_server_label(key) && !key.starts_with(DIRECTIVE_LABELS) && key != OWNER_LABEL
+            });
+        }
+    }
+    codec::tidy(schema::of(kind), &mut values);
+    let mut value = Value::Map(values);
+    (kind.normalize)(&mut value);
+    serde_json::to_string(&Json(&value)).unwrap_or_default().into()
 }
 
 /// Reads a message from the server. Unknown fields are kept in `Live::wire`.
 ///
 /// # Errors
 /// Bytes that are not such a message, or one without a name.
-pub fn decode(_kind: &Kind, _cluster: Cluster, _wire: Bytes) -> Result<Live, WireError> {
-    todo!("kinds helper")
+pub fn decode(kind: &Kind, cluster: Cluster, wire: Bytes) -> Result<Live, WireError> {
+    let value = to_value(kind, &wire)?;
+    let metadata = value.get("metadata");
+    let text = |key| metadata.and_then(|metadata| metadata.get(key)).and_then(Value::as_str);
+    let label = |key| {
+        let labels = metadata.and_then(|metadata| metadata.get("labels"));
+        let value = labels.and_then(|labels| labels.get(key)).and_then(Value::as_str);
+        value.filter(|value| !value.is_empty()).map(String::from)
+    };
+    let name: Arc<str> = text("name")
+        .filter(|name| !name.is_empty())
+        .ok_or_else(|| WireError::new(kind.message, "it has no name"))?
+        .into();
+    let revision = text("revision").map(|revision| Revision(revision.into()));
+    let owner = label(OWNER_LABEL);
+    let origin = label(super::ORIGIN_LABEL);
+    let readiness = (kind.readiness)(&value);
+    let canonical = canonical(kind, &name, value);
+    let digest = Digest::of(canonical.as_bytes());
+    let id = ResourceId { cluster, kind: kind.name, name };
+    Ok(Live { id, revision, canonical, digest, owner, origin, readiness, wire })
 }
 
 /// Makes the message to send: the wanted fields, our ownership mark where the kind keeps labels,
 /// and, over a `base`, its revision, its server-owned labels (`teleport.dev/`,
-/// `teleport.internal/`) and every field that we don't know.
+/// `teleport.internal/`) and every field that we don't know. The same input gives the same bytes.
 ///
 /// # Errors
 /// A canonical form that does not fit the message.
 pub fn encode(
-    _kind: &Kind,
-    _resource: &Resource,
-    _base: Option<&Live>,
-    _owner: &str,
+    kind: &Kind,
+    resource: &Resource,
+    base: Option<&Live>,
+    owner: &str,
 ) -> Result<Bytes, WireError> {
-    todo!("kinds helper")
+    let problem = |problem: &str| WireError::new(kind.message, problem);
+    let value = Value::from_json(&resource.canonical)
+        .map_err(|_secret| problem("the canonical form is not JSON"))?;
+    let mut values = entries(value);
+    let mut labels = match base {
+        Some(base) => server_labels(kind, &base.wire)?,
+        None => BTreeMap::new(),
+    };
+    if kind.keeps_labels {
+        labels.insert(OWNER_LABEL.into(), Value::String(owner.into()));
+    }
+    if !labels.is_empty()
+        && let Value::Map(metadata) = values.entry("metadata".into()).or_insert_with(Value::map)
+        && let Value::Map(wanted) = metadata.entry("labels".into()).or_insert_with(Value::map)
+    {
+        wanted.extend(labels);
+    }
+    let base = base.map_or(&[][..], |base| &base.wire);
+    codec::write(schema::of(kind), &values, base, Keep::Base)
+        .map(Bytes::from)
+        .map_err(|found| problem(&found))
+}
+
+/// The labels of a live resource that are Teleport's own.
+fn server_labels(kind: &Kind, wire: &[u8]) -> Result<BTreeMap<String, Value>, WireError> {
+    let mut live = entries(to_value(kind, wire)?);
+    let mut metadata = live.remove("metadata").map(entries).unwrap_or_default();
+    let mut labels = metadata.remove("labels").map(entries).unwrap_or_default();
+    labels.retain(|key, _| is_server_label(key));
+    Ok(labels)
+}
+
+/// A message as tctl shows it, with status, revision and all labels. **Secrets in clear**: show
+/// it through [`mask`] only.
+///
+/// # Errors
+/// Bytes that are not such a message.
+pub fn to_value(kind: &Kind, wire: &[u8]) -> Result<Value, WireError> {
+    codec::message(schema::of(kind), wire)
+        .map(Value::Map)
+        .map_err(|problem| WireError::new(kind.message, &problem))
+}
+
+/// The message that such a value says, server-owned fields included, without our mark.
+///
+/// # Errors
+/// A value that does not fit the message.
+pub fn from_value(kind: &Kind, value: &Value) -> Result<Bytes, WireError> {
+    let problem = |problem: &str| WireError::new(kind.message, problem);
+    let Value::Map(values) = value else { return Err(problem("not a mapping")) };
+    codec::write(schema::of(kind), values, &[], Keep::Value)
+        .map(Bytes::from)
+        .map_err(|found| problem(&found))
 }
 
 /// The same value with every secret replaced by its fingerprint.
-pub fn mask(_kind: &Kind, _value: &Value, _key: &FingerprintKey) -> Value {
-    todo!("kinds helper")
+pub fn mask(kind: &Kind, value: &Value, key: &FingerprintKey) -> Value {
+    mask_message(schema::of(kind), value, key)
+}
+
+fn mask_message(schema: &Schema, value: &Value, key: &FingerprintKey) -> Value {
+    match value {
+        Value::Map(values) => Value::Map(
+            values
+                .iter()
+                .map(|(name, value)| {
+                    let masked = match schema.fields.get(name) {
+                        Some(field) => mask_field(field, value, key),
+                        None => value.clone(),
+                    };
+                    (name.clone(), masked)
+                })
+                .collect(),
+        ),
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::String(_) | Value::List(_) => {
+            value.clone()
+        }
+    }
+}
+
+fn mask_field(field: &Field, value: &Value, key: &FingerprintKey) -> Value {
+    match (field.secret, value) {
+        (true, Value::Null) => Value::Null,
+        (true, Value::String(text)) if text.is_empty() => value.clone(),
+        (true, Value::String(text)) => Value::String(key.show(text)),
+        (true, other) => Value::String(key.show(&other.to_json())),
+        (false, value) => mask_form(&field.form, value, key),
+    }
+}
+
+fn mask_form(form: &Form, value: &Value, key: &FingerprintKey) -> Value {
+    match (form, value) {
+        (Form::Message(schema), value) => mask_message(schema, value, key),
+        (Form::List(form), Value::List(items)) => {
+            Value::List(items.iter().map(|item| mask_form(form, item, key)).collect())
+        }
+        (Form::Map(form), Value::Map(entries)) => Value::Map(
+            entries.iter().map(|(name, item)| (name.clone(), mask_form(form, item, key))).collect(),
+        ),
+        (_, value) => value.clone(),
+    }
+}
+
+/// The entries of a map; nothing of anything else.
+fn entries(value: Value) -> BTreeMap<String, Value> {
+    match value {
+        Value::Map(entries) => entries,
+        Value::Null | Value::Bool(_) | Value::Int(_) | Value::String(_) | Value::List(_) => {
+            BTreeMap::new()
+        }
+    }
+}
+
+/// Writes what [`Value::to_json`] writes, without a copy of the tree.
+struct Json<'a>(&'a Value);
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(value) => serializer.serialize_bool(*value),
+            Value::Int(value) => serializer.serialize_i64(*value),
+            Value::String(text) => serializer.serialize_str(text),
+            Value::List(items) => {
+                let mut list = serializer.serialize_seq(Some(items.len()))?;
+                for item in items {
+                    list.serialize_element(&Json(item))?;
+                }
+                list.end()
+            }
+            Value::Map(entries) => {
+                let mut map = serializer.serialize_map(Some(entries.len()))?;
+                for (key, value) in entries {
+                    map.serialize_entry(key, &Json(value))?;
+                }
+                map.end()
+            }
+        }
+    }
 }

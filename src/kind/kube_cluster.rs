@@ -1,31 +1,66 @@
-//! `kube_cluster`. (Filled in by the kinds helper.)
+//! `kube_cluster`: a Kubernetes cluster that Kubernetes Services may register.
+//!
+//! The server ignores revisions on update (the last writer wins) and returns nothing from a
+//! create or update.
 
 use super::{Call, Follow, Kind, List, Phase, Readiness, Rpc, Writes};
-use crate::model::KindName;
+use crate::model::{KindName, Value};
 
-const TODO_CALL: Call = Call { path: "", request: "", field: None, answer: "" };
+const KUBE_CLUSTER_MESSAGE: &str = "types.KubernetesClusterV3";
 
 /// The row.
 pub(super) static KUBE_CLUSTER: Kind = Kind {
     name: KindName::new("kube_cluster"),
-    words: &["kube_cluster"],
+    words: &["kube_cluster", "kube_clusters"],
     versions: &["v3"],
-    message: "types.KubernetesClusterV3",
+    message: KUBE_CLUSTER_MESSAGE,
     phase: Phase::Resources,
-    writes: Writes::Conditional,
+    writes: Writes::LastWriterWins,
     keeps_labels: true,
-    follow: Follow::Poll,
+    follow: Follow::Watch("kubernetes_cluster"),
     rpc: Rpc {
-        list: List { path: "", request: "", answer: "", items: "", page: None },
-        get: TODO_CALL,
-        create: TODO_CALL,
-        update: None,
-        delete: TODO_CALL,
+        list: List {
+            path: "/proto.AuthService/GetKubernetesClusters",
+            request: super::EMPTY,
+            answer: "types.KubernetesClusterV3List",
+            items: "kubernetes_clusters",
+            page: None,
+        },
+        get: Call {
+            path: "/proto.AuthService/GetKubernetesCluster",
+            request: "types.ResourceRequest",
+            field: Some("name"),
+            answer: KUBE_CLUSTER_MESSAGE,
+        },
+        create: Call {
+            path: "/proto.AuthService/CreateKubernetesCluster",
+            request: KUBE_CLUSTER_MESSAGE,
+            field: None,
+            answer: super::EMPTY,
+        },
+        update: Some(Call {
+            path: "/proto.AuthService/UpdateKubernetesCluster",
+            request: KUBE_CLUSTER_MESSAGE,
+            field: None,
+            answer: super::EMPTY,
+        }),
+        delete: Call {
+            path: "/proto.AuthService/DeleteKubernetesCluster",
+            request: "types.ResourceRequest",
+            field: Some("name"),
+            answer: super::EMPTY,
+        },
     },
     immutable: &[],
     check: |_, _| {},
-    normalize: |_| {},
+    normalize,
     references: |_| Vec::new(),
     readiness: |_| Readiness::Ready,
     presets: &[],
 };
+
+/// The server forces the version. (Empty `aws`, `azure` and `gcp`, which it always prints, and
+/// the `result` of dynamic labels, which agents fill, are out already.)
+fn normalize(cluster: &mut Value) {
+    super::set_version(cluster, "v3");
+}

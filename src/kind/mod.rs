@@ -3,6 +3,7 @@
 //! Everything that differs between kinds is data here; no other folder names a kind.
 //! Deliberately absent: I/O, clocks.
 
+mod codec;
 mod kube_cluster;
 mod role;
 mod trusted_cluster;
@@ -197,3 +198,19 @@ pub const FOREIGN_ORIGINS: &[&str] = &[
     "aws-identity-center",
     "integration_awsrolesanywhere",
 ];
+
+/// The message without fields, as request of an unpaged list and answer of a delete.
+const EMPTY: &str = "google.protobuf.Empty";
+
+/// What the server does to the version of a kind that has only one.
+fn set_version(resource: &mut Value, version: &str) {
+    if let Value::Map(fields) = resource {
+        fields.insert("version".into(), Value::String(version.into()));
+    }
+}
+
+/// Whether Teleport takes a text as the key of a label: one or more ASCII letters, digits and
+/// `/._:*-`.
+pub fn label_key_is_valid(key: &str) -> bool {
+    !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "/._:*-".contains(c))
+}

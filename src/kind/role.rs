@@ -1,31 +1,86 @@
-//! `role`. (Filled in by the kinds helper.)
+//! `role`: what a user may do.
+//!
+//! The server fills in defaults that depend on the version of the role before it stores it, so
+//! what it returns is more than what was sent; `normalize` does the same to both sides.
 
-use super::{Call, Follow, Kind, List, Phase, Readiness, Rpc, Writes};
+mod check;
+mod defaults;
+
+use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Writes};
 use crate::model::KindName;
 
-const TODO_CALL: Call = Call { path: "", request: "", field: None, answer: "" };
+const ROLE_MESSAGE: &str = "types.RoleV6";
 
 /// The row.
 pub(super) static ROLE: Kind = Kind {
     name: KindName::new("role"),
-    words: &["role"],
-    versions: &["v3"],
-    message: "types.RoleV6",
+    words: &["role", "roles"],
+    versions: VERSIONS,
+    message: ROLE_MESSAGE,
     phase: Phase::Access,
     writes: Writes::Conditional,
     keeps_labels: true,
-    follow: Follow::Poll,
+    follow: Follow::Watch("role"),
     rpc: Rpc {
-        list: List { path: "", request: "", answer: "", items: "", page: None },
-        get: TODO_CALL,
-        create: TODO_CALL,
-        update: None,
-        delete: TODO_CALL,
+        list: List {
+            path: "/proto.AuthService/ListRoles",
+            request: "proto.ListRolesRequest",
+            answer: "proto.ListRolesResponse",
+            items: "roles",
+            page: Some(Page { size: "limit", token: "start_key", next: "next_key" }),
+        },
+        get: Call {
+            path: "/proto.AuthService/GetRole",
+            request: "proto.GetRoleRequest",
+            field: Some("name"),
+            answer: ROLE_MESSAGE,
+        },
+        create: Call {
+            path: "/proto.AuthService/CreateRole",
+            request: "proto.CreateRoleRequest",
+            field: Some("role"),
+            answer: ROLE_MESSAGE,
+        },
+        update: Some(Call {
+            path: "/proto.AuthService/UpdateRole",
+            request: "proto.UpdateRoleRequest",
+            field: Some("role"),
+            answer: ROLE_MESSAGE,
+        }),
+        delete: Call {
+            path: "/proto.AuthService/DeleteRole",
+            request: "proto.DeleteRoleRequest",
+            field: Some("name"),
+            answer: super::EMPTY,
+        },
     },
     immutable: &[],
-    check: |_, _| {},
-    normalize: |_| {},
+    check: check::check,
+    normalize: defaults::normalize,
+    // Roles that others may request or impersonate need not exist.
     references: |_| Vec::new(),
     readiness: |_| Readiness::Ready,
-    presets: &[],
+    presets: PRESETS,
 };
+
+/// Newest first. The server takes anything else for the newest, without a word; tctl refuses
+/// it, and so do we.
+const VERSIONS: &[&str] = &["v8", "v7", "v6", "v5", "v4", "v3"];
+
+/// Roles that Teleport 18 makes when a cluster starts, and makes again when they are gone.
+const PRESETS: &[&str] = &[
+    "access",
+    "access-plugin",
+    "auditor",
+    "device-admin",
+    "device-enroll",
+    "editor",
+    "group-access",
+    "list-access-request-resources",
+    "mcp-user",
+    "requester",
+    "require-trusted-device",
+    "reviewer",
+    "terraform-provider",
+    "wildcard-workload-identity-issuer",
+];

@@ -4,17 +4,30 @@
 //! or unordered stands in the options of `wire/proto/*.proto`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use super::Kind;
+use prost_reflect as reflect;
+use prost_reflect::{EnumDescriptor, ExtensionDescriptor, FieldDescriptor, MessageDescriptor};
+
+use super::{KINDS, Kind};
+use crate::wire::DESCRIPTORS;
 
 /// The fields of one message, by the name that stands in YAML.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Schema {
     /// Full protobuf name.
     pub message: String,
     /// By YAML name. Fields whose YAML name is `-` are absent.
     pub fields: BTreeMap<String, Field>,
+    /// The YAML names by field number, to find a field of a message that arrived.
+    pub numbers: BTreeMap<u32, String>,
+}
+
+impl Schema {
+    /// The field of a number, if it is written in YAML at all.
+    pub fn numbered(&self, number: u32) -> Option<(&str, &Field)> {
+        self.fields.get_key_value(self.numbers.get(&number)?).map(|(name, field)| (&**name, field))
+    }
 }
 
 /// One field.
@@ -58,7 +71,8 @@ pub enum Form {
     DurationMessage,
     /// RFC 3339, held in UTC.
     Timestamp,
-    /// One of these words, with the number on the wire. The first is shown.
+    /// One of these words, with the number on the wire. The first of a number is shown. Where
+    /// `true` or `false` is among the words, a plain boolean is read as that word.
     Enum(Vec<(String, i32)>),
     /// name → one value or several; held as text where there is one, else as a list.
     Labels,
@@ -73,6 +87,156 @@ pub enum Form {
 }
 
 /// The field list of a kind's message.
-pub fn of(_kind: &Kind) -> &'static Schema {
-    todo!("kinds helper")
+pub fn of(kind: &Kind) -> &'static Schema {
+    static SCHEMAS: LazyLock<BTreeMap<&'static str, Schema>> = LazyLock::new(|| {
+        let options = Options::find();
+        KINDS.iter().map(|kind| (kind.message, options.schema_of(kind.message))).collect()
+    });
+    /// For a kind that is not in the table; nothing fits it.
+    static NOTHING: LazyLock<Schema> = LazyLock::new(Schema::default);
+    SCHEMAS.get(kind.message).unwrap_or(&NOTHING)
+}
+
+/// Our extensions of the descriptor options.
+struct Options {
+    field: Option<ExtensionDescriptor>,
+    word: Option<ExtensionDescriptor>,
+}
+
+/// The options of one field, as in `options.proto`.
+#[derive(Default)]
+struct FieldOptions {
+    yaml: Option<String>,
+    /// Number of `reconciler.Form`.
+    form: i32,
+    secret: bool,
+    server_owned: bool,
+    unordered: bool,
+}
+
+/// YAML name of a field that is never written.
+const HIDDEN: &str = "-";
+
+// Numbers of `reconciler.Form` in `options.proto`.
+const FORM_DURATION: i32 = 1;
+const FORM_BOOL_WORD: i32 = 2;
+const FORM_BOOL_OPTION: i32 = 3;
+const FORM_LABELS: i32 = 4;
+const FORM_TRAITS: i32 = 5;
+
+impl Options {
+    fn find() -> Self {
+        Self {
+            field: DESCRIPTORS.get_extension_by_name("reconciler.field"),
+            word: DESCRIPTORS.get_extension_by_name("reconciler.word"),
+        }
+    }
+
+    fn schema_of(&self, message: &str) -> Schema {
+        DESCRIPTORS
+            .get_message_by_name(message)
+            .map(|found| self.schema(&found))
+            .unwrap_or_default()
+    }
+
+    fn schema(&self, message: &MessageDescriptor) -> Schema {
+        let mut schema = Schema { message: message.full_name().into(), ..Schema::default() };
+        for field in message.fields() {
+            let options = self.field_options(&field);
+            let name = options.yaml.clone().unwrap_or_else(|| field.name().into());
+            if name == HIDDEN {
+                continue;
+            }
+            schema.numbers.insert(field.number(), name.clone());
+            let form = self.form(&field, &options);
+            let FieldOptions { yaml: _, form: _, secret, server_owned, unordered } = options;
+            let number = field.number();
+            schema.fields.insert(name, Field { number, form, secret, server_owned, unordered });
+        }
+        schema
+    }
+
+    fn field_options(&self, field: &FieldDescriptor) -> FieldOptions {
+        let Some(extension) = &self.field else { return FieldOptions::default() };
+        let options = field.options();
+        let value = options.get_extension(extension);
+        let Some(set) = value.as_message() else { return FieldOptions::default() };
+        let flag = |name| {
+            set.get_field_by_name(name).and_then(|value| value.as_bool()).unwrap_or_default()
+        };
+        let yaml = set.get_field_by_name("yaml").and_then(|value| value.as_str().map(String::from));
+        FieldOptions {
+            yaml: yaml.filter(|name| !name.is_empty()),
+            form: set
+                .get_field_by_name("form")
+                .and_then(|value| value.as_enum_number())
+                .unwrap_or_default(),
+            secret: flag("secret"),
+            server_owned: flag("server_owned"),
+            unordered: flag("unordered"),
+        }
+    }
+
+    fn form(&self, field: &FieldDescriptor, options: &FieldOptions) -> Form {
+        match options.form {
+            FORM_DURATION => return Form::Duration,
+            FORM_BOOL_WORD => return Form::BoolWord,
+            FORM_BOOL_OPTION => return Form::BoolOption,
+            FORM_LABELS => return Form::Labels,
+            FORM_TRAITS => return Form::Traits,
+            _ => {}
+        }
+        if field.is_map() {
+            let value = match field.kind() {
+                reflect::Kind::Message(entry) => self.single(&entry.map_entry_value_field().kind()),
+                _ => Form::Text,
+            };
+            Form::Map(Box::new(value))
+        } else if field.is_list() {
+            Form::List(Box::new(self.single(&field.kind())))
+        } else {
+            self.single(&field.kind())
+        }
+    }
+
+    fn single(&self, kind: &reflect::Kind) -> Form {
+        use reflect::Kind as Wire;
+        match kind {
+            Wire::String => Form::Text,
+            Wire::Bool => Form::Bool,
+            Wire::Bytes => Form::Bytes,
+            Wire::Int32 | Wire::Sint32 | Wire::Sfixed32 => {
+                Form::Int { min: i32::MIN.into(), max: i32::MAX.into() }
+            }
+            Wire::Uint32 | Wire::Fixed32 => Form::Int { min: 0, max: u32::MAX.into() },
+            Wire::Uint64 | Wire::Fixed64 => Form::Int { min: 0, max: i64::MAX },
+            Wire::Int64 | Wire::Sint64 | Wire::Sfixed64 | Wire::Float | Wire::Double => {
+                Form::Int { min: i64::MIN, max: i64::MAX }
+            }
+            Wire::Enum(words) => self.words(words),
+            Wire::Message(message) => match message.full_name() {
+                "google.protobuf.Timestamp" => Form::Timestamp,
+                "google.protobuf.Duration" => Form::DurationMessage,
+                _ => Form::Message(Arc::new(self.schema(message))),
+            },
+        }
+    }
+
+    /// An enum without words is written as its number.
+    fn words(&self, numbers: &EnumDescriptor) -> Form {
+        let mut words = Vec::new();
+        for value in numbers.values() {
+            let Some(extension) = &self.word else { continue };
+            let options = value.options();
+            let list = options.get_extension(extension);
+            for word in list.as_list().unwrap_or_default() {
+                words.extend(word.as_str().map(|word| (String::from(word), value.number())));
+            }
+        }
+        if words.is_empty() {
+            Form::Int { min: 0, max: i32::MAX.into() }
+        } else {
+            Form::Enum(words)
+        }
+    }
 }

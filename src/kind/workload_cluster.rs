@@ -1,31 +1,83 @@
-//! `workload_cluster`. (Filled in by the kinds helper.)
+//! `workload_cluster`: a child Teleport Cloud cluster.
+//!
+//! Only `spec` can be relied upon to come back from the server, it never changes, and a deleted
+//! name stays taken for fourteen days.
 
-use super::{Call, Follow, Kind, List, Phase, Readiness, Rpc, Writes};
-use crate::model::KindName;
+use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Writes};
+use crate::model::{KindName, Value};
 
-const TODO_CALL: Call = Call { path: "", request: "", field: None, answer: "" };
+const WORKLOAD_CLUSTER_MESSAGE: &str = "teleport.workloadcluster.v1.WorkloadCluster";
+
+/// State of a child that can be built upon. The states are an open list; all others wait.
+const ACTIVE: &str = "active";
 
 /// The row.
 pub(super) static WORKLOAD_CLUSTER: Kind = Kind {
     name: KindName::new("workload_cluster"),
-    words: &["workload_cluster"],
-    versions: &["v3"],
-    message: "teleport.workloadcluster.v1.WorkloadCluster",
+    words: &["workload_cluster", "workload_clusters"],
+    versions: &["v1"],
+    message: WORKLOAD_CLUSTER_MESSAGE,
     phase: Phase::Children,
     writes: Writes::Conditional,
-    keeps_labels: true,
+    // The published examples show nothing but the name in `metadata`.
+    keeps_labels: false,
     follow: Follow::Poll,
     rpc: Rpc {
-        list: List { path: "", request: "", answer: "", items: "", page: None },
-        get: TODO_CALL,
-        create: TODO_CALL,
-        update: None,
-        delete: TODO_CALL,
+        list: List {
+            path: "/teleport.workloadcluster.v1.WorkloadClusterService/ListWorkloadClusters",
+            request: "teleport.workloadcluster.v1.ListWorkloadClustersRequest",
+            answer: "teleport.workloadcluster.v1.ListWorkloadClustersResponse",
+            items: "clusters",
+            page: Some(Page { size: "page_size", token: "page_token", next: "next_page_token" }),
+        },
+        get: Call {
+            path: "/teleport.workloadcluster.v1.WorkloadClusterService/GetWorkloadCluster",
+            request: "teleport.workloadcluster.v1.GetWorkloadClusterRequest",
+            field: Some("name"),
+            answer: WORKLOAD_CLUSTER_MESSAGE,
+        },
+        create: Call {
+            path: "/teleport.workloadcluster.v1.WorkloadClusterService/CreateWorkloadCluster",
+            request: "teleport.workloadcluster.v1.CreateWorkloadClusterRequest",
+            field: Some("cluster"),
+            answer: WORKLOAD_CLUSTER_MESSAGE,
+        },
+        update: Some(Call {
+            path: "/teleport.workloadcluster.v1.WorkloadClusterService/UpdateWorkloadCluster",
+            request: "teleport.workloadcluster.v1.UpdateWorkloadClusterRequest",
+            field: Some("cluster"),
+            answer: WORKLOAD_CLUSTER_MESSAGE,
+        }),
+        delete: Call {
+            path: "/teleport.workloadcluster.v1.WorkloadClusterService/DeleteWorkloadCluster",
+            request: "teleport.workloadcluster.v1.DeleteWorkloadClusterRequest",
+            field: Some("name"),
+            answer: super::EMPTY,
+        },
     },
-    immutable: &[],
+    immutable: &["spec"],
     check: |_, _| {},
-    normalize: |_| {},
+    normalize,
     references: |_| Vec::new(),
-    readiness: |_| Readiness::Ready,
+    readiness,
     presets: &[],
 };
+
+/// Labels, description and expiry do not come back from the server, so they are no part of what
+/// is compared.
+fn normalize(cluster: &mut Value) {
+    super::set_version(cluster, "v1");
+    let Value::Map(cluster) = cluster else { return };
+    if let Some(Value::Map(metadata)) = cluster.get_mut("metadata") {
+        metadata.retain(|name, _| name == "name");
+    }
+}
+
+fn readiness(cluster: &Value) -> Readiness {
+    let state = cluster.get("status").and_then(|status| status.get("state"));
+    match state.and_then(Value::as_str) {
+        Some(ACTIVE) => Readiness::Ready,
+        Some(state) => Readiness::Waiting(state.into()),
+        None => Readiness::Waiting("no state yet".into()),
+    }
+}
