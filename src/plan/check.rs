@@ -353,7 +353,7 @@ fn targets(id: &ResourceId, canonical: &str) -> Vec<ResourceId> {
 
 /// Whether everything that cannot change is the same on both sides.
 fn keeps_fixed(kind: &Kind, before: &str, after: &str) -> bool {
-    if kind.writes == Writes::Immutable {
+    if kind.writes == Writes::Immutable || kind.rpc.update.is_none() {
         return false;
     }
     let (Ok(before), Ok(after)) = (Value::from_json(before), Value::from_json(after)) else {
