@@ -3,6 +3,24 @@
 //! Total and synchronous: bad input gives a partial result and findings.
 //! Deliberately absent: network, file system.
 
+pub mod check;
+pub mod codes;
+pub mod decode;
+pub mod locate;
+pub mod mask;
+pub mod render;
+pub mod scalar;
+pub mod second;
+pub mod split;
+pub mod suggest;
+pub mod yaml;
+
+mod directive;
+mod document;
+mod leaf;
+mod merge;
+mod syntax;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
