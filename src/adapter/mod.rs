@@ -1,1 +1,11 @@
 //! The real world: files, disk, network, processes. Deliberately absent: decisions.
+
+pub mod clock;
+pub mod cluster;
+pub mod entropy;
+pub mod files;
+pub mod lock;
+pub mod memory;
+pub mod offline;
+pub mod sqlite;
+pub mod watch;

@@ -1,6 +1,30 @@
 //! The reconcile state machine: `step(now, event) -> effects`.
 //!
+//! One file per concern: `machine` takes an event apart, `source`, `live` and `clocks` keep what
+//! is known, `planning` turns it into steps, `write` sends them, `answer` reads what came of
+//! them, `slot` is the one state of each resource, `status` shows it all.
+//!
 //! Deliberately absent: async, I/O, clocks, tasks.
+
+mod answer;
+mod clocks;
+mod config;
+mod finish;
+mod live;
+mod machine;
+mod planning;
+mod read;
+mod slot;
+mod source;
+mod status;
+mod write;
+
+pub use config::{Config, Mode, Outcome, Planted};
+pub use config::{
+    DOUBT_DEADLINE, MAX_IN_FLIGHT, REFUSED_BACKOFF, RETRY_MAX, SETTLE_DEADLINE,
+};
+pub use machine::Engine;
+pub use status::{HeldStatus, KindStatus, PendingStatus, ResourceStatus, Status};
 
 use std::sync::Arc;
 

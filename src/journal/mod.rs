@@ -1,11 +1,15 @@
 //! Intents, outcomes, inventory, history. Pure: storage is a port.
 
+pub mod fold;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{FingerprintKey, ResourceId, Timestamp};
 use crate::plan::Verb;
+
+pub use fold::{Damaged, Touched, parse_id};
 
 /// Number of one operation, growing for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -129,6 +133,9 @@ pub struct Open {
 pub struct State {
     /// Ours, by id.
     pub inventory: BTreeMap<ResourceId, Entry>,
+    /// Ours too, by the id's text, but of a kind (or a form of id) that this version does not
+    /// know. Kept as they are; nothing is planned for them.
+    pub unknown: BTreeMap<String, Entry>,
     /// In doubt.
     pub open: BTreeMap<OpId, Open>,
     /// Approvals not yet used, with their expiry.

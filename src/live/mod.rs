@@ -2,6 +2,8 @@
 //!
 //! Deliberately absent: decisions.
 
+pub mod list;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 

@@ -1,6 +1,19 @@
 //! What is to be done, as data: desired + live + inventory → [`Plan`].
 //!
+//! The way through: [`planner::plan`] → [`guard::guard`] → [`check::check`] → `render`.
 //! Deliberately absent: async, clocks, writes.
+
+pub mod check;
+pub mod diff;
+pub mod guard;
+pub mod planner;
+pub mod render;
+
+mod order;
+mod seal;
+mod words;
+
+pub use planner::{Input, plan};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,13 +30,17 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What was left alone, and why. Not part of what is executed.
     pub deferred: Vec<Deferred>,
+    /// What the inventory knows, nobody declares and the cluster has no more: to be dropped
+    /// from the inventory. Sorted.
+    pub forget: Vec<ResourceId>,
     /// Whether each side was wholly known.
     pub coverage: BTreeMap<(Cluster, KindName), Coverage>,
     /// Whether every document was understood; while not, nothing is pruned.
     pub source_whole: bool,
     /// How many resources were found in sync.
     pub unchanged: usize,
-    /// Over desired, live revisions and policy; secrets enter as fingerprints.
+    /// Over steps, deferred, live revisions, coverage and policy; contents enter under the
+    /// installation's key, so that a short secret cannot be guessed from it.
     pub digest: Digest,
 }
 
@@ -59,7 +76,8 @@ pub enum Action {
         /// Where they differ.
         changes: Vec<FieldChange>,
     },
-    /// It is wanted as it is, but the journal does not know it yet. Writes the journal alone.
+    /// It is as wanted, but the journal does not know it yet, or knows an older
+    /// `reconciler/prune`. Writes the journal alone.
     Adopt {
         /// What it is.
         live: Arc<Live>,
@@ -133,7 +151,7 @@ pub enum Reason {
     Pruned,
 }
 
-/// One difference.
+/// One difference. Holds no secret in clear.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldChange {
     /// Where.
@@ -142,7 +160,7 @@ pub struct FieldChange {
     pub before: Option<Value>,
     /// Wanted; absent: unset.
     pub after: Option<Value>,
-    /// Whether the values may be shown only as fingerprints.
+    /// Whether the values are fingerprints of secrets.
     pub secret: bool,
 }
 
@@ -178,6 +196,8 @@ pub enum Why {
     ForeignOrigin(String),
     /// Made by Teleport itself.
     Preset,
+    /// Ours by the journal, but it bears our mark no more, so we don't delete it.
+    Unmarked,
     /// `reconciler/adopt: never`, and it exists.
     NotAdopted,
     /// These fields cannot change; what differs. Delete and create it again to change them.

@@ -51,7 +51,6 @@ pub(super) fn check(expression: &str) -> Result<(), String> {
                 }
             }
             '|' => repeatable = false,
-            '^' | '$' => repeatable = true,
             _ => repeatable = true,
         }
     }

@@ -1,0 +1,216 @@
+//! A control plane behind gRPC: bytes out, bytes in, errors as [`CallCode`].
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use bytes::{Buf as _, BufMut as _, Bytes};
+use http::uri::PathAndQuery;
+use http_body::Body as HttpBody;
+use tokio_stream::{Stream, StreamExt as _};
+use tonic::body::Body;
+use tonic::client::{Grpc, GrpcService};
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::metadata::MetadataValue;
+use tonic::{Code, ConnectError, Request, Status};
+
+use crate::port::{CallCode, CallError, Cluster};
+
+/// Largest answer that is taken, in bytes. A page of 1,000 resources with kubeconfigs passes
+/// tonic's own 4 MiB.
+pub const ANSWER_MAX: usize = 64 * 1024 * 1024;
+
+/// The client version that we tell, in the `version` metadata that Teleport's clients send.
+pub const CLIENT_VERSION: &str = "18.0.0";
+
+/// Longest wait until a watch is accepted. The stream itself has no limit.
+const WATCH_OPEN: Duration = Duration::from_secs(30);
+
+/// A control plane behind any gRPC transport.
+#[derive(Debug, Clone)]
+pub struct Remote<S> {
+    service: S,
+}
+
+impl<S> Remote<S> {
+    /// Speaks through `service`, a `tonic::transport::Channel` for example.
+    pub const fn new(service: S) -> Self {
+        Self { service }
+    }
+}
+
+impl<S> Remote<S>
+where
+    S: GrpcService<Body> + Clone + Send + Sync,
+    S::Future: Send,
+    S::Error: Into<Box<dyn StdError + Send + Sync>>,
+    S::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
+    <S::ResponseBody as HttpBody>::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    /// Opens a stream of messages, `WatchEvents`. Ends with an error, or when the server ends it.
+    ///
+    /// # Errors
+    /// The server's status, or that there was no answer.
+    pub async fn watch(
+        &self,
+        path: &'static str,
+        request: Bytes,
+    ) -> Result<impl Stream<Item = Result<Bytes, CallError>> + Send + use<S>, CallError> {
+        let mut grpc = self.grpc();
+        ready(&mut grpc, WATCH_OPEN).await?;
+        let path = PathAndQuery::from_static(path);
+        let opening = grpc.server_streaming(tagged(request), path, RawCodec);
+        let stream = match tokio::time::timeout(WATCH_OPEN, opening).await {
+            Ok(answer) => answer.map_err(|status| call_error(&status))?.into_inner(),
+            Err(_) => return Err(no_answer(WATCH_OPEN)),
+        };
+        Ok(stream.map(|message| message.map_err(|status| call_error(&status))))
+    }
+
+    fn grpc(&self) -> Grpc<S> {
+        Grpc::new(self.service.clone())
+            .max_decoding_message_size(ANSWER_MAX)
+            .max_encoding_message_size(ANSWER_MAX)
+    }
+}
+
+impl<S> Cluster for Remote<S>
+where
+    S: GrpcService<Body> + Clone + Send + Sync,
+    S::Future: Send,
+    S::Error: Into<Box<dyn StdError + Send + Sync>>,
+    S::ResponseBody: HttpBody<Data = Bytes> + Send + 'static,
+    <S::ResponseBody as HttpBody>::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    async fn call(
+        &self,
+        path: &'static str,
+        request: Bytes,
+        deadline: Duration,
+    ) -> Result<Bytes, CallError> {
+        let mut grpc = self.grpc();
+        ready(&mut grpc, deadline).await?;
+        let mut request = tagged(request);
+        request.set_timeout(deadline);
+        let call = grpc.unary(request, PathAndQuery::from_static(path), RawCodec);
+        match tokio::time::timeout(deadline, call).await {
+            Ok(Ok(answer)) => Ok(answer.into_inner()),
+            Ok(Err(status)) => Err(call_error(&status)),
+            Err(_) => Err(no_answer(deadline)),
+        }
+    }
+}
+
+/// Waits until the transport takes a request. Nothing is sent before.
+async fn ready<S>(grpc: &mut Grpc<S>, deadline: Duration) -> Result<(), CallError>
+where
+    S: GrpcService<Body>,
+    S::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    let message = match tokio::time::timeout(deadline, grpc.ready()).await {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => chain(error.into().as_ref()),
+        Err(_) => format!("no connection within {deadline:?}"),
+    };
+    Err(CallError { code: CallCode::Unavailable, message })
+}
+
+fn tagged(bytes: Bytes) -> Request<Bytes> {
+    let mut request = Request::new(bytes);
+    request.metadata_mut().insert("version", MetadataValue::from_static(CLIENT_VERSION));
+    request
+}
+
+fn no_answer(deadline: Duration) -> CallError {
+    CallError { code: CallCode::NoAnswer, message: format!("no answer within {deadline:?}") }
+}
+
+/// What a status means for a write. A status that our own side made up (it has a cause) says
+/// nothing about what the server did, except that there was no connection.
+fn call_error(status: &Status) -> CallError {
+    let Some(cause) = status.source() else {
+        return CallError { code: code(status.code()), message: status.message().to_owned() };
+    };
+    let mut code = CallCode::NoAnswer;
+    let mut next = Some(cause);
+    while let Some(error) = next {
+        if error.is::<ConnectError>() {
+            code = CallCode::Unavailable;
+        }
+        next = error.source();
+    }
+    CallError { code, message: chain(cause) }
+}
+
+/// The server's own codes. Its 14 may come from a proxy on the way, after the request was
+/// passed on.
+const fn code(code: Code) -> CallCode {
+    match code {
+        Code::Cancelled | Code::DeadlineExceeded | Code::Unavailable => CallCode::NoAnswer,
+        Code::Unknown => CallCode::Unknown,
+        Code::InvalidArgument => CallCode::InvalidArgument,
+        Code::NotFound => CallCode::NotFound,
+        Code::AlreadyExists => CallCode::AlreadyExists,
+        Code::PermissionDenied => CallCode::PermissionDenied,
+        Code::ResourceExhausted => CallCode::ResourceExhausted,
+        Code::FailedPrecondition => CallCode::FailedPrecondition,
+        Code::Unimplemented => CallCode::Unimplemented,
+        Code::Ok
+        | Code::Aborted
+        | Code::OutOfRange
+        | Code::Internal
+        | Code::DataLoss
+        | Code::Unauthenticated => CallCode::Internal,
+    }
+}
+
+/// An error with its causes, each said once.
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(error) = next {
+        let text = error.to_string();
+        if !texts.iter().any(|said| said.contains(&text)) {
+            texts.push(text);
+        }
+        next = error.source();
+    }
+    texts.join(": ")
+}
+
+/// Passes messages as they are.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RawCodec;
+
+impl Codec for RawCodec {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for RawCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for RawCodec {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
+    }
+}

@@ -1,0 +1,300 @@
+//! The source directory: one consistent reading, or the reason why there is none.
+//!
+//! A reading is list, read, list again: it counts only if both listings are equal in names,
+//! inodes, sizes and times. What cannot be read stays visible as unreadable; what looks like a
+//! source in motion (git at work, a link that points at nothing yet, a missing root) is
+//! [`NotYet`], never an empty source.
+
+mod git;
+mod globs;
+mod walk;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+
+pub use self::git::commit;
+pub use self::globs::{EXCLUDE, Globs, INCLUDE, pattern};
+use self::walk::{Found, Listing, Stamp, Trouble};
+use super::clock;
+use crate::manifest::Snapshot;
+use crate::port::{Files, NotYet};
+
+/// Largest file that is read, in bytes. A manifest of one resource has some kilobytes; what
+/// Teleport takes in one message ends at 4 MiB.
+pub const FILE_SIZE_MAX: u64 = 4 * 1024 * 1024;
+
+/// Most bytes of one snapshot, against a source path that is a mistake (`/`).
+pub const SNAPSHOT_BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// Most files and directories of one snapshot, for the same reason.
+pub const FILES_MAX: usize = 200_000;
+
+/// Deepest nesting of directories. Each level holds a stack frame while it is listed.
+pub const DEPTH_MAX: usize = 64;
+
+/// How often a moving source is read again before the engine is told to wait.
+const ATTEMPTS_MAX: u32 = 5;
+
+/// Pause before the first further attempt; each later one waits that much longer.
+const PAUSE: Duration = Duration::from_millis(15);
+
+/// Kernels stamp files with the time of their last timer tick (10 ms at the slowest), so two
+/// writes of one tick look the same. A file changed less than this ago is read later.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Where a reading stands, for tests that move the source under it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The first listing is made.
+    Listed,
+    /// All files are read, nothing is verified.
+    Read,
+}
+
+type Hook = Arc<dyn Fn(Stage) + Send + Sync>;
+
+/// A directory of manifests.
+#[derive(Clone)]
+pub struct Directory {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    root: PathBuf,
+    globs: Globs,
+    hook: Option<Hook>,
+    last: Mutex<Last>,
+}
+
+/// The last reading that was accepted.
+#[derive(Default)]
+struct Last {
+    /// By canonical path: unchanged files are not read again.
+    files: BTreeMap<Arc<Path>, (Stamp, Arc<[u8]>)>,
+    /// Device of the root when it last held files.
+    device: Option<u64>,
+}
+
+impl std::fmt::Debug for Directory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Directory({})", self.shared.root.display())
+    }
+}
+
+impl Directory {
+    /// The source at `root`, which need not exist yet.
+    pub fn new(root: impl Into<PathBuf>, globs: Globs) -> Self {
+        let root = root.into();
+        Self { shared: Arc::new(Shared { root, globs, hook: None, last: Mutex::default() }) }
+    }
+
+    /// The same with a hook that is called at each [`Stage`], for tests.
+    #[must_use]
+    pub fn with_hook(self, hook: impl Fn(Stage) + Send + Sync + 'static) -> Self {
+        let root = self.shared.root.clone();
+        let globs = self.shared.globs.clone();
+        let hook: Option<Hook> = Some(Arc::new(hook));
+        Self { shared: Arc::new(Shared { root, globs, hook, last: Mutex::default() }) }
+    }
+
+    /// [`Files::read`] for callers without a run time. May sleep some tens of milliseconds.
+    ///
+    /// # Errors
+    /// As [`Files::read`].
+    pub fn read_now(&self) -> Result<Snapshot, NotYet> {
+        self.shared.read()
+    }
+}
+
+impl Files for Directory {
+    async fn read(&self) -> Result<Snapshot, NotYet> {
+        let shared = Arc::clone(&self.shared);
+        match tokio::task::spawn_blocking(move || shared.read()).await {
+            Ok(result) => result,
+            Err(error) => Err(NotYet { reason: format!("the reading was lost: {error}") }),
+        }
+    }
+}
+
+impl Shared {
+    fn read(&self) -> Result<Snapshot, NotYet> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut what = String::new();
+        for attempt in 0..ATTEMPTS_MAX {
+            std::thread::sleep(PAUSE.saturating_mul(attempt));
+            match self.attempt(&mut last) {
+                Ok(snapshot) => return Ok(snapshot),
+                Err(Trouble::NotYet(reason)) => return Err(NotYet { reason }),
+                Err(Trouble::Moved(path)) => what = path,
+            }
+        }
+        Err(NotYet { reason: format!("the source keeps changing: {what}") })
+    }
+
+    fn attempt(&self, last: &mut Last) -> Result<Snapshot, Trouble> {
+        let (real, root) = self.root()?;
+        quiet(&real)?;
+        let listing = walk::list(&real, &self.globs)?;
+        let young = youngest(&listing);
+        if let Some(wait) = TICK.checked_sub(young) {
+            std::thread::sleep(wait);
+            return Err(Trouble::Moved("files were written just now".to_owned()));
+        }
+        self.stage(Stage::Listed);
+        let mut files = BTreeMap::new();
+        let snapshot = take(&listing, &last.files, &mut files)?;
+        self.stage(Stage::Read);
+        verify(&listing, &walk::list(&real, &self.globs)?)?;
+        quiet(&real)?;
+        if self.root()? != (real, root) {
+            return Err(Trouble::Moved("the source itself was replaced".to_owned()));
+        }
+        if listing.len() <= 1 && last.device.is_some_and(|device| device != root.0) {
+            // The directory below a mount point looks like this.
+            return Err(Trouble::NotYet(
+                "the source is empty and on another file system than before: is it unmounted?"
+                    .to_owned(),
+            ));
+        }
+        if listing.len() > 1 {
+            last.device = Some(root.0);
+        }
+        last.files = files;
+        Ok(snapshot)
+    }
+
+    /// Where the source really is, with device and inode.
+    fn root(&self) -> Result<(PathBuf, (u64, u64)), Trouble> {
+        let failed = |error: io::Error| {
+            let root = self.root.display();
+            Trouble::NotYet(match error.kind() {
+                io::ErrorKind::NotFound => format!("the source `{root}` is not there"),
+                _ => format!("the source `{root}`: {error}"),
+            })
+        };
+        let real = fs::canonicalize(&self.root).map_err(failed)?;
+        let stat = fs::metadata(&real).map_err(failed)?;
+        if !stat.is_dir() {
+            let root = self.root.display();
+            return Err(Trouble::NotYet(format!("the source `{root}` is not a directory")));
+        }
+        Ok((real, (stat.dev(), stat.ino())))
+    }
+
+    fn stage(&self, stage: Stage) {
+        if let Some(hook) = &self.hook {
+            hook(stage);
+        }
+    }
+}
+
+fn quiet(real: &Path) -> Result<(), Trouble> {
+    match git::busy(real) {
+        None => Ok(()),
+        Some(file) => {
+            let file = file.display();
+            Err(Trouble::NotYet(format!("git operation in progress (`{file}` is there)")))
+        }
+    }
+}
+
+/// Age of the file that changed last; long for one from the future (another machine's clock).
+fn youngest(listing: &Listing) -> Duration {
+    let now = clock::since_1970();
+    let changed = |found: &Found| match found {
+        Found::File(_, stamp) => {
+            let seconds = u64::try_from(stamp.ctime.0).ok()?;
+            let at = Duration::new(seconds, u32::try_from(stamp.ctime.1).ok()?);
+            now.checked_sub(at)
+        }
+        Found::Directory(..) | Found::Unreadable(_) => None,
+    };
+    listing.values().filter_map(changed).min().unwrap_or(Duration::MAX)
+}
+
+/// Reads all files of a listing; those that `known` has with the same stamp are not read.
+fn take(
+    listing: &Listing,
+    known: &BTreeMap<Arc<Path>, (Stamp, Arc<[u8]>)>,
+    files: &mut BTreeMap<Arc<Path>, (Stamp, Arc<[u8]>)>,
+) -> Result<Snapshot, Trouble> {
+    let mut snapshot = Snapshot::default();
+    let mut total = 0_u64;
+    for (path, found) in listing {
+        let (place, stamp) = match found {
+            Found::Directory(..) => continue,
+            Found::Unreadable(reason) => {
+                snapshot.unreadable.insert(Arc::clone(path), reason.clone());
+                continue;
+            }
+            Found::File(place, stamp) => (place, stamp),
+        };
+        total = total.saturating_add(stamp.size);
+        if total > SNAPSHOT_BYTES_MAX {
+            let limit = SNAPSHOT_BYTES_MAX / (1024 * 1024);
+            return Err(Trouble::NotYet(format!("the source has more than {limit} MiB")));
+        }
+        let bytes = match known.get(place) {
+            Some((seen, bytes)) if seen == stamp => Ok(Arc::clone(bytes)),
+            Some(_) | None => read_file(place, stamp),
+        };
+        match bytes {
+            Ok(bytes) => {
+                files.insert(Arc::clone(place), (*stamp, Arc::clone(&bytes)));
+                snapshot.files.insert(Arc::clone(path), bytes);
+            }
+            Err(error) if walk::gone(&error) || error.kind() == io::ErrorKind::Interrupted => {
+                return Err(walk::moved(place, &error));
+            }
+            Err(error) => {
+                snapshot.unreadable.insert(Arc::clone(path), error.to_string());
+            }
+        }
+    }
+    Ok(snapshot)
+}
+
+/// Reads the file that `stamp` was taken of. `Interrupted` means that it is another one by now.
+fn read_file(place: &Path, stamp: &Stamp) -> io::Result<Arc<[u8]>> {
+    // Not blocking, not through a link, not as our terminal: between listing and opening
+    // anything may have taken the place of the file.
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY;
+    let flags = i32::try_from(flags.bits()).unwrap_or_default();
+    let moved = || io::Error::new(io::ErrorKind::Interrupted, "changed while it was read");
+    let file = match File::options().read(true).custom_flags(flags).open(place) {
+        Ok(file) => file,
+        // What was a regular file is a link or a socket now.
+        Err(error) if matches!(error.raw_os_error(), Some(LOOP | NO_DEVICE)) => {
+            return Err(moved());
+        }
+        Err(error) => return Err(error),
+    };
+    if Stamp::of(&file.metadata()?) != *stamp {
+        return Err(moved());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(stamp.size).unwrap_or(0));
+    (&file).take(FILE_SIZE_MAX + 1).read_to_end(&mut bytes)?;
+    let whole = u64::try_from(bytes.len()).is_ok_and(|length| length == stamp.size);
+    if whole { Ok(bytes.into()) } else { Err(moved()) }
+}
+
+const LOOP: i32 = rustix::io::Errno::LOOP.raw_os_error();
+const NO_DEVICE: i32 = rustix::io::Errno::NXIO.raw_os_error();
+
+fn verify(before: &Listing, after: &Listing) -> Result<(), Trouble> {
+    let differs = before
+        .iter()
+        .find(|(path, found)| after.get(*path) != Some(*found))
+        .or_else(|| after.iter().find(|(path, _)| !before.contains_key(*path)));
+    match differs {
+        None => Ok(()),
+        Some((path, _)) => Err(Trouble::Moved(format!("`{path}`"))),
+    }
+}

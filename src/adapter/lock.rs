@@ -1,0 +1,114 @@
+//! One process per state: an advisory lock that names its holder.
+//!
+//! The lock belongs to the open file, so the kernel releases it however the process ends. The
+//! text in the file is for people only.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, flock};
+
+use super::clock;
+
+/// Longest text about a holder that is read back, in bytes; a command line may be long.
+const HOLDER_MAX: u64 = 4096;
+
+/// The lock on one state; released when dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Why the lock could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process has it.
+    #[error(
+        "the state `{}` is in use by {holder}; stop it first, or use another `state.path`",
+        state.display()
+    )]
+    Held {
+        /// The state.
+        state: PathBuf,
+        /// Process id, command and since when, as the holder wrote it.
+        holder: String,
+    },
+    /// The file system's.
+    #[error("lock `{}`: {source}", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+impl Lock {
+    /// Takes the lock `<state>.lock`, whose directory is made (0700) if it is missing, and writes
+    /// process id, `command` and the time into it. Never waits.
+    ///
+    /// # Errors
+    /// [`LockError::Held`] when another process, or another [`Lock`] of this one, has it.
+    pub fn take(state: &Path, command: &str) -> Result<Self, LockError> {
+        let path = lock_path(state);
+        let failed = |source: io::Error| LockError::Io { path: path.clone(), source };
+        super::sqlite::make_parent(state).map_err(failed)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => {
+                return Err(LockError::Held {
+                    state: state.to_owned(),
+                    holder: read_holder(&mut file),
+                });
+            }
+            Err(error) => return Err(failed(error.into())),
+        }
+        file.set_len(0).map_err(failed)?;
+        file.rewind().map_err(failed)?;
+        write!(
+            file,
+            "process {} (`{}`) since {}",
+            std::process::id(),
+            command.escape_debug(),
+            clock::wall()
+        )
+        .map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+
+    /// Who holds the lock now; `None`: nobody. Changes nothing, not even an access to a missing
+    /// file.
+    pub fn holder(state: &Path) -> Option<String> {
+        let mut file = File::open(lock_path(state)).ok()?;
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Err(rustix::io::Errno::WOULDBLOCK) => Some(read_holder(&mut file)),
+            Ok(()) | Err(_) => None,
+        }
+    }
+}
+
+fn lock_path(state: &Path) -> PathBuf {
+    let mut path = state.as_os_str().to_owned();
+    path.push(".lock");
+    path.into()
+}
+
+fn read_holder(file: &mut File) -> String {
+    let mut text = String::new();
+    let read = file.take(HOLDER_MAX).read_to_string(&mut text);
+    match read {
+        Ok(_) if !text.is_empty() => text,
+        // The other process has the lock but has not written yet.
+        Ok(_) | Err(_) => "another process".to_owned(),
+    }
+}

@@ -1,0 +1,138 @@
+//! Reading a state without changing one byte of its directory.
+//!
+//! Even a reader of SQLite may create `-shm` files, recover a journal or check-point, so the
+//! files are copied away and the copy is opened.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+
+use super::sqlite::{self, Line};
+use crate::journal::{Identity, State};
+use crate::port::StorageError;
+
+/// How often a copy is tried while another process writes.
+const ATTEMPTS_MAX: u32 = 20;
+
+/// Files that make up one database.
+const PARTS: [&str; 3] = ["", "-wal", "-journal"];
+
+/// A state as it was when it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offline {
+    /// What belongs to it for ever.
+    pub identity: Identity,
+    /// The fold.
+    pub state: State,
+}
+
+impl Offline {
+    /// Reads a state that an agent may or may not have open. `None`: there is none.
+    ///
+    /// # Errors
+    /// A file that cannot be read, a damaged or newer state.
+    pub fn read(path: &Path) -> Result<Option<Self>, StorageError> {
+        Ok(read(path, 0, None)?.map(|(identity, state, _)| Self { identity, state }))
+    }
+
+    /// The last `limit` records of its history, newest first, of one resource if `id` is given.
+    /// `None`: there is no state.
+    ///
+    /// # Errors
+    /// As [`Offline::read`].
+    pub fn history(
+        path: &Path,
+        limit: u32,
+        id: Option<&str>,
+    ) -> Result<Option<Vec<Line>>, StorageError> {
+        Ok(read(path, limit, id)?.map(|(_, _, lines)| lines))
+    }
+}
+
+type Contents = (Identity, State, Vec<Line>);
+
+fn read(path: &Path, limit: u32, id: Option<&str>) -> Result<Option<Contents>, StorageError> {
+    let failed = |error: &dyn std::fmt::Display| StorageError {
+        message: format!("state `{}`: {error}", path.display()),
+    };
+    let Some(parts) = settled_parts(path).map_err(|error| failed(&error))? else {
+        return Ok(None);
+    };
+    let scratch = Scratch::make().map_err(|error| failed(&error))?;
+    let copy = scratch.0.join("state.db");
+    for (suffix, bytes) in PARTS.iter().zip(parts) {
+        if let Some(bytes) = bytes {
+            fs::write(with_suffix(&copy, suffix), bytes).map_err(|error| failed(&error))?;
+        }
+    }
+    sqlite::read_copy(&copy, limit, id).map(Some).map_err(|error| failed(&error))
+}
+
+type Parts = [Option<Vec<u8>>; 3];
+
+/// The bytes of all parts, from a moment in which none of them moved.
+fn settled_parts(path: &Path) -> io::Result<Option<Parts>> {
+    for _ in 0..ATTEMPTS_MAX {
+        let before = stamps(path)?;
+        let first = read_parts(path)?;
+        // Time stamps are coarser than writes: the bytes must be the same twice as well.
+        if first == read_parts(path)? && before == stamps(path)? {
+            return Ok(first.first().is_some_and(Option::is_some).then_some(first));
+        }
+    }
+    Err(io::Error::new(io::ErrorKind::WouldBlock, "another process keeps writing to it"))
+}
+
+fn read_parts(path: &Path) -> io::Result<Parts> {
+    let mut parts = Parts::default();
+    for (part, suffix) in parts.iter_mut().zip(PARTS) {
+        *part = present(fs::read(with_suffix(path, suffix)))?;
+    }
+    Ok(parts)
+}
+
+fn stamps(path: &Path) -> io::Result<Vec<Option<(u64, u64, i64, i64)>>> {
+    PARTS
+        .iter()
+        .map(|suffix| {
+            let stat = present(fs::metadata(with_suffix(path, suffix)))?;
+            Ok(stat.map(|stat| (stat.ino(), stat.size(), stat.mtime(), stat.mtime_nsec())))
+        })
+        .collect()
+}
+
+fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.as_os_str().to_owned();
+    path.push(suffix);
+    path.into()
+}
+
+/// A private directory that is removed again.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn make() -> io::Result<Self> {
+        let name: String = std::iter::repeat_with(fastrand::alphanumeric).take(16).collect();
+        let path = std::env::temp_dir().join(format!("reconciler-{name}"));
+        // Fails if it exists: nobody can prepare it for us.
+        fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            tracing::debug!("could not remove `{}`: {error}", self.0.display());
+        }
+    }
+}

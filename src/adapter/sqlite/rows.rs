@@ -1,0 +1,339 @@
+//! Rows of the state database, each way.
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+use serde::{Deserialize, Serialize};
+
+use crate::journal::{
+    Damaged, Entry, Identity, OpId, Open, Outcome, Record, RunId, State, Touched, parse_id,
+};
+use crate::model::{FingerprintKey, Timestamp};
+use crate::plan::Verb;
+
+/// What went wrong with a row.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RowError {
+    /// The database's.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// A record that cannot follow.
+    #[error(transparent)]
+    Record(#[from] Damaged),
+    /// A cell that we never write so.
+    #[error("damaged: {0}")]
+    Cell(String),
+    /// A number beyond what the file can hold.
+    #[error("a number is beyond 63 bits")]
+    Number(#[from] std::num::TryFromIntError),
+    /// [`super::Sqlite::claim`].
+    #[error(
+        "it belongs to the control plane `{bound}`, not to `{wanted}`; to manage `{wanted}`, give it \
+         a state of its own (`state.path`), or move this one away first"
+    )]
+    OtherControlPlane {
+        /// In the state.
+        bound: String,
+        /// Asked for.
+        wanted: String,
+    },
+}
+
+/// One line of history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// When.
+    pub at: Timestamp,
+    /// In which run; absent for what belongs to none.
+    pub run: Option<RunId>,
+    /// To what; absent for approvals.
+    pub id: Option<String>,
+    /// What was to be done.
+    pub verb: Option<Verb>,
+    /// How it ended: `done`, `refused`, `not_done`; absent for an intent.
+    pub outcome: Option<String>,
+    /// The whole record.
+    pub record: Record,
+}
+
+/// [`Open`] as it stands in its row.
+#[derive(Serialize, Deserialize)]
+struct Intent {
+    id: String,
+    verb: Verb,
+    entry: Option<Entry>,
+    before: Option<String>,
+    at: Timestamp,
+}
+
+/// The columns that history is searched by.
+struct Columns {
+    at: Timestamp,
+    run: Option<RunId>,
+    op: Option<OpId>,
+    id: Option<String>,
+    verb: Option<Verb>,
+    outcome: Option<&'static str>,
+}
+
+fn json<T: for<'a> Deserialize<'a>>(text: &str, table: &str) -> Result<T, RowError> {
+    // The text of serde's error may quote the cell, which may hold what people typed.
+    serde_json::from_str(text).map_err(|error| {
+        RowError::Cell(format!("a row of `{table}` is not readable at column {}", error.column()))
+    })
+}
+
+fn to_json<T: Serialize>(value: &T) -> Result<String, RowError> {
+    serde_json::to_string(value).map_err(|error| RowError::Cell(error.to_string()))
+}
+
+fn meta<T: rusqlite::types::FromSql>(
+    connection: &Connection,
+    key: &str,
+) -> Result<Option<T>, RowError> {
+    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+    Ok(statement.query_row([key], |row| row.get(0)).optional()?)
+}
+
+fn set_meta(connection: &Connection, key: &str, value: &[u8]) -> Result<(), RowError> {
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO meta (key, value) VALUES (?1, ?2)")?
+        .execute(params![key, value])?;
+    Ok(())
+}
+
+fn number(connection: &Connection, key: &str) -> Result<u64, RowError> {
+    match meta::<Vec<u8>>(connection, key)? {
+        None => Ok(0),
+        Some(bytes) => bytes
+            .try_into()
+            .map(u64::from_be_bytes)
+            .map_err(|_| RowError::Cell(format!("`{key}` in `meta` is not a number"))),
+    }
+}
+
+pub(super) fn set_key_once(connection: &Connection, key: &FingerprintKey) -> Result<(), RowError> {
+    connection.execute(
+        "INSERT OR IGNORE INTO meta (key, value) VALUES ('fingerprint_key', ?1)",
+        params![key.0.as_slice()],
+    )?;
+    Ok(())
+}
+
+pub(super) fn set_control_plane(connection: &Connection, name: &str) -> Result<(), RowError> {
+    set_meta(connection, "control_plane", name.as_bytes())
+}
+
+pub(super) fn identity(connection: &Connection) -> Result<Identity, RowError> {
+    let key: Vec<u8> = meta(connection, "fingerprint_key")?
+        .ok_or_else(|| RowError::Cell("the fingerprint key is missing".to_owned()))?;
+    let key = key
+        .try_into()
+        .map_err(|_| RowError::Cell("the fingerprint key has not 32 bytes".to_owned()))?;
+    let control_plane = meta::<Vec<u8>>(connection, "control_plane")?
+        .map(String::from_utf8)
+        .transpose()
+        .map_err(|_| RowError::Cell("the control plane's name is not text".to_owned()))?;
+    Ok(Identity { key: FingerprintKey(key), control_plane })
+}
+
+/// Reads the fold.
+pub(super) fn load(connection: &Connection) -> Result<State, RowError> {
+    let mut state = State {
+        next_op: number(connection, "next_op")?,
+        next_run: number(connection, "next_run")?,
+        ..State::default()
+    };
+    let mut statement = connection.prepare("SELECT id, entry FROM inventory")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let id: String = row.get(0)?;
+        let entry: Entry =
+            json(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?, "inventory")?;
+        match parse_id(&id) {
+            Some(known) => state.inventory.insert(known, entry),
+            None => state.unknown.insert(id, entry),
+        };
+    }
+    let mut statement = connection.prepare("SELECT op, intent FROM open")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let op = OpId(u64::try_from(row.get::<_, i64>(0)?)?);
+        let Intent { id, verb, entry, before, at } =
+            json(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?, "open")?;
+        if op.0 >= state.next_op {
+            return Err(RowError::Cell(format!(
+                "operation {} is open but was never numbered",
+                op.0
+            )));
+        }
+        state.open.insert(op, Open { id, verb, entry, before, at });
+    }
+    let mut statement = connection.prepare("SELECT hash, expires FROM approvals")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        state.approvals.insert(row.get(0)?, Timestamp(row.get(1)?));
+    }
+    Ok(state)
+}
+
+/// Writes the rows that `touched` names, and the counters.
+pub(super) fn write_state(
+    connection: &Connection,
+    state: &State,
+    touched: &Touched,
+) -> Result<(), RowError> {
+    let Touched { inventory, open, approvals } = touched;
+    for id in inventory {
+        match state.entry(id) {
+            Some(entry) => connection
+                .prepare_cached("INSERT OR REPLACE INTO inventory (id, entry) VALUES (?1, ?2)")?
+                .execute(params![id, to_json(entry)?])?,
+            None => {
+                connection.prepare_cached("DELETE FROM inventory WHERE id = ?1")?.execute([id])?
+            }
+        };
+    }
+    for op in open {
+        match state.open.get(op) {
+            Some(Open { id, verb, entry, before, at }) => {
+                let intent = Intent {
+                    id: id.clone(),
+                    verb: *verb,
+                    entry: entry.clone(),
+                    before: before.clone(),
+                    at: *at,
+                };
+                connection
+                    .prepare_cached("INSERT OR REPLACE INTO open (op, intent) VALUES (?1, ?2)")?
+                    .execute(params![i64::try_from(op.0)?, to_json(&intent)?])?
+            }
+            None => connection
+                .prepare_cached("DELETE FROM open WHERE op = ?1")?
+                .execute([i64::try_from(op.0)?])?,
+        };
+    }
+    for hash in approvals {
+        match state.approvals.get(hash) {
+            Some(expires) => connection
+                .prepare_cached("INSERT OR REPLACE INTO approvals (hash, expires) VALUES (?1, ?2)")?
+                .execute(params![hash, expires.0])?,
+            None => connection
+                .prepare_cached("DELETE FROM approvals WHERE hash = ?1")?
+                .execute([hash])?,
+        };
+    }
+    set_meta(connection, "next_op", &state.next_op.to_be_bytes())?;
+    set_meta(connection, "next_run", &state.next_run.to_be_bytes())
+}
+
+/// Adds to the history. `before` is the state that the record meets.
+pub(super) fn insert_record(
+    connection: &Connection,
+    record: &Record,
+    before: &State,
+) -> Result<(), RowError> {
+    let Columns { at, run, op, id, verb, outcome } = columns(connection, record, before)?;
+    connection
+        .prepare_cached(
+            "INSERT INTO records (at, run, op, id, verb, outcome, record)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute(params![
+            at.0,
+            run.map(|run| i64::try_from(run.0)).transpose()?,
+            op.map(|op| i64::try_from(op.0)).transpose()?,
+            id,
+            verb.map(|verb| verb.to_string()),
+            outcome,
+            to_json(record)?
+        ])?;
+    Ok(())
+}
+
+fn columns(connection: &Connection, record: &Record, before: &State) -> Result<Columns, RowError> {
+    let none =
+        |at: Timestamp| Columns { at, run: None, op: None, id: None, verb: None, outcome: None };
+    Ok(match record {
+        Record::Intended { op, run, id, verb, reason: _, before: _, entry: _, approval: _, at } => {
+            Columns {
+                run: Some(*run),
+                op: Some(*op),
+                id: Some(id.clone()),
+                verb: Some(*verb),
+                ..none(*at)
+            }
+        }
+        Record::Settled { op, outcome, at } => {
+            let open = before.open.get(op);
+            Columns {
+                run: run_of(connection, *op)?,
+                op: Some(*op),
+                id: open.map(|open| open.id.clone()),
+                verb: open.map(|open| open.verb),
+                outcome: Some(match outcome {
+                    Outcome::Done { revision: _ } => "done",
+                    Outcome::Refused { error: _ } => "refused",
+                    Outcome::NotDone => "not_done",
+                }),
+                ..none(*at)
+            }
+        }
+        Record::Adopted { id, entry: _, at } => Columns {
+            id: Some(id.clone()),
+            verb: Some(Verb::Adopt),
+            outcome: Some("done"),
+            ..none(*at)
+        },
+        Record::Forgotten { id, at } => Columns { id: Some(id.clone()), ..none(*at) },
+        Record::Approved { hash: _, expires: _, at } => none(*at),
+    })
+}
+
+/// The run of an operation's intent; absent when history no longer reaches back to it.
+fn run_of(connection: &Connection, op: OpId) -> Result<Option<RunId>, RowError> {
+    let run: Option<i64> = connection
+        .prepare_cached("SELECT run FROM records WHERE op = ?1 AND run IS NOT NULL")?
+        .query_row([i64::try_from(op.0)?], |row| row.get(0))
+        .optional()?;
+    Ok(run.map(u64::try_from).transpose()?.map(RunId))
+}
+
+/// Drops the oldest lines beyond `keep`.
+pub(super) fn cut_history(connection: &Connection, keep: u64) -> Result<(), RowError> {
+    connection
+        .prepare_cached(
+            "DELETE FROM records WHERE seq <= (SELECT coalesce(max(seq), 0) FROM records) - ?1",
+        )?
+        .execute([i64::try_from(keep)?])?;
+    Ok(())
+}
+
+pub(super) fn history(
+    connection: &Connection,
+    limit: u32,
+    id: Option<&str>,
+) -> Result<Vec<Line>, RowError> {
+    let mut statement = connection.prepare(
+        "SELECT at, run, id, verb, outcome, record FROM records
+         WHERE ?1 IS NULL OR id = ?1 ORDER BY seq DESC LIMIT ?2",
+    )?;
+    let mut rows = statement.query(params![id, limit])?;
+    let mut lines = Vec::new();
+    while let Some(row) = rows.next()? {
+        let verb: Option<String> = row.get(3)?;
+        let record: String = row.get(5)?;
+        lines.push(Line {
+            at: Timestamp(row.get(0)?),
+            run: row.get::<_, Option<i64>>(1)?.map(u64::try_from).transpose()?.map(RunId),
+            id: row.get(2)?,
+            verb: verb
+                .map(|verb| {
+                    serde_json::from_value(serde_json::Value::String(verb))
+                        .map_err(|_| RowError::Cell("a row of `records` has no such verb".into()))
+                })
+                .transpose()?,
+            outcome: row.get(4)?,
+            record: json(&record, "records")?,
+        });
+    }
+    Ok(lines)
+}

@@ -1,0 +1,130 @@
+//! When the engine is through.
+
+use super::config::{ONCE_ATTEMPTS, Outcome};
+use super::machine::{Engine, Life};
+use super::slot::Condition;
+use super::source::has_errors;
+use crate::kind::Readiness;
+use crate::live::Coverage;
+use crate::plan::Why;
+
+impl Engine {
+    /// Nothing new begins; what is in flight comes to its end.
+    pub(super) fn stop(&mut self, outcome: Outcome) {
+        if self.life == Life::Over {
+            return;
+        }
+        self.life = Life::Stopping;
+        if self.outcome == Outcome::Running {
+            self.outcome = outcome;
+        }
+        self.drop_queue();
+    }
+
+    /// Whether everything is as wanted, as far as known now.
+    pub fn converged(&self) -> bool {
+        self.verdict() == Outcome::Converged
+    }
+
+    /// What a single pass would end with; [`Outcome::Running`] while something is still to
+    /// come by itself.
+    pub(super) fn verdict(&self) -> Outcome {
+        let Some(planned) = &self.planned else {
+            return self.overdue(true);
+        };
+        let moving = self.clocks.plan.is_some_and(|at| at <= self.now.monotonic + SOON)
+            || self.clocks.read_at(&self.config).is_some() && self.source.not_yet.is_none()
+            || self.source.in_flight
+            || !self.queue.is_empty()
+            || !self.busy.is_empty()
+            || self.journaling.is_some()
+            || !self.to_journal.records.is_empty()
+            || self.clock_jumped;
+        if moving {
+            return Outcome::Running;
+        }
+        if planned.broken {
+            return Outcome::Incomplete;
+        }
+        if self.source.not_yet.is_some() || self.is_live_partial() || self.is_unready() {
+            return self.overdue(true);
+        }
+        let retrying = self.slots.values().any(|slot| match &slot.condition {
+            Condition::BackingOff(waiting) => {
+                waiting.refused.is_none() && slot.failures < ONCE_ATTEMPTS
+            }
+            Condition::Idle
+            | Condition::Checking(_)
+            | Condition::Intending(_)
+            | Condition::Writing(_)
+            | Condition::Settling(_)
+            | Condition::InDoubt(_) => false,
+        });
+        let asks = planned.approval.as_ref().filter(|it| it.expires.is_none());
+        let asked = |id| asks.is_some_and(|it| it.ids.contains(id));
+        let pending = self.pending.keys().any(|id| !asked(id) && !self.is_stuck(id));
+        if retrying || pending {
+            return Outcome::Running;
+        }
+        if self.slots.keys().any(|id| self.is_stuck(id)) || self.is_left(planned) {
+            Outcome::Incomplete
+        } else if asks.is_some() {
+            Outcome::NeedsApproval
+        } else {
+            Outcome::Converged
+        }
+    }
+
+    fn is_stuck(&self, id: &crate::model::ResourceId) -> bool {
+        self.slots
+            .get(id)
+            .is_some_and(|slot| matches!(slot.condition, Condition::BackingOff(_)))
+    }
+
+    /// Whether something was left alone that a person must look at.
+    fn is_left(&self, planned: &super::planning::Planned) -> bool {
+        self.source.reading.as_ref().is_some_and(|reading| has_errors(reading))
+            || planned.plan.deferred.iter().any(|it| match &it.why {
+                Why::Frozen
+                | Why::SourceUnknown
+                | Why::LiveUnknown(_)
+                | Why::Settling
+                | Why::Immutable(_)
+                | Why::MissingReference(_) => true,
+                Why::PausedUntil(_)
+                | Why::KeepDirective
+                | Why::OwnedBy(_)
+                | Why::ForeignOrigin(_)
+                | Why::Preset
+                | Why::Unmarked
+                | Why::NotAdopted
+                | Why::ReferencedBy(_) => false,
+            })
+    }
+
+    fn is_live_partial(&self) -> bool {
+        self.live
+            .state
+            .kinds
+            .values()
+            .any(|observed| matches!(observed.coverage(), Coverage::Partial(_)))
+    }
+
+    /// Whether something that is wanted is on its way to being ready.
+    fn is_unready(&self) -> bool {
+        let Some(reading) = &self.source.reading else { return true };
+        let mut seen = self.live.state.kinds.values().flat_map(|observed| observed.seen());
+        seen.any(|live| {
+            matches!(live.readiness, Readiness::Waiting(_))
+                && reading.manifests.contains_key(&live.id)
+        })
+    }
+
+    fn overdue(&self, waits: bool) -> Outcome {
+        let late = self.now.monotonic.saturating_sub(self.born) >= self.config.ready_timeout;
+        if waits && !late { Outcome::Running } else { Outcome::Incomplete }
+    }
+}
+
+/// A plan due this soon is one that something asked for, not one for a far date.
+const SOON: std::time::Duration = std::time::Duration::from_secs(2);

@@ -1,0 +1,375 @@
+//! The cluster's side: lists, the watch, and what follows from both.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::config::{Planted, RETRY_FIRST, RETRY_MAX};
+use super::machine::{Engine, Life};
+use super::slot::backoff;
+use super::{Effect, Level};
+use crate::kind::{Follow, KINDS, Readiness};
+use crate::live::{Coverage, Live, LiveState, Observed, Seen};
+use crate::model::{Cluster, KindName, ResourceId};
+
+/// What coverage goes by.
+pub(super) type KindKey = (Cluster, KindName);
+
+/// Everything known of the cluster, and how it comes to be known.
+#[derive(Debug, Default)]
+pub(super) struct LiveSide {
+    /// What the planner sees.
+    pub state: LiveState,
+    /// How each kind is followed.
+    pub kinds: BTreeMap<KindKey, KindLive>,
+    /// Where the watch stands.
+    pub watch: Watch,
+    /// Attempts at the watch that failed in a row.
+    pub watch_failures: u32,
+}
+
+/// Where the watch stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Watch {
+    /// No kind can be watched.
+    #[default]
+    None,
+    /// Asked for.
+    Opening,
+    /// It tells of every change.
+    Open,
+    /// It ended; why.
+    Lost(String),
+}
+
+/// How one kind is followed.
+#[derive(Debug, Default)]
+pub(super) struct KindLive {
+    /// The list under way.
+    pub listing: Option<Listing>,
+    /// List once more when it is through.
+    pub again: bool,
+    /// When it is listed next.
+    pub next: Option<Duration>,
+    /// Lists that failed in a row.
+    pub failures: u32,
+    /// The ticket after which the watch confirmed the kind.
+    pub confirmed: Option<u64>,
+    /// Listed since the watch confirmed it: nothing was missed.
+    pub followed: bool,
+    /// Ticket of the last complete list.
+    pub listed: Option<u64>,
+}
+
+/// A list under way.
+#[derive(Debug)]
+pub(super) struct Listing {
+    pub ticket: u64,
+    /// What was learned meanwhile; newer than the list.
+    pub buffer: Vec<Change>,
+}
+
+/// One piece of news.
+#[derive(Debug, Clone)]
+pub(super) enum Change {
+    Put(Live),
+    Gone(ResourceId),
+}
+
+impl Change {
+    fn apply(self, observed: &mut Observed) {
+        match self {
+            Self::Put(live) => observed.put(live),
+            Self::Gone(id) => observed.remove(&id),
+        }
+    }
+
+    fn id(&self) -> &ResourceId {
+        match self {
+            Self::Put(live) => &live.id,
+            Self::Gone(id) => id,
+        }
+    }
+}
+
+impl LiveSide {
+    /// Prepares all kinds; whether any can be watched.
+    pub(super) fn start(&mut self) -> bool {
+        for kind in KINDS {
+            self.kinds.insert((Cluster::Parent, kind.name), KindLive::default());
+        }
+        let watchable = KINDS.iter().any(|kind| matches!(kind.follow, Follow::Watch(_)));
+        self.watch = if watchable { Watch::Opening } else { Watch::None };
+        watchable
+    }
+
+    /// When the next list is due.
+    pub(super) fn next(&self) -> Option<Duration> {
+        self.kinds.values().filter(|it| it.listing.is_none()).filter_map(|it| it.next).min()
+    }
+
+    /// Which lists are due.
+    pub(super) fn due(&self, now: Duration) -> Vec<KindKey> {
+        let is_due = |kind: &KindLive| {
+            kind.listing.is_none() && kind.next.is_some_and(|next| next <= now)
+        };
+        self.kinds.iter().filter(|(_, it)| is_due(it)).map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Whether each kind was answered at least once.
+    pub(super) fn is_known(&self) -> bool {
+        self.kinds.keys().all(|key| self.state.kinds.contains_key(key))
+    }
+
+    /// Whether something of this kind is on its way to being ready.
+    fn is_waiting(&self, key: &KindKey) -> bool {
+        self.state.kinds.get(key).is_some_and(|observed| {
+            observed.seen().any(|live| matches!(live.readiness, Readiness::Waiting(_)))
+        })
+    }
+
+    /// Whether nothing about this kind was missed since that ticket.
+    pub(super) fn is_current(&self, id: &ResourceId, since: u64) -> bool {
+        let key = (id.cluster.clone(), id.kind);
+        self.kinds.get(&key).is_some_and(|kind| {
+            kind.followed || kind.listed.is_some_and(|ticket| ticket > since)
+        })
+    }
+
+    /// Everything may have been missed: deletes need a new list.
+    pub(super) fn distrust(&mut self) {
+        for kind in self.kinds.values_mut() {
+            kind.followed = false;
+            kind.listed = None;
+        }
+    }
+
+    /// Whether the watch shows what happens to this kind.
+    pub(super) fn is_followed(&self, id: &ResourceId) -> bool {
+        self.kinds.get(&(id.cluster.clone(), id.kind)).is_some_and(|kind| kind.followed)
+    }
+}
+
+impl Engine {
+    /// Lists every kind.
+    pub(super) fn list_everything(&mut self) {
+        for key in self.live.kinds.keys().cloned().collect::<Vec<_>>() {
+            self.list(&key);
+        }
+    }
+
+    /// Lists one kind; once more if a list is under way.
+    pub(super) fn list(&mut self, key: &KindKey) {
+        if self.life != Life::Running {
+            return;
+        }
+        let ticket = self.ticket();
+        let Some(kind) = self.live.kinds.get_mut(key) else { return };
+        kind.next = None;
+        if kind.listing.is_some() {
+            kind.again = true;
+            return;
+        }
+        kind.listing = Some(Listing { ticket, buffer: Vec::new() });
+        let (cluster, kind) = key.clone();
+        self.out.push(Effect::List { cluster, kind, ticket });
+    }
+
+    /// Lists one kind at the latest then.
+    pub(super) fn list_by(&mut self, key: &KindKey, at: Duration) {
+        if let Some(kind) = self.live.kinds.get_mut(key) {
+            kind.next = Some(kind.next.map_or(at, |before| before.min(at)));
+        }
+    }
+
+    pub(super) fn listed(&mut self, key: KindKey, ticket: u64, mut observed: Observed) {
+        if self.planted(Planted::PartialIsComplete) {
+            let seen: Vec<Live> = observed.seen().map(|live| Live::clone(live)).collect();
+            observed = Observed::new(seen, Coverage::Complete);
+        }
+        let Some(kind) = self.live.kinds.get_mut(&key) else { return };
+        if kind.listing.as_ref().is_none_or(|listing| listing.ticket != ticket) {
+            return;
+        }
+        let buffer = kind.listing.take().map(|listing| listing.buffer).unwrap_or_default();
+        let failed = match observed.coverage() {
+            Coverage::Complete => None,
+            Coverage::Partial(reason) => Some(reason.clone()),
+        };
+        if let Some(reason) = &failed {
+            kind.failures = kind.failures.saturating_add(1);
+            let first = kind.failures == 1;
+            observed = merged(self.live.state.kinds.get(&key), &observed, reason);
+            if first {
+                self.say(Level::Warn, None, format!("cannot list all of {}: {reason}", key.1));
+            }
+        } else {
+            if std::mem::take(&mut kind.failures) > 0 {
+                self.say(Level::Info, None, format!("{} can be listed again", key.1));
+            }
+            self.complete(&key, ticket);
+        }
+        for change in buffer {
+            change.apply(&mut observed);
+        }
+        self.replace(&key, observed);
+        self.supersede(|id| (&id.cluster, id.kind) == (&key.0, key.1));
+        self.settle_listed(&key, ticket, failed.is_none());
+        self.schedule_list(&key);
+    }
+
+    fn complete(&mut self, key: &KindKey, ticket: u64) {
+        let open = self.live.watch == Watch::Open;
+        if let Some(kind) = self.live.kinds.get_mut(key) {
+            kind.listed = Some(ticket);
+            kind.followed = open && kind.confirmed.is_some_and(|opened| ticket > opened);
+        }
+    }
+
+    /// Takes what a list gave; asks for a plan when it says anything new.
+    fn replace(&mut self, key: &KindKey, observed: Observed) {
+        let news = self.live.state.kinds.get(key) != Some(&observed);
+        self.live.state.kinds.insert(key.clone(), observed);
+        if news || self.planned.is_none() {
+            self.replan();
+        }
+    }
+
+    fn schedule_list(&mut self, key: &KindKey) {
+        let now = self.now.monotonic;
+        let waiting = self.live.is_waiting(key);
+        let jitter = self.rng.f64();
+        let (poll, fast) = (self.config.poll, self.config.poll_waiting);
+        let Some(kind) = self.live.kinds.get_mut(key) else { return };
+        let failures = kind.failures;
+        let again = std::mem::take(&mut kind.again);
+        if failures > 0 {
+            let delay = backoff(RETRY_FIRST, RETRY_MAX.min(poll), failures, jitter);
+            self.list_by(key, now + delay);
+        } else if again {
+            self.list(key);
+        } else if !kind.followed {
+            self.list_by(key, now + if waiting { fast.min(poll) } else { poll });
+        }
+    }
+
+    pub(super) fn watch_opened(&mut self, kinds: &[KindName]) {
+        if self.live.watch != Watch::Opening {
+            return;
+        }
+        self.clocks.watch = None;
+        self.live.watch = Watch::Open;
+        if std::mem::take(&mut self.live.watch_failures) > 0 {
+            self.say(Level::Info, None, "the watch is open again".to_owned());
+        }
+        let opened = self.next_ticket;
+        for (key, kind) in &mut self.live.kinds {
+            kind.confirmed = kinds.contains(&key.1).then_some(opened);
+            kind.followed = false;
+        }
+        self.list_everything();
+    }
+
+    pub(super) fn watch_lost(&mut self, reason: &str) {
+        if self.live.watch == Watch::None || matches!(self.live.watch, Watch::Lost(_)) {
+            return;
+        }
+        self.live.watch_failures = self.live.watch_failures.saturating_add(1);
+        if self.live.watch_failures == 1 {
+            self.say(Level::Warn, None, format!("the watch ended: {reason}"));
+        }
+        self.live.watch = Watch::Lost(reason.to_owned());
+        let jitter = self.rng.f64();
+        let delay = backoff(RETRY_FIRST, RETRY_MAX, self.live.watch_failures, jitter);
+        self.clocks.watch = Some(self.now.monotonic + delay);
+        let ignore = self.planted(Planted::IgnoreWatchLoss);
+        for key in self.live.kinds.keys().cloned().collect::<Vec<_>>() {
+            let Some(kind) = self.live.kinds.get_mut(&key) else { continue };
+            kind.confirmed = None;
+            let followed = std::mem::take(&mut kind.followed);
+            if ignore {
+                kind.followed = followed;
+                continue;
+            }
+            if followed && let Some(observed) = self.live.state.kinds.get_mut(&key) {
+                observed.degrade(format!("the watch ended: {reason}"));
+                self.replan();
+            }
+            self.list(&key);
+        }
+    }
+
+    /// The watch took too long, or is to be opened again.
+    pub(super) fn watch_due(&mut self) {
+        match self.live.watch {
+            Watch::Opening => self.list_everything(),
+            Watch::Lost(_) => {
+                self.live.watch = Watch::Opening;
+                self.out.push(Effect::Watch);
+            }
+            Watch::None | Watch::Open => {}
+        }
+    }
+
+    pub(super) fn watched_put(&mut self, live: Live) {
+        if self.live.watch != Watch::Open {
+            return;
+        }
+        let id = live.id.clone();
+        self.supersede(|other| *other == id);
+        self.learn(Change::Put(live));
+        self.settle_seen(&id);
+    }
+
+    pub(super) fn watched_gone(&mut self, id: &ResourceId) {
+        if self.live.watch != Watch::Open {
+            return;
+        }
+        self.supersede(|other| other == id);
+        self.learn(Change::Gone(id.clone()));
+        self.settle_gone(id);
+    }
+
+    /// Takes one piece of news, now and over the list under way.
+    pub(super) fn learn(&mut self, change: Change) {
+        let id = change.id().clone();
+        let key = (id.cluster.clone(), id.kind);
+        if let Some(listing) =
+            self.live.kinds.get_mut(&key).and_then(|kind| kind.listing.as_mut())
+        {
+            listing.buffer.push(change.clone());
+        }
+        // Before the first list there is nothing to put it into; the buffer has it.
+        let Some(observed) = self.live.state.kinds.get_mut(&key) else { return };
+        let before = present(observed.look(&id));
+        change.apply(observed);
+        let news = before != present(observed.look(&id));
+        if news && !self.slots.get(&id).is_some_and(|slot| slot.condition.is_busy()) {
+            self.replan();
+        }
+    }
+
+    /// Answers that are still on their way are older than what we know now.
+    fn supersede(&mut self, is_meant: impl Fn(&ResourceId) -> bool) {
+        for (id, superseded) in self.fetching.values_mut() {
+            *superseded |= is_meant(id);
+        }
+    }
+}
+
+/// The live resource, if it is known to be there.
+pub(super) fn present(seen: Seen<'_>) -> Option<std::sync::Arc<Live>> {
+    match seen {
+        Seen::Present(live) => Some(std::sync::Arc::clone(live)),
+        Seen::Absent | Seen::Unknown(_) => None,
+    }
+}
+
+/// What was known, with what a cut list saw over it.
+fn merged(before: Option<&Observed>, cut: &Observed, reason: &str) -> Observed {
+    let mut all = before.cloned().unwrap_or_else(|| Observed::unknown(reason));
+    for live in cut.seen() {
+        all.put(Live::clone(live));
+    }
+    all.degrade(reason);
+    all
+}

@@ -1,0 +1,327 @@
+//! The engine itself: what it holds, and which part handles which event.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clocks::Clocks;
+use super::config::{Config, Mode, Outcome, PLAN_QUIET, Planted, WATCH_PATIENCE};
+use super::live::LiveSide;
+use super::planning::Planned;
+use super::slot::{Condition, Slot};
+use super::source::Source;
+use super::{Effect, Event, Level, Notice};
+use crate::journal::{OpId, Record, State};
+use crate::model::{FingerprintKey, Now, ResourceId, Timestamp};
+use crate::plan::Step;
+
+/// The reconcile state machine. Level-triggered: an event says that something may have changed,
+/// what is done follows from what is known.
+#[derive(Debug)]
+pub struct Engine {
+    pub(super) config: Config,
+    pub(super) key: FingerprintKey,
+    pub(super) rng: fastrand::Rng,
+    pub(super) now: Now,
+    /// When it started, monotonic.
+    pub(super) born: Duration,
+    pub(super) life: Life,
+    pub(super) outcome: Outcome,
+    pub(super) journal: State,
+    pub(super) clocks: Clocks,
+    /// Deletes wait until a resync that began at the calendar's jump or later.
+    pub(super) clock_jumped: bool,
+    pub(super) source: Source,
+    pub(super) live: LiveSide,
+    pub(super) slots: BTreeMap<ResourceId, Slot>,
+    /// `Slot::wake` of all slots, in order.
+    pub(super) wakes: BTreeSet<(Duration, ResourceId)>,
+    /// Ids whose slot is in flight.
+    pub(super) flying: BTreeSet<ResourceId>,
+    /// Ids whose slot is busy.
+    pub(super) busy: BTreeSet<ResourceId>,
+    /// Writes that were sent and not answered.
+    pub(super) writing: BTreeMap<OpId, ResourceId>,
+    /// Deletes that wait: since when.
+    pub(super) pending: BTreeMap<ResourceId, Duration>,
+    pub(super) planned: Option<Planned>,
+    /// Steps of `planned` that were not begun.
+    pub(super) queue: VecDeque<Arc<Step>>,
+    /// Steps of `planned` that may still come to a good end.
+    pub(super) open: BTreeSet<ResourceId>,
+    /// Steps of `planned` that came to a good end, for those that come after them.
+    pub(super) finished: BTreeSet<ResourceId>,
+    /// What is to be put on disk next.
+    pub(super) to_journal: Batch,
+    /// What is on its way there: one batch at a time, so that the order on disk is ours.
+    pub(super) journaling: Option<(u64, Batch)>,
+    /// Fetches on their way, by ticket: of what, and whether something newer came meanwhile.
+    pub(super) fetching: BTreeMap<u64, (ResourceId, bool)>,
+    /// The last problem said about each resource, so that it is said once.
+    pub(super) said: BTreeMap<ResourceId, String>,
+    pub(super) next_ticket: u64,
+    pub(super) out: Vec<Effect>,
+}
+
+/// What the engine may still do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Life {
+    /// [`Event::Started`] has not come.
+    Unborn,
+    /// Everything.
+    Running,
+    /// Finish what is in flight.
+    Stopping,
+    /// [`Effect::Stopped`] was said.
+    Over,
+}
+
+/// Records on their way to the disk, and what happens when they are there.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) records: Vec<Record>,
+    /// Writes to send.
+    pub(super) sends: Vec<ResourceId>,
+    /// Whom to tell that their approval stands.
+    pub(super) requests: Vec<(u64, String)>,
+}
+
+impl Engine {
+    /// An engine that waits for [`Event::Started`]. `rng` gives the jitter of the delays.
+    pub fn new(config: Config, key: FingerprintKey, rng: fastrand::Rng) -> Self {
+        Self {
+            config,
+            key,
+            rng,
+            now: Now { monotonic: Duration::ZERO, wall: Timestamp(0) },
+            born: Duration::ZERO,
+            life: Life::Unborn,
+            outcome: Outcome::Running,
+            journal: State::default(),
+            clocks: Clocks::default(),
+            clock_jumped: false,
+            source: Source::default(),
+            live: LiveSide::default(),
+            slots: BTreeMap::new(),
+            wakes: BTreeSet::new(),
+            flying: BTreeSet::new(),
+            busy: BTreeSet::new(),
+            writing: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            planned: None,
+            queue: VecDeque::new(),
+            open: BTreeSet::new(),
+            finished: BTreeSet::new(),
+            to_journal: Batch::default(),
+            journaling: None,
+            fetching: BTreeMap::new(),
+            said: BTreeMap::new(),
+            next_ticket: 0,
+            out: Vec::new(),
+        }
+    }
+
+    /// Takes one event and returns what to do, in order. Never blocks, never fails.
+    pub fn step(&mut self, now: Now, event: Event) -> Vec<Effect> {
+        self.now = now;
+        if self.life == Life::Over {
+            return Vec::new();
+        }
+        if let Some(moved) = self.clocks.jump(now) {
+            self.clock_moved(moved);
+        }
+        self.take(event);
+        self.ring();
+        self.pump();
+        self.flush();
+        self.settle_down();
+        self.flush();
+        std::mem::take(&mut self.out)
+    }
+
+    /// When [`Event::Deadline`] is wanted if nothing happens before, monotonic.
+    pub fn deadline(&self) -> Option<Duration> {
+        if self.life != Life::Running {
+            return None;
+        }
+        let wake = self.wakes.first().map(|(at, _)| *at);
+        let live = self.live.next();
+        [self.clocks.next(&self.config), wake, live, self.next_mature()].into_iter().flatten().min()
+    }
+
+    /// How the engine ended, once it said [`Effect::Stopped`].
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Started(state) => self.start(state),
+            Event::Deadline => {}
+            Event::SourceChanged => self.clocks.hint(self.now.monotonic),
+            Event::SourceRead(result) => self.source_read(result),
+            Event::Listed { cluster, kind, ticket, observed } => {
+                self.listed((cluster, kind), ticket, observed);
+            }
+            Event::WatchOpened(kinds) => self.watch_opened(&kinds),
+            Event::WatchLost(reason) => self.watch_lost(&reason),
+            Event::Put(live) => self.watched_put(live),
+            Event::Gone(id) => self.watched_gone(&id),
+            Event::Journaled(ticket) => self.journaled(ticket),
+            Event::JournalFailed(error) => self.journal_failed(&error),
+            Event::Wrote { op, result } => self.wrote(op, result),
+            Event::Fetched { ticket, id, result } => self.fetched(ticket, &id, result),
+            Event::Approve { hash, request } => self.approve(&hash, request),
+            Event::Stop => self.stop(Outcome::Stopped),
+        }
+    }
+
+    fn start(&mut self, state: State) {
+        if self.life != Life::Unborn {
+            return;
+        }
+        self.life = Life::Running;
+        self.born = self.now.monotonic;
+        self.journal = state;
+        self.reopen_doubts();
+        self.read_source();
+        self.clocks.resync = Some(self.now.monotonic + self.config.resync);
+        if self.live.start() {
+            self.out.push(Effect::Watch);
+            self.clocks.watch = Some(self.now.monotonic + WATCH_PATIENCE);
+        } else {
+            self.list_everything();
+        }
+    }
+
+    /// Does what is due.
+    fn ring(&mut self) {
+        if self.life != Life::Running {
+            return;
+        }
+        let now = self.now.monotonic;
+        let due = |at: Option<Duration>| at.is_some_and(|at| at <= now);
+        if due(self.clocks.resync) {
+            self.clocks.resync = Some(now + self.config.resync);
+            self.read_source();
+            if std::mem::take(&mut self.clock_jumped) {
+                self.live.distrust();
+            }
+            self.list_everything();
+            self.replan();
+        }
+        if due(self.clocks.watch) {
+            self.clocks.watch = None;
+            self.watch_due();
+        }
+        if due(self.clocks.read_at(&self.config)) {
+            self.read_source();
+        }
+        for key in self.live.due(now) {
+            self.list(&key);
+        }
+        while let Some((at, id)) = self.wakes.first().cloned() {
+            if at > now {
+                break;
+            }
+            self.wakes.remove(&(at, id.clone()));
+            self.wake(&id);
+        }
+        if due(self.next_mature()) {
+            self.clocks.plan_by(now);
+        }
+        if due(self.clocks.plan) {
+            self.clocks.plan = None;
+            // If something is missing, whoever brings it asks again.
+            if self.may_plan() {
+                self.make_plan();
+            }
+        }
+    }
+
+    /// Something that the plan depends on changed.
+    pub(super) fn replan(&mut self) {
+        self.clocks.plan_by(self.now.monotonic + PLAN_QUIET);
+    }
+
+    fn clock_moved(&mut self, moved: i64) {
+        if self.life != Life::Running {
+            return;
+        }
+        self.clock_jumped = true;
+        // Likely the machine slept: look at everything again, and soon.
+        self.clocks.resync = Some(self.now.monotonic);
+        let text = format!("the calendar moved by {moved} ms; deletes wait for a full reading");
+        self.say(Level::Warn, None, text);
+    }
+
+    /// Tells the log.
+    pub(super) fn say(&mut self, level: Level, id: Option<&ResourceId>, text: String) {
+        self.out.push(Effect::Say(Notice { level, id: id.cloned(), text }));
+    }
+
+    /// Tells the log about a resource's problem, unless that was the last thing said about it.
+    pub(super) fn say_once(&mut self, level: Level, id: &ResourceId, text: String) {
+        if self.said.get(id) != Some(&text) {
+            self.said.insert(id.clone(), text.clone());
+            self.say(level, Some(id), text);
+        }
+    }
+
+    /// A new number for a request.
+    pub(super) fn ticket(&mut self) -> u64 {
+        self.next_ticket += 1;
+        self.next_ticket
+    }
+
+    /// Puts a resource into a state, to be looked at again at `wake`.
+    pub(super) fn put_slot(
+        &mut self,
+        id: &ResourceId,
+        condition: Condition,
+        wake: Option<Duration>,
+    ) {
+        let slot = self.slots.entry(id.clone()).or_default();
+        if let Some(before) = slot.wake {
+            self.wakes.remove(&(before, id.clone()));
+        }
+        if let Some(at) = wake {
+            self.wakes.insert((at, id.clone()));
+        }
+        slot.wake = wake;
+        if condition.is_in_flight() {
+            self.flying.insert(id.clone());
+        } else {
+            self.flying.remove(id);
+        }
+        if condition.is_busy() {
+            self.busy.insert(id.clone());
+        } else {
+            self.busy.remove(id);
+        }
+        slot.condition = condition;
+    }
+
+    /// Whether this bug is planted.
+    pub(super) fn planted(&self, bug: Planted) -> bool {
+        self.config.planted == Some(bug)
+    }
+
+    /// Ends a single pass when there is nothing more to do, and any life when nothing is in
+    /// flight any more.
+    fn settle_down(&mut self) {
+        if self.life == Life::Running && self.config.mode == Mode::Once {
+            let outcome = self.verdict();
+            if outcome != Outcome::Running {
+                self.stop(outcome);
+            }
+        }
+        let idle = self.flying.is_empty()
+            && (self.outcome == Outcome::StorageFailed
+                || (self.journaling.is_none() && self.to_journal.records.is_empty()));
+        if self.life == Life::Stopping && idle {
+            self.life = Life::Over;
+            self.out.push(Effect::Stopped);
+        }
+    }
+}

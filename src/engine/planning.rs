@@ -1,0 +1,329 @@
+//! From what is known to steps that may run now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::config::{APPROVAL_DIGITS, Planted};
+use super::live::present;
+use super::machine::{Engine, Life};
+use super::slot::Condition;
+use super::{Effect, Level};
+use crate::journal::{Entry, Record};
+use crate::kind;
+use crate::live::{Live, LiveState, Seen};
+use crate::manifest::{Reading, Resource};
+use crate::model::{ResourceId, Value};
+use crate::plan::check::check;
+use crate::plan::guard::{APPROVAL_LIFETIME, GuardFacts, Held, PendingApproval, guard};
+use crate::plan::planner::{Input, plan};
+use crate::plan::{Action, Plan, Step, Why};
+
+/// The plan in force.
+#[derive(Debug)]
+pub(super) struct Planned {
+    pub plan: Arc<Plan>,
+    /// Steps that wait, and for what.
+    pub held: Vec<Held>,
+    /// What a person may approve.
+    pub approval: Option<PendingApproval>,
+    /// The approval that its steps use up.
+    pub consumed: Option<String>,
+    /// Its number.
+    pub run: u64,
+    /// When it was made, monotonic.
+    pub made: Duration,
+    /// It was refused by the independent check.
+    pub broken: bool,
+}
+
+impl Engine {
+    /// Whether both sides are known well enough to plan at all.
+    pub(super) fn may_plan(&self) -> bool {
+        self.life == Life::Running && self.source.reading.is_some() && self.live.is_known()
+    }
+
+    /// What would be done now, for previews: the plan before guards. `None` while a side is
+    /// not known yet.
+    pub fn plan_now(&self) -> Option<Plan> {
+        let reading = self.source.reading.as_ref().filter(|_| self.live.is_known())?;
+        Some(plan(&self.input(reading, &self.live.state)))
+    }
+
+    fn input<'a>(&'a self, reading: &'a Reading, live: &'a LiveState) -> Input<'a> {
+        Input {
+            reading,
+            live,
+            inventory: &self.journal.inventory,
+            busy: &self.busy,
+            policy: &self.config.policy,
+            key: &self.key,
+            wall: self.now.wall,
+        }
+    }
+
+    pub(super) fn make_plan(&mut self) {
+        let Some(reading) = self.source.reading.clone() else { return };
+        let reading = self.planted_reading(reading);
+        let inventory = self.planted_inventory();
+        let none = std::collections::BTreeSet::new();
+        let mut input = self.input(&reading, &self.live.state);
+        if let Some(inventory) = &inventory {
+            input.inventory = inventory;
+        }
+        if self.planted(Planted::PlanSettling) {
+            input.busy = &none;
+        }
+        let plan = Arc::new(plan(&input));
+        let violations = check(&plan, &input);
+        self.drop_queue();
+        let broken = !violations.is_empty();
+        for violation in violations {
+            self.say(Level::Error, None, format!("the plan contradicts itself: {violation}"));
+        }
+        self.count_pending(&plan);
+        self.wait_for_dates(&plan);
+        let matured =
+            self.pending.keys().filter(|id| self.is_mature(id)).cloned().collect();
+        let gated = guard(
+            &plan,
+            &GuardFacts {
+                policy: &self.config.policy,
+                managed: self.journal.inventory.len(),
+                source_empty: reading.manifests.is_empty() && reading.is_whole(),
+                approvals: &self.journal.approvals,
+                wall: self.now.wall,
+                matured: &matured,
+                key: &self.key,
+            },
+        );
+        let ready = if self.planted(Planted::NoGuard) { plan.steps.clone() } else { gated.ready };
+        self.say_approval(gated.approval.as_ref());
+        if !broken {
+            self.forget(&plan.forget);
+            self.open = ready.iter().map(|step| step.id.clone()).collect();
+            self.queue = ready.into_iter().map(Arc::new).collect();
+        }
+        self.planned = Some(Planned {
+            plan,
+            held: gated.held,
+            approval: gated.approval,
+            consumed: gated.consumed,
+            run: self.journal.next_run,
+            made: self.now.monotonic,
+            broken,
+        });
+        self.list_for_deletes();
+    }
+
+    fn say_approval(&mut self, approval: Option<&PendingApproval>) {
+        let open = approval.filter(|it| it.expires.is_none());
+        let hash = open.map(|it| it.hash.clone());
+        let before = self.planned.as_ref().and_then(|it| it.approval.as_ref());
+        if hash.is_some() && before.map(|it| &it.hash) != hash.as_ref() {
+            let hash = hash.unwrap_or_default();
+            let text = format!("waiting for approval: `reconciler approve {hash}`");
+            self.say(Level::Warn, None, text);
+        }
+    }
+
+    /// What is gone and not wanted leaves the inventory.
+    fn forget(&mut self, ids: &[ResourceId]) {
+        for id in ids {
+            self.say(Level::Info, Some(id), format!("forgot {id} (gone, and not declared)"));
+            self.record(Record::Forgotten { id: id.to_string(), at: self.now.wall });
+        }
+    }
+
+    /// Since when each delete waits. A delete that is merely out of sight goes on waiting, one
+    /// that is not wanted any more does not.
+    fn count_pending(&mut self, plan: &Plan) {
+        let now = self.now.monotonic;
+        for step in &plan.steps {
+            if let Action::Delete { before: _ } = step.action
+                && !self.pending.contains_key(&step.id)
+            {
+                self.pending.insert(step.id.clone(), now);
+                let text = format!("{} will be deleted ({})", step.id, step.reason);
+                self.say(Level::Info, Some(&step.id), text);
+            }
+        }
+        let stays = |id: &ResourceId| {
+            let planned = |step: &Step| {
+                step.id == *id && matches!(step.action, Action::Delete { before: _ })
+            };
+            plan.steps.iter().any(planned)
+                || plan.deferred.iter().any(|it| it.id == *id && is_out_of_sight(&it.why))
+        };
+        let over: Vec<ResourceId> =
+            self.pending.keys().filter(|id| !stays(id)).cloned().collect();
+        for id in over {
+            self.pending.remove(&id);
+        }
+    }
+
+    /// Plans again when the earliest date that a person wrote has come.
+    fn wait_for_dates(&mut self, plan: &Plan) {
+        let until = plan.deferred.iter().filter_map(|it| match &it.why {
+            Why::PausedUntil(until) => Some(*until),
+            _other => None,
+        });
+        if let Some(until) = until.min() {
+            let wait = until.since(self.now.wall).max(Duration::from_millis(1));
+            self.clocks.plan_by(self.now.monotonic + wait);
+        }
+    }
+
+    /// Whether a delete waited long enough, and what it is compared with is new enough.
+    fn is_mature(&self, id: &ResourceId) -> bool {
+        if self.planted(Planted::NoPruneDelay) {
+            return true;
+        }
+        let waited = self
+            .pending
+            .get(id)
+            .is_some_and(|since| *since + self.config.prune_delay <= self.now.monotonic);
+        waited && self.may_delete(id)
+    }
+
+    /// Whether source and live side are sure enough for a delete.
+    pub(super) fn may_delete(&self, id: &ResourceId) -> bool {
+        !self.clock_jumped
+            && self.source.not_yet.is_none()
+            && self.live.is_current(id, self.source.came)
+    }
+
+    /// When the next delete has waited long enough, of those that had not when planning.
+    pub(super) fn next_mature(&self) -> Option<Duration> {
+        let made = self.planned.as_ref()?.made;
+        let times = self.pending.values().map(|since| *since + self.config.prune_delay);
+        times.filter(|at| *at > made).min()
+    }
+
+    /// A delete needs a list that began after the reading it is compared with.
+    fn list_for_deletes(&mut self) {
+        let stale: std::collections::BTreeSet<_> = self
+            .pending
+            .keys()
+            .filter(|id| !self.live.is_current(id, self.source.came))
+            .map(|id| (id.cluster.clone(), id.kind))
+            .collect();
+        for key in stale {
+            if self.live.kinds.get(&key).is_some_and(|kind| kind.failures == 0) {
+                self.list(&key);
+            }
+        }
+    }
+
+    /// Takes the steps that were not begun away.
+    pub(super) fn drop_queue(&mut self) {
+        self.queue.clear();
+        self.open.clear();
+        self.finished.clear();
+    }
+
+    /// The source changed: nothing that was planned from the old one is begun or sent.
+    pub(super) fn drop_plan(&mut self) {
+        self.drop_queue();
+        for id in &self.flying {
+            let Some(slot) = self.slots.get_mut(id) else { continue };
+            match &mut slot.condition {
+                Condition::Checking(checking) => checking.valid = false,
+                Condition::Intending(sending) | Condition::Writing(sending) => {
+                    sending.valid = false;
+                }
+                Condition::Idle
+                | Condition::Settling(_)
+                | Condition::InDoubt(_)
+                | Condition::BackingOff(_) => {}
+            }
+        }
+    }
+
+    /// Whether the live side is still what the step was planned from.
+    pub(super) fn still_holds(&self, step: &Step) -> bool {
+        let seen = self.live.state.look(&step.id);
+        match &step.action {
+            Action::Create { after: _ } => matches!(seen, Seen::Absent),
+            Action::Update { before, after: _, changes: _ }
+            | Action::Adopt { live: before, after: _ }
+            | Action::Delete { before } => {
+                present(seen).is_some_and(|live| is_same(&live, before))
+            }
+        }
+    }
+
+    pub(super) fn approve(&mut self, typed: &str, request: u64) {
+        let pending = self.planned.as_ref().and_then(|it| it.approval.as_ref());
+        let hash = pending.map(|it| it.hash.clone());
+        let text = match hash {
+            _ if self.life != Life::Running => Err("the agent is stopping".to_owned()),
+            None => Err("nothing waits for approval".to_owned()),
+            Some(_) if typed.len() < APPROVAL_DIGITS => {
+                Err(format!("type at least {APPROVAL_DIGITS} digits of the hash"))
+            }
+            Some(hash) if hash.starts_with(typed) => Ok(hash),
+            Some(hash) => Err(format!("`{typed}` is not what waits: that is `{hash}`")),
+        };
+        match text {
+            Err(text) => self.out.push(Effect::Answer { request, text: Err(text) }),
+            Ok(hash) => {
+                let expires = self.now.wall.plus(APPROVAL_LIFETIME);
+                let text = format!("approved until {expires}");
+                self.record(Record::Approved { hash, expires, at: self.now.wall });
+                self.to_journal.requests.push((request, text));
+            }
+        }
+    }
+
+    /// What the inventory says about a resource once this is written.
+    pub(super) fn entry(&self, step: &Step, after: &Resource, adopted: bool) -> Entry {
+        let before = self.journal.inventory.get(&step.id);
+        let manifest =
+            self.source.reading.as_ref().and_then(|it| it.manifests.get(&step.id));
+        Entry {
+            applied: self.masked(&step.id, &after.canonical),
+            adopted: before.map_or(adopted, |entry| entry.adopted),
+            path: step.at.as_ref().map(|at| at.path.to_string()).unwrap_or_default(),
+            keep: manifest.is_some_and(|manifest| manifest.directives.keep),
+        }
+    }
+
+    /// Canonical JSON with secrets as fingerprints.
+    pub(super) fn masked(&self, id: &ResourceId, canonical: &str) -> String {
+        match (kind::row(id.kind), Value::from_json(canonical)) {
+            (Some(kind), Ok(value)) => kind::canonical::mask(kind, &value, &self.key).to_json(),
+            (None, _) | (_, Err(_)) => String::new(),
+        }
+    }
+
+    fn planted_reading(&self, reading: Arc<Reading>) -> Arc<Reading> {
+        if !self.planted(Planted::FrozenIsAbsent) {
+            return reading;
+        }
+        let mut reading = Reading::clone(&reading);
+        reading.frozen.clear();
+        reading.unknown.clear();
+        Arc::new(reading)
+    }
+
+    fn planted_inventory(&self) -> Option<std::collections::BTreeMap<ResourceId, Entry>> {
+        self.planted(Planted::EverythingIsOurs).then(|| {
+            let all = self.live.state.kinds.values().flat_map(|observed| observed.seen());
+            let entry = |live: &Arc<Live>| Entry {
+                applied: self.masked(&live.id, &live.canonical),
+                adopted: true,
+                path: String::new(),
+                keep: false,
+            };
+            all.map(|live| (live.id.clone(), entry(live))).collect()
+        })
+    }
+}
+
+fn is_out_of_sight(why: &Why) -> bool {
+    matches!(why, Why::LiveUnknown(_) | Why::Settling | Why::ReferencedBy(_))
+}
+
+fn is_same(one: &Live, other: &Live) -> bool {
+    one.digest == other.digest && one.revision == other.revision && one.owner == other.owner
+}

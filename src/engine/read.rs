@@ -1,0 +1,218 @@
+//! Waiting until reads show what was written.
+
+use std::time::Duration;
+
+use super::Level;
+use super::config::{Planted, READ_FIRST, READ_MAX, SETTLE_DEADLINE};
+use super::live::{KindKey, present};
+use super::machine::{Engine, Life};
+use super::slot::{Condition, Settling, Want, backoff};
+use crate::kind;
+use crate::live::Live;
+use crate::model::ResourceId;
+use crate::port::CallError;
+
+/// Quiet time before planning after the last of many writes was seen: one plan for all.
+const QUIET: Duration = Duration::from_millis(200);
+
+impl Engine {
+    /// A slot's time has come.
+    pub(super) fn wake(&mut self, id: &ResourceId) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        slot.wake = None;
+        match slot.condition.clone() {
+            Condition::Settling(settling) => self.wake_settling(id, settling),
+            Condition::InDoubt(mut doubt) => {
+                doubt.reads = doubt.reads.saturating_add(1);
+                let wake = self.read_again(doubt.reads);
+                doubt.ticket = Some(self.fetch(id));
+                self.put_slot(id, Condition::InDoubt(doubt), Some(wake));
+            }
+            Condition::BackingOff(_) => {
+                if !self.planted(Planted::NoRetry) {
+                    self.put_slot(id, Condition::Idle, None);
+                    self.replan();
+                }
+            }
+            Condition::Idle
+            | Condition::Checking(_)
+            | Condition::Intending(_)
+            | Condition::Writing(_) => {}
+        }
+    }
+
+    fn read_again(&mut self, reads: u32) -> Duration {
+        let jitter = self.rng.f64();
+        self.now.monotonic + backoff(READ_FIRST, READ_MAX, reads, jitter)
+    }
+
+    fn wake_settling(&mut self, id: &ResourceId, mut settling: Settling) {
+        let now = self.now.monotonic;
+        if now.saturating_sub(settling.since) >= SETTLE_DEADLINE {
+            self.said.remove(id);
+            let seconds = SETTLE_DEADLINE.as_secs();
+            let text = format!("{id}: what was written has not been seen for {seconds} s");
+            self.say(Level::Warn, Some(id), text);
+            self.list_by(&(id.cluster.clone(), id.kind), now);
+            self.open.remove(id);
+            self.put_slot(id, Condition::Idle, None);
+            self.replan();
+            return;
+        }
+        settling.reads = settling.reads.saturating_add(1);
+        let wake = self.read_again(settling.reads).min(settling.since + SETTLE_DEADLINE);
+        if matches!(settling.want, Want::Gone) {
+            // Only a whole list begun later shows that something is gone.
+            self.list_by(&(id.cluster.clone(), id.kind), now);
+        } else {
+            settling.ticket = Some(self.fetch(id));
+        }
+        self.put_slot(id, Condition::Settling(settling), Some(wake));
+    }
+
+    /// Whether a read shows this.
+    pub(super) fn shows(&self, want: &Want, live: &Live) -> bool {
+        let keeps = kind::row(live.id.kind).is_some_and(|kind| kind.keeps_labels);
+        let ours = !keeps || live.owner.as_ref() == Some(&self.config.policy.agent);
+        match want {
+            Want::Content { digest, revision } => {
+                (revision.is_some() && live.revision == *revision)
+                    || (live.digest == *digest && ours)
+            }
+            Want::Applied(entry) => {
+                ours && self.masked(&live.id, &live.canonical) == entry.applied
+            }
+            Want::Gone => false,
+            Want::Present => true,
+            Want::Moved(revision) => live.revision != *revision,
+        }
+    }
+
+    /// Something present was seen.
+    pub(super) fn settle_seen(&mut self, id: &ResourceId) {
+        let Some(live) = present(self.live.state.look(id)) else { return };
+        let Some(condition) = self.slots.get(id).map(|slot| slot.condition.clone()) else {
+            return;
+        };
+        match condition {
+            Condition::Settling(settling) if self.shows(&settling.want, &live) => {
+                self.settled(id, &settling);
+            }
+            Condition::InDoubt(doubt) if self.shows(&doubt.want, &live) => {
+                self.doubt_resolved(id, live.revision.as_ref().map(|it| it.0.clone()));
+            }
+            Condition::Settling(_)
+            | Condition::InDoubt(_)
+            | Condition::Idle
+            | Condition::Checking(_)
+            | Condition::Intending(_)
+            | Condition::Writing(_)
+            | Condition::BackingOff(_) => {}
+        }
+    }
+
+    /// The watch, or a whole list begun later, says that it is gone.
+    pub(super) fn settle_gone(&mut self, id: &ResourceId) {
+        let Some(condition) = self.slots.get(id).map(|slot| slot.condition.clone()) else {
+            return;
+        };
+        match condition {
+            Condition::Settling(settling)
+                if matches!(settling.want, Want::Gone | Want::Moved(_)) =>
+            {
+                self.settled(id, &settling);
+            }
+            Condition::InDoubt(doubt) if matches!(doubt.want, Want::Gone) => {
+                self.doubt_resolved(id, None);
+            }
+            Condition::Settling(_)
+            | Condition::InDoubt(_)
+            | Condition::Idle
+            | Condition::Checking(_)
+            | Condition::Intending(_)
+            | Condition::Writing(_)
+            | Condition::BackingOff(_) => {}
+        }
+    }
+
+    /// A list came: looks at everything of the kind that waits to be seen.
+    pub(super) fn settle_listed(&mut self, key: &KindKey, ticket: u64, complete: bool) {
+        let waiting: Vec<ResourceId> = self
+            .busy
+            .iter()
+            .filter(|id| (&id.cluster, id.kind) == (&key.0, key.1))
+            .cloned()
+            .collect();
+        for id in waiting {
+            let later = match self.slots.get(&id).map(|slot| &slot.condition) {
+                Some(Condition::Settling(settling)) => settling.after < ticket,
+                Some(_) | None => false,
+            };
+            if present(self.live.state.look(&id)).is_some() {
+                if later || self.is_in_doubt(&id) {
+                    self.settle_seen(&id);
+                }
+            } else if later && complete {
+                self.settle_gone(&id);
+            }
+        }
+    }
+
+    fn is_in_doubt(&self, id: &ResourceId) -> bool {
+        self.slots.get(id).is_some_and(|slot| matches!(slot.condition, Condition::InDoubt(_)))
+    }
+
+    pub(super) fn settling_read(
+        &mut self,
+        id: &ResourceId,
+        result: &Result<Option<Live>, CallError>,
+        superseded: bool,
+    ) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        let Condition::Settling(settling) = &mut slot.condition else { return };
+        settling.ticket = None;
+        let moved = matches!(settling.want, Want::Moved(_));
+        match result {
+            Ok(Some(_)) if !superseded => self.settle_seen(id),
+            Ok(None) if !superseded && moved => self.settle_gone(id),
+            Ok(_) | Err(_) => {}
+        }
+    }
+
+    /// A read shows what the slot waited for.
+    fn settled(&mut self, id: &ResourceId, settling: &Settling) {
+        if settling.done {
+            self.finish(id);
+            return;
+        }
+        let failures = self.slots.get(id).map_or(1, |slot| slot.failures);
+        let jitter = self.rng.f64();
+        let delay = backoff(
+            super::config::RETRY_FIRST,
+            super::config::RETRY_MAX,
+            failures,
+            jitter,
+        );
+        let until = (settling.since + delay).max(self.now.monotonic);
+        let waiting = super::slot::BackingOff { until, refused: None };
+        self.put_slot(id, Condition::BackingOff(waiting), Some(until));
+    }
+
+    /// A step came to a good end, and that was seen.
+    pub(super) fn finish(&mut self, id: &ResourceId) {
+        if self.open.remove(id) {
+            self.finished.insert(id.clone());
+        }
+        self.put_slot(id, Condition::Idle, None);
+        self.slots.remove(id);
+        self.pending.remove(id);
+        self.quiet();
+    }
+
+    /// When the plan is through, the next one shows whether it was enough.
+    pub(super) fn quiet(&mut self) {
+        if self.life == Life::Running && self.queue.is_empty() {
+            self.clocks.plan_by(self.now.monotonic + QUIET);
+        }
+    }
+}

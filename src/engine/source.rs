@@ -1,0 +1,119 @@
+//! The files' side: when to read, and what was read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::machine::Engine;
+use super::slot::Condition;
+use super::{Effect, Level};
+use crate::manifest::Reading;
+use crate::model::{ResourceId, Severity};
+use crate::port::NotYet;
+
+/// How long a reading that could not be had is waited for.
+const REREAD: Duration = Duration::from_millis(500);
+
+/// What is known of the files.
+#[derive(Debug, Default)]
+pub(super) struct Source {
+    /// The last reading that was accepted.
+    pub reading: Option<Arc<Reading>>,
+    /// A request is under way.
+    pub in_flight: bool,
+    /// Another hint came meanwhile.
+    pub again: bool,
+    /// Why the last attempt gave nothing.
+    pub not_yet: Option<String>,
+    /// The last ticket given when the reading came: a list with a greater one began later.
+    pub came: u64,
+}
+
+impl Engine {
+    /// Asks for a reading; one at a time.
+    pub(super) fn read_source(&mut self) {
+        self.clocks.reading();
+        if self.source.in_flight {
+            self.source.again = true;
+            return;
+        }
+        self.source.in_flight = true;
+        self.out.push(Effect::ReadSource);
+    }
+
+    pub(super) fn source_read(&mut self, result: Result<Arc<Reading>, NotYet>) {
+        if !std::mem::take(&mut self.source.in_flight) {
+            return;
+        }
+        match result {
+            Ok(reading) => {
+                if self.source.not_yet.take().is_some() {
+                    self.say(Level::Info, None, "the source can be read again".to_owned());
+                    self.replan();
+                }
+                self.accept(reading);
+            }
+            Err(NotYet { reason }) => {
+                if self.source.not_yet.as_ref() != Some(&reason) {
+                    self.say(Level::Warn, None, format!("the source cannot be read yet: {reason}"));
+                }
+                self.source.not_yet = Some(reason);
+                self.clocks.reread = Some(self.now.monotonic + REREAD);
+                self.replan();
+            }
+        }
+        if std::mem::take(&mut self.source.again) {
+            self.clocks.hint(self.now.monotonic);
+        }
+    }
+
+    fn accept(&mut self, reading: Arc<Reading>) {
+        let before = self.source.reading.replace(Arc::clone(&reading));
+        let same = before.as_ref().is_some_and(|before| {
+            before.digest.is_some()
+                && before.digest == reading.digest
+                && before.unknown == reading.unknown
+        });
+        if same {
+            return;
+        }
+        self.source.came = self.next_ticket;
+        let errors = reading.findings.iter().filter(|it| it.severity == Severity::Error).count();
+        if errors > 0 {
+            self.say(Level::Error, None, format!("{errors} errors in the source"));
+        } else if before.is_some_and(|before| has_errors(&before)) {
+            self.say(Level::Info, None, "the source has no errors any more".to_owned());
+        }
+        if !self.planted(super::Planted::KeepStalePlan) {
+            self.drop_plan();
+        }
+        self.forgive_edited(&reading);
+        self.replan();
+    }
+
+    /// What the server refused is tried again at once when its author changed it.
+    fn forgive_edited(&mut self, reading: &Reading) {
+        let edited: Vec<ResourceId> = self
+            .slots
+            .iter()
+            .filter(|(id, slot)| match &slot.condition {
+                Condition::BackingOff(waiting) => waiting.refused.as_ref().is_some_and(|refused| {
+                    *refused != reading.manifests.get(*id).map(|wanted| wanted.resource.digest)
+                }),
+                Condition::Idle
+                | Condition::Checking(_)
+                | Condition::Intending(_)
+                | Condition::Writing(_)
+                | Condition::Settling(_)
+                | Condition::InDoubt(_) => false,
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in edited {
+            self.put_slot(&id, Condition::Idle, None);
+        }
+    }
+}
+
+pub(super) fn has_errors(reading: &Reading) -> bool {
+    reading.findings.iter().any(|it| it.severity == Severity::Error)
+}

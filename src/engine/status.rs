@@ -1,0 +1,227 @@
+//! What the engine knows, as data for people and programs. Holds no secret.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::config::Outcome;
+use super::live::Watch;
+use super::machine::Engine;
+use super::slot::Condition;
+use crate::kind::Readiness;
+use crate::live::Coverage;
+use crate::model::{ResourceId, Severity, Timestamp};
+
+/// A snapshot of everything worth showing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// How the engine ended, or `running`.
+    pub outcome: Outcome,
+    /// Everything is as wanted.
+    pub converged: bool,
+    /// SHA-256 of the last reading of the source.
+    pub source: Option<String>,
+    /// Why the source cannot be read just now.
+    pub source_problem: Option<String>,
+    /// Findings of the last reading, by severity.
+    pub findings: BTreeMap<String, usize>,
+    /// `none`, `opening`, `open`, or why it ended.
+    pub watch: String,
+    /// Each kind, `cluster kind` to what is known of it.
+    pub kinds: BTreeMap<String, KindStatus>,
+    /// Each resource that is declared, ours, or being worked on.
+    pub resources: BTreeMap<String, ResourceStatus>,
+    /// Deletes that wait for their time.
+    pub pending: Vec<PendingStatus>,
+    /// Steps that guards hold.
+    pub held: Vec<HeldStatus>,
+    /// What `reconciler approve` would take.
+    pub approval: Option<String>,
+    /// Number of the last plan that did something.
+    pub last_run: Option<u64>,
+}
+
+/// What is known of one kind.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct KindStatus {
+    /// Resources seen.
+    pub seen: usize,
+    /// Why not all were seen; absent: they were.
+    pub missing: Option<String>,
+    /// Whether the watch follows it; else it is polled.
+    pub watched: bool,
+}
+
+/// What is known of one resource.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct ResourceStatus {
+    /// `in sync`, `planned`, `writing`, `settling`, `in doubt`, `backing off`, `waiting`, …
+    pub state: String,
+    /// Why it waits, for people.
+    pub why: Option<String>,
+    /// The last error.
+    pub error: Option<String>,
+    /// Failures in a row.
+    pub failures: u32,
+    /// Milliseconds until the next attempt.
+    pub retry_in_ms: Option<u128>,
+    /// What it says of its own readiness, if it is not ready.
+    pub readiness: Option<String>,
+}
+
+/// A delete that waits for its time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PendingStatus {
+    /// What.
+    pub id: String,
+    /// Milliseconds left.
+    pub left_ms: u128,
+}
+
+/// A step that a guard holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HeldStatus {
+    /// What.
+    pub id: String,
+    /// What would be done.
+    pub verb: String,
+    /// The guard's name, `delete-share`.
+    pub guard: String,
+    /// The guard's words.
+    pub why: String,
+}
+
+impl Engine {
+    /// Everything worth showing, now.
+    pub fn status(&self) -> Status {
+        let reading = self.source.reading.as_ref();
+        let mut findings = BTreeMap::new();
+        for finding in reading.iter().flat_map(|it| &it.findings) {
+            *findings.entry(finding.severity.to_string()).or_insert(0) += 1;
+        }
+        let planned = self.planned.as_ref();
+        let now = self.now.monotonic;
+        Status {
+            outcome: self.outcome,
+            converged: self.converged(),
+            source: reading.and_then(|it| it.digest).map(|digest| digest.to_string()),
+            source_problem: self.source.not_yet.clone(),
+            findings,
+            watch: match &self.live.watch {
+                Watch::None => "none".to_owned(),
+                Watch::Opening => "opening".to_owned(),
+                Watch::Open => "open".to_owned(),
+                Watch::Lost(reason) => reason.clone(),
+            },
+            kinds: self.kinds_status(),
+            resources: self.resources_status(),
+            pending: self
+                .pending
+                .iter()
+                .map(|(id, since)| PendingStatus {
+                    id: id.to_string(),
+                    left_ms: (*since + self.config.prune_delay).saturating_sub(now).as_millis(),
+                })
+                .collect(),
+            held: planned
+                .iter()
+                .flat_map(|it| &it.held)
+                .map(|held| HeldStatus {
+                    id: held.id.to_string(),
+                    verb: held.verb.to_string(),
+                    guard: held.guard.name().to_owned(),
+                    why: held.guard.to_string(),
+                })
+                .collect(),
+            approval: planned.and_then(|it| it.approval.as_ref()).map(|it| it.hash.clone()),
+            last_run: self.journal.next_run.checked_sub(1),
+        }
+    }
+
+    /// The calendar at the last step, for whoever shows the status.
+    pub fn wall(&self) -> Timestamp {
+        self.now.wall
+    }
+
+    fn kinds_status(&self) -> BTreeMap<String, KindStatus> {
+        let kinds = self.live.kinds.iter().map(|((cluster, kind), follow)| {
+            let observed = self.live.state.kinds.get(&(cluster.clone(), *kind));
+            let missing = observed.map_or(Some("not listed yet".to_owned()), |it| {
+                match it.coverage() {
+                    Coverage::Complete => None,
+                    Coverage::Partial(reason) => Some(reason.clone()),
+                }
+            });
+            let seen = observed.map_or(0, |it| it.seen().count());
+            (kind.to_string(), KindStatus { seen, missing, watched: follow.followed })
+        });
+        kinds.collect()
+    }
+
+    fn resources_status(&self) -> BTreeMap<String, ResourceStatus> {
+        let mut all: BTreeMap<String, ResourceStatus> = BTreeMap::new();
+        let declared = self.source.reading.iter().flat_map(|it| it.manifests.keys());
+        for id in declared.chain(self.journal.inventory.keys()) {
+            let state = if self.planned.is_some() { "in sync" } else { "unknown" };
+            let one = ResourceStatus { state: state.to_owned(), ..ResourceStatus::default() };
+            all.insert(id.to_string(), one);
+        }
+        if let Some(planned) = &self.planned {
+            for step in planned.plan.steps.iter().filter(|it| !self.finished.contains(&it.id)) {
+                let one = all.entry(step.id.to_string()).or_default();
+                "planned".clone_into(&mut one.state);
+                one.why = Some(format!("{} ({})", step.action.verb(), step.reason));
+            }
+            for deferred in &planned.plan.deferred {
+                let one = all.entry(deferred.id.to_string()).or_default();
+                "waiting".clone_into(&mut one.state);
+                one.why = Some(deferred.why.to_string());
+            }
+        }
+        for (id, slot) in &self.slots {
+            let one = all.entry(id.to_string()).or_default();
+            self.slot_status(slot, one);
+        }
+        let live = self.live.state.kinds.values().flat_map(|observed| observed.seen());
+        for (id, word) in live.filter_map(|live| match &live.readiness {
+            Readiness::Ready => None,
+            Readiness::Waiting(word) => Some((&live.id, word)),
+        }) {
+            self.readiness_status(id, word, &mut all);
+        }
+        all
+    }
+
+    fn slot_status(&self, slot: &super::slot::Slot, one: &mut ResourceStatus) {
+        one.failures = slot.failures;
+        one.error.clone_from(&slot.error);
+        match &slot.condition {
+            Condition::Idle => {}
+            Condition::BackingOff(waiting) => {
+                slot.condition.name().clone_into(&mut one.state);
+                let left = waiting.until.saturating_sub(self.now.monotonic);
+                one.retry_in_ms = Some(left.as_millis());
+            }
+            Condition::Checking(_)
+            | Condition::Intending(_)
+            | Condition::Writing(_)
+            | Condition::Settling(_)
+            | Condition::InDoubt(_) => slot.condition.name().clone_into(&mut one.state),
+        }
+    }
+
+    fn readiness_status(
+        &self,
+        id: &ResourceId,
+        word: &str,
+        all: &mut BTreeMap<String, ResourceStatus>,
+    ) {
+        if let Some(one) = all.get_mut(&id.to_string()) {
+            one.readiness = Some(word.to_owned());
+            if one.state == "in sync" {
+                "waiting".clone_into(&mut one.state);
+                one.why = Some(format!("it says `{word}` of itself"));
+            }
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The way of one write: last look, intent on disk, sent.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::config::{MAX_IN_FLIGHT, Outcome, Planted};
+use super::machine::{Batch, Engine, Life};
+use super::slot::{Checking, Condition, Sending};
+use super::{Effect, Level};
+use crate::journal::{self, OpId, Record, RunId};
+use crate::kind::{self, Writes};
+use crate::model::ResourceId;
+use crate::plan::{Action, Step, Verb};
+
+/// Whether a step may begin.
+enum Turn {
+    Now,
+    Later,
+    Never,
+}
+
+impl Engine {
+    /// Begins what may begin, in the plan's order, up to the limit.
+    pub(super) fn pump(&mut self) {
+        if self.life != Life::Running {
+            return;
+        }
+        let mut later = VecDeque::new();
+        while self.flying.len() < MAX_IN_FLIGHT
+            && let Some(step) = self.queue.pop_front()
+        {
+            match self.turn(&step) {
+                Turn::Now => self.begin(step),
+                Turn::Later => later.push_back(step),
+                Turn::Never => {
+                    self.open.remove(&step.id);
+                }
+            }
+        }
+        while let Some(step) = later.pop_back() {
+            self.queue.push_front(step);
+        }
+    }
+
+    fn turn(&mut self, step: &Step) -> Turn {
+        if let Some(slot) = self.slots.get(&step.id) {
+            match slot.condition {
+                Condition::Idle => {}
+                Condition::Settling(_) if self.planted(Planted::PlanSettling) => {}
+                Condition::Writing(_) | Condition::Settling(_)
+                    if self.planted(Planted::TwoAtOnce) => {}
+                Condition::Checking(_)
+                | Condition::Intending(_)
+                | Condition::Writing(_)
+                | Condition::Settling(_)
+                | Condition::InDoubt(_)
+                | Condition::BackingOff(_) => return Turn::Never,
+            }
+        }
+        let (mut later, mut never) = (false, false);
+        for needed in &step.after {
+            if !self.finished.contains(needed) {
+                later |= self.open.contains(needed);
+                never |= !self.open.contains(needed);
+            }
+        }
+        if !self.planted(Planted::KeepStalePlan) && !self.still_holds(step) {
+            self.replan();
+            return Turn::Never;
+        }
+        match (never, later) {
+            (true, _) => Turn::Never,
+            (false, true) => Turn::Later,
+            (false, false) => Turn::Now,
+        }
+    }
+
+    fn begin(&mut self, step: Arc<Step>) {
+        let run = self.planned.as_ref().map_or(self.journal.next_run, |it| it.run);
+        let is_delete = matches!(step.action, Action::Delete { before: _ });
+        let approval =
+            self.planned.as_ref().and_then(|it| it.consumed.clone()).filter(|_| is_delete);
+        if let Action::Adopt { live: _, after } = &step.action {
+            let entry = self.entry(&step, after, true);
+            let text = format!("adopted {} ({})", step.id, step.reason);
+            self.say(Level::Info, Some(&step.id), text);
+            let id = step.id.to_string();
+            self.record(Record::Adopted { id, entry, at: self.now.wall });
+            self.finish(&step.id);
+        } else if needs_look(&step) && !self.planted(Planted::NoLookBeforeDelete) {
+            let id = step.id.clone();
+            let ticket = self.fetch(&id);
+            let checking = Checking { ticket, step, run, approval, valid: true };
+            self.put_slot(&id, Condition::Checking(checking), None);
+        } else {
+            self.intend(step, run, approval);
+        }
+    }
+
+    /// Reads one resource.
+    pub(super) fn fetch(&mut self, id: &ResourceId) -> u64 {
+        let ticket = self.ticket();
+        self.fetching.insert(ticket, (id.clone(), false));
+        self.out.push(Effect::Fetch { ticket, id: id.clone() });
+        ticket
+    }
+
+    /// The last look is over: the intent goes to the disk.
+    pub(super) fn intend(&mut self, step: Arc<Step>, run: u64, approval: Option<String>) {
+        let op = OpId(self.journal.next_op);
+        let (before, entry) = match &step.action {
+            Action::Create { after } | Action::Adopt { live: _, after } => {
+                (None, Some(self.entry(&step, after, false)))
+            }
+            Action::Update { before, after, changes: _ } => {
+                (before.revision.as_ref(), Some(self.entry(&step, after, true)))
+            }
+            Action::Delete { before } => (before.revision.as_ref(), None),
+        };
+        let record = Record::Intended {
+            op,
+            run: RunId(run),
+            id: step.id.to_string(),
+            verb: step.action.verb(),
+            reason: step.reason.to_string(),
+            before: before.map(|revision| revision.0.clone()),
+            entry,
+            approval,
+            at: self.now.wall,
+        };
+        self.record(record);
+        let id = step.id.clone();
+        self.to_journal.sends.push(id.clone());
+        if self.planted(Planted::WriteBeforeIntent) {
+            self.out.push(Effect::Write { op, step: Arc::clone(&step) });
+        }
+        let sending = Sending { op: Some(op), step, valid: true };
+        self.put_slot(&id, Condition::Intending(sending), None);
+    }
+
+    /// Takes a record into the state and puts it in line for the disk. Memory may run ahead of
+    /// the disk: if the disk fails nothing more is sent, and the next life starts from the disk.
+    pub(super) fn record(&mut self, record: Record) {
+        self.journal.apply(&record);
+        self.to_journal.records.push(record);
+    }
+
+    /// Sends the next batch to the disk, if none is on its way.
+    pub(super) fn flush(&mut self) {
+        if self.journaling.is_some()
+            || self.to_journal.records.is_empty()
+            || self.outcome == Outcome::StorageFailed
+        {
+            return;
+        }
+        let ticket = self.ticket();
+        let batch = std::mem::take(&mut self.to_journal);
+        self.out.push(Effect::Journal { ticket, records: batch.records.clone() });
+        self.journaling = Some((ticket, batch));
+    }
+
+    pub(super) fn journaled(&mut self, ticket: u64) {
+        if self.journaling.as_ref().is_none_or(|(waited, _)| *waited != ticket) {
+            return;
+        }
+        let Some((_, batch)) = self.journaling.take() else { return };
+        let Batch { records: _, sends, requests } = batch;
+        for id in sends {
+            self.send(&id);
+        }
+        for (request, text) in requests {
+            self.out.push(Effect::Answer { request, text: Ok(text) });
+            self.replan();
+        }
+    }
+
+    /// The intent is on disk: sends the write if it is still right to.
+    fn send(&mut self, id: &ResourceId) {
+        let Some(Condition::Intending(sending)) =
+            self.slots.get(id).map(|slot| slot.condition.clone())
+        else {
+            return;
+        };
+        let Some(op) = sending.op else { return };
+        let is_delete = matches!(sending.step.action, Action::Delete { before: _ });
+        let right = self.planted(Planted::KeepStalePlan)
+            || (sending.valid
+                && self.still_holds(&sending.step)
+                && (!is_delete || self.planted(Planted::NoPruneDelay) || self.may_delete(id)));
+        if self.life == Life::Running && right {
+            if !self.planted(Planted::WriteBeforeIntent) {
+                self.out.push(Effect::Write { op, step: Arc::clone(&sending.step) });
+            }
+            self.writing.insert(op, id.clone());
+            self.put_slot(id, Condition::Writing(sending), None);
+        } else {
+            self.settle_record(op, journal::Outcome::NotDone);
+            self.give_up(id);
+        }
+    }
+
+    pub(super) fn settle_record(&mut self, op: OpId, outcome: journal::Outcome) {
+        self.record(Record::Settled { op, outcome, at: self.now.wall });
+    }
+
+    /// Lets a step go that is not right any more; the next plan knows better.
+    pub(super) fn give_up(&mut self, id: &ResourceId) {
+        self.open.remove(id);
+        self.put_slot(id, Condition::Idle, None);
+        self.replan();
+    }
+
+    pub(super) fn journal_failed(&mut self, error: &str) {
+        let text = format!("the journal cannot be written, so nothing is: {error}");
+        self.say(Level::Error, None, text);
+        let Some((_, batch)) = self.journaling.take() else { return };
+        for (request, _) in batch.requests {
+            let text = Err("the journal cannot be written".to_owned());
+            self.out.push(Effect::Answer { request, text });
+        }
+        self.stop(Outcome::StorageFailed);
+        self.outcome = Outcome::StorageFailed;
+        // What was to be sent never will be.
+        let unsent: Vec<ResourceId> = self
+            .flying
+            .iter()
+            .filter(|id| !self.writing.values().any(|writing| writing == *id))
+            .cloned()
+            .collect();
+        for id in unsent {
+            self.put_slot(&id, Condition::Idle, None);
+        }
+    }
+}
+
+/// Deletes carry no revision, and some kinds' updates ignore it: those look again just before.
+fn needs_look(step: &Step) -> bool {
+    match step.action.verb() {
+        Verb::Create | Verb::Adopt => false,
+        Verb::Delete => true,
+        Verb::Update => kind::row(step.id.kind)
+            .is_none_or(|kind| matches!(kind.writes, Writes::LastWriterWins | Writes::Immutable)),
+    }
+}

@@ -1,0 +1,189 @@
+//! Calls about one kind: list, get, write. Bytes come from `kind::call`, sending is a port.
+//!
+//! Deliberately absent: retries, concurrency, and what follows from an answer.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Coverage, Live, Observed};
+use crate::engine::Written;
+use crate::kind::canonical::{WireError, encode};
+use crate::kind::{Kind, Writes, call};
+use crate::model::{Cluster as Which, ResourceId};
+use crate::plan::{Action, Step};
+use crate::port::{CallCode, CallError, Cluster};
+
+/// Most pages of one list; with [`crate::kind::PAGE_SIZE`] a million resources. A server that
+/// goes on is broken.
+pub const PAGES_MAX: usize = 1_000;
+
+/// Longest wait for one page. Real servers need a second for a thousand roles.
+const LIST_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Longest wait for one resource.
+const GET_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Longest wait for a write; after it the outcome is in doubt.
+const WRITE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Broken resources that are named in a reason; the rest is counted.
+const BROKEN_SHOWN_MAX: usize = 3;
+
+/// Lists one kind, all pages. Whatever goes wrong makes the answer partial, with the reason;
+/// what was seen until then stays.
+pub async fn list(cluster: &impl Cluster, kind: &Kind, which: Which) -> Observed {
+    let mut items = Vec::new();
+    let mut broken = Vec::new();
+    let mut tokens = BTreeSet::new();
+    let mut token = String::new();
+    let coverage = loop {
+        if tokens.len() >= PAGES_MAX {
+            break Coverage::Partial(format!("the list has more than {PAGES_MAX} pages"));
+        }
+        let request = call::list(kind, &token);
+        let page = match cluster.call(request.path, request.body, LIST_DEADLINE).await {
+            Ok(answer) => call::listed(kind, &which, answer),
+            Err(error) => break Coverage::Partial(format!("list of {}: {error}", kind.name)),
+        };
+        let page = match page {
+            Ok(page) => page,
+            Err(error) => break Coverage::Partial(format!("list of {}: {error}", kind.name)),
+        };
+        items.extend(page.items);
+        broken.extend(page.broken);
+        tokens.insert(std::mem::replace(&mut token, page.next));
+        if token.is_empty() {
+            break whole(kind, &broken);
+        }
+        if tokens.contains(&token) {
+            break Coverage::Partial(format!("list of {}: a page came twice", kind.name));
+        }
+    };
+    Observed::new(items, coverage)
+}
+
+fn whole(kind: &Kind, broken: &[WireError]) -> Coverage {
+    if broken.is_empty() {
+        return Coverage::Complete;
+    }
+    let shown: Vec<&str> =
+        broken.iter().take(BROKEN_SHOWN_MAX).map(|error| error.message.as_str()).collect();
+    let more = match broken.len().saturating_sub(shown.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Coverage::Partial(format!("unreadable {} on the server: {}{more}", kind.name, shown.join("; ")))
+}
+
+/// Reads one resource. `None`: the server says that it is not there, which proves nothing while
+/// a write of ours may not have reached its cache.
+///
+/// # Errors
+/// The server's; [`CallCode::Internal`] for an answer that cannot be read or names another
+/// resource.
+pub async fn fetch(
+    cluster: &impl Cluster,
+    kind: &Kind,
+    id: &ResourceId,
+) -> Result<Option<Live>, CallError> {
+    let request = call::get(kind, &id.name);
+    let answer = match cluster.call(request.path, request.body, GET_DEADLINE).await {
+        Ok(answer) => answer,
+        Err(CallError { code: CallCode::NotFound, message: _ }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let live = call::got(kind, &id.cluster, answer).map_err(|error| unreadable(&error))?;
+    if live.id == *id {
+        return Ok(Some(live));
+    }
+    let message = format!("asked for {id}, got {}", live.id);
+    Err(CallError { code: CallCode::Internal, message })
+}
+
+/// Sends one write. Before a delete, and before an update that the server does not check by
+/// revision, the resource is read again: if it is not what the plan saw, nothing is sent.
+///
+/// # Errors
+/// The server's. [`CallCode::FailedPrecondition`]: the resource moved since the plan.
+/// [`CallCode::Unavailable`]: the read before failed, nothing was sent.
+/// [`CallCode::InvalidArgument`]: the resource does not fit its message, nothing was sent.
+pub async fn write(
+    cluster: &impl Cluster,
+    kind: &Kind,
+    step: &Step,
+    owner: &str,
+) -> Result<Written, CallError> {
+    let request = match &step.action {
+        Action::Create { after } => call::create(kind, encoded(encode(kind, after, None, owner))?),
+        Action::Update { before, after, changes: _ } => {
+            let message = encoded(encode(kind, after, Some(before), owner))?;
+            let request = call::update(kind, message)
+                .ok_or_else(|| invalid(format!("a {} cannot be updated", kind.name)))?;
+            match kind.writes {
+                Writes::Conditional => {}
+                Writes::LastWriterWins | Writes::Immutable => {
+                    unmoved(cluster, kind, before).await?;
+                }
+            }
+            request
+        }
+        Action::Delete { before } => {
+            unmoved(cluster, kind, before).await?;
+            call::delete(kind, &step.id.name)
+        }
+        Action::Adopt { live: _, after: _ } => {
+            return Err(invalid(format!("the adoption of {} is no write", step.id)));
+        }
+    };
+    let answer = cluster.call(request.path, request.body, WRITE_DEADLINE).await?;
+    let revision = match &step.action {
+        Action::Delete { before: _ } => None,
+        Action::Create { .. } | Action::Update { .. } | Action::Adopt { .. } => {
+            call::revision(kind, &answer)
+        }
+    };
+    Ok(Written { revision })
+}
+
+/// Reads again and compares with what the plan saw.
+async fn unmoved(cluster: &impl Cluster, kind: &Kind, before: &Live) -> Result<(), CallError> {
+    let now = fetch(cluster, kind, &before.id).await.map_err(|error| CallError {
+        // Whatever became of the read: the write was not sent.
+        code: match error.code {
+            CallCode::PermissionDenied | CallCode::Unimplemented => error.code,
+            CallCode::NoAnswer
+            | CallCode::Unknown
+            | CallCode::InvalidArgument
+            | CallCode::NotFound
+            | CallCode::AlreadyExists
+            | CallCode::ResourceExhausted
+            | CallCode::FailedPrecondition
+            | CallCode::Unavailable
+            | CallCode::Internal => CallCode::Unavailable,
+        },
+        message: format!("read before the write: {}", error.message),
+    })?;
+    let same = now.is_some_and(|now| {
+        now.revision == before.revision
+            && now.digest == before.digest
+            && now.owner == before.owner
+            && now.origin == before.origin
+    });
+    if same {
+        return Ok(());
+    }
+    let message = format!("{} is not what the plan saw any more", before.id);
+    Err(CallError { code: CallCode::FailedPrecondition, message })
+}
+
+fn encoded(message: Result<bytes::Bytes, WireError>) -> Result<bytes::Bytes, CallError> {
+    message.map_err(|error| invalid(error.message))
+}
+
+fn invalid(message: String) -> CallError {
+    CallError { code: CallCode::InvalidArgument, message }
+}
+
+fn unreadable(error: &WireError) -> CallError {
+    CallError { code: CallCode::Internal, message: error.message.clone() }
+}

@@ -1,0 +1,302 @@
+//! Desired + live + inventory → [`Plan`]. Total and deterministic; reads no clock.
+//!
+//! One resource at a time is judged here; what depends on other resources (references, order)
+//! stands in `order`. A resource in sync costs one comparison of digests and no parsing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::order::{self, Candidate, Prune};
+use super::{Action, Deferred, FieldChange, Plan, Policy, Reason, Step, Why, diff, seal};
+use crate::journal::Entry;
+use crate::kind::{self, FOREIGN_ORIGINS, Kind, Writes, canonical};
+use crate::live::{Live, LiveState, Seen};
+use crate::manifest::{Adopt, Manifest, Reading};
+use crate::model::{Digest, FieldPath, FingerprintKey, Place, ResourceId, Timestamp, Value};
+
+/// All that a plan is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// What is wanted.
+    pub reading: &'a Reading,
+    /// What there is.
+    pub live: &'a LiveState,
+    /// What is ours.
+    pub inventory: &'a BTreeMap<ResourceId, Entry>,
+    /// What is settling, in doubt or being written: left alone ([`Why::Settling`]).
+    pub busy: &'a BTreeSet<ResourceId>,
+    /// What may be done.
+    pub policy: &'a Policy,
+    /// Key of the fingerprints of secrets.
+    pub key: &'a FingerprintKey,
+    /// The calendar; decides only about `reconciler/paused-until`.
+    pub wall: Timestamp,
+}
+
+/// Makes the plan that brings the live side to what is wanted, as far as that may be done now.
+///
+/// Planning again after every step was done and seen gives a plan without steps.
+pub fn plan(input: &Input<'_>) -> Plan {
+    let mut draft = Draft::default();
+    for (id, at) in &input.reading.frozen {
+        draft.defer(id, Why::Frozen, Some(at));
+    }
+    for (id, manifest) in &input.reading.manifests {
+        if !input.reading.frozen.contains_key(id) {
+            judge_wanted(input, id, manifest, &mut draft);
+        }
+    }
+    for (id, entry) in input.inventory {
+        let declared =
+            input.reading.manifests.contains_key(id) || input.reading.frozen.contains_key(id);
+        if !declared {
+            judge_unwanted(input, id, entry, &mut draft);
+        }
+    }
+    let Draft { candidates, prunes, mut deferred, forget, unchanged } = draft;
+    let steps = order::arrange(input, candidates, prunes, &mut deferred);
+    deferred.sort_by(|a, b| a.id.cmp(&b.id));
+    let coverage = input
+        .live
+        .kinds
+        .iter()
+        .map(|(key, observed)| (key.clone(), observed.coverage().clone()))
+        .collect();
+    let mut plan = Plan {
+        steps,
+        deferred,
+        forget,
+        coverage,
+        source_whole: input.reading.is_whole(),
+        unchanged,
+        digest: Digest::of(b""),
+    };
+    plan.digest = seal::plan(&plan, input.policy, input.key);
+    plan
+}
+
+/// What is known before resources are compared with each other.
+#[derive(Default)]
+struct Draft<'a> {
+    candidates: Vec<Candidate<'a>>,
+    prunes: Vec<Prune>,
+    deferred: Vec<Deferred>,
+    forget: Vec<ResourceId>,
+    unchanged: usize,
+}
+
+impl Draft<'_> {
+    fn defer(&mut self, id: &ResourceId, why: Why, at: Option<&Place>) {
+        self.deferred.push(Deferred { id: id.clone(), why, at: at.cloned() });
+    }
+}
+
+/// What shall become of one declared resource, seen alone.
+enum Verdict {
+    InSync,
+    Do(Action, Reason),
+    Wait(Why),
+}
+
+fn judge_wanted<'a>(
+    input: &Input<'a>,
+    id: &'a ResourceId,
+    manifest: &'a Manifest,
+    draft: &mut Draft<'a>,
+) {
+    let verdict = match kind::row(id.kind) {
+        _ if input.busy.contains(id) => Verdict::Wait(Why::Settling),
+        Some(kind) => judge_contact(input, kind, id, manifest),
+        None => Verdict::Wait(Why::LiveUnknown(format!("`{}` is no kind of ours", id.kind))),
+    };
+    let paused = manifest.directives.paused_until.filter(|until| *until > input.wall);
+    match (verdict, paused) {
+        (Verdict::InSync, _) => draft.unchanged += 1,
+        (Verdict::Do(_, _), Some(until)) => {
+            draft.defer(id, Why::PausedUntil(until), Some(&manifest.at));
+        }
+        (Verdict::Do(action, reason), None) => {
+            draft.candidates.push(Candidate { id, manifest, action, reason });
+        }
+        (Verdict::Wait(why), _) => draft.defer(id, why, Some(&manifest.at)),
+    }
+}
+
+fn judge_contact(input: &Input<'_>, kind: &Kind, id: &ResourceId, manifest: &Manifest) -> Verdict {
+    let entry = input.inventory.get(id);
+    if is_preset(kind, id) {
+        return Verdict::Wait(Why::Preset);
+    }
+    match input.live.look(id) {
+        Seen::Unknown(reason) => Verdict::Wait(Why::LiveUnknown(reason.to_owned())),
+        Seen::Absent => {
+            let reason = if entry.is_some() { Reason::Vanished } else { Reason::Missing };
+            Verdict::Do(Action::Create { after: Arc::clone(&manifest.resource) }, reason)
+        }
+        Seen::Present(live) => {
+            let contact = Contact { input, kind, manifest, live, entry };
+            contact.refusal().map_or_else(|| contact.compare(), Verdict::Wait)
+        }
+    }
+}
+
+/// A declared resource that is there.
+struct Contact<'a> {
+    input: &'a Input<'a>,
+    kind: &'a Kind,
+    manifest: &'a Manifest,
+    live: &'a Arc<Live>,
+    entry: Option<&'a Entry>,
+}
+
+impl Contact<'_> {
+    /// Whose it is decides before what it says.
+    fn refusal(&self) -> Option<Why> {
+        let adopt = self.manifest.directives.adopt;
+        if let Some(owner) = other_owner(self.kind, self.live, self.input.policy)
+            && adopt != Adopt::Always
+        {
+            return Some(Why::OwnedBy(owner.to_owned()));
+        }
+        if let Some(origin) = foreign_origin(self.live) {
+            return Some(Why::ForeignOrigin(origin.to_owned()));
+        }
+        let known = self.entry.is_some() || self.is_marked_ours();
+        (!known && adopt == Adopt::Never).then_some(Why::NotAdopted)
+    }
+
+    fn is_marked_ours(&self) -> bool {
+        self.kind.keeps_labels && self.live.owner.as_ref() == Some(&self.input.policy.agent)
+    }
+
+    /// Whether an update could and should set our mark. What cannot be changed is ours by the
+    /// journal alone.
+    fn lacks_mark(&self) -> bool {
+        self.kind.keeps_labels && !is_fixed(self.kind) && !self.is_marked_ours()
+    }
+
+    fn compare(&self) -> Verdict {
+        let after = Arc::clone(&self.manifest.resource);
+        if self.live.digest != after.digest || self.lacks_mark() {
+            return self.update();
+        }
+        let reason = match self.entry {
+            Some(entry) if entry.keep == self.manifest.directives.keep => return Verdict::InSync,
+            Some(_) => Reason::Edited,
+            None if self.is_marked_ours() => Reason::Reclaimed,
+            None => Reason::Adopted,
+        };
+        Verdict::Do(Action::Adopt { live: Arc::clone(self.live), after }, reason)
+    }
+
+    fn update(&self) -> Verdict {
+        let after = Arc::clone(&self.manifest.resource);
+        let (before_value, after_value) = (parsed(&self.live.canonical), parsed(&after.canonical));
+        let mut changes = diff::changes(self.kind, &before_value, &after_value, self.input.key);
+        let fixed = fixed_paths(self.kind, &changes);
+        if !fixed.is_empty() {
+            return Verdict::Wait(Why::Immutable(fixed));
+        }
+        if self.lacks_mark() {
+            changes.push(diff::mark_change(self.live.owner.as_deref(), &self.input.policy.agent));
+        }
+        let reason = self.update_reason(&before_value, &after_value);
+        Verdict::Do(Action::Update { before: Arc::clone(self.live), after, changes }, reason)
+    }
+
+    fn update_reason(&self, before: &Value, after: &Value) -> Reason {
+        let Some(entry) = self.entry else {
+            return if self.is_marked_ours() { Reason::Reclaimed } else { Reason::Adopted };
+        };
+        let masked = |value| canonical::mask(self.kind, value, self.input.key).to_json();
+        let edited = masked(after) != entry.applied;
+        let drifted = masked(before) != entry.applied || self.lacks_mark();
+        match (edited, drifted) {
+            (true, true) => Reason::EditedAndDrifted,
+            (true, false) => Reason::Edited,
+            (false, _) => Reason::Drifted,
+        }
+    }
+}
+
+/// Whether the kind has no update at all.
+fn is_fixed(kind: &Kind) -> bool {
+    kind.writes == Writes::Immutable || kind.rpc.update.is_none()
+}
+
+/// Of these changes, those that the server would refuse.
+fn fixed_paths(kind: &Kind, changes: &[FieldChange]) -> Vec<FieldPath> {
+    let is_fixed = |path: &FieldPath| {
+        let shown = path.to_string();
+        is_fixed(kind)
+            || kind.immutable.iter().any(|fixed| {
+                shown
+                    .strip_prefix(fixed)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            })
+    };
+    changes.iter().map(|change| &change.path).filter(|path| is_fixed(path)).cloned().collect()
+}
+
+fn judge_unwanted(input: &Input<'_>, id: &ResourceId, entry: &Entry, draft: &mut Draft<'_>) {
+    if input.busy.contains(id) {
+        return draft.defer(id, Why::Settling, None);
+    }
+    match input.live.look(id) {
+        Seen::Unknown(reason) => draft.defer(id, Why::LiveUnknown(reason.to_owned()), None),
+        // While some document is in doubt it may declare this one: what we know of it stays.
+        Seen::Absent if !input.reading.is_whole() => {}
+        Seen::Absent => draft.forget.push(id.clone()),
+        Seen::Present(live) => match kept_because(input, id, entry, live) {
+            Some(why) => draft.defer(id, why, None),
+            None => draft.prunes.push(Prune { id: id.clone(), live: Arc::clone(live) }),
+        },
+    }
+}
+
+/// Why something of ours that is no longer declared stays.
+fn kept_because(input: &Input<'_>, id: &ResourceId, entry: &Entry, live: &Live) -> Option<Why> {
+    let Some(kind) = kind::row(id.kind) else {
+        return Some(Why::LiveUnknown(format!("`{}` is no kind of ours", id.kind)));
+    };
+    if !input.reading.is_whole() {
+        Some(Why::SourceUnknown)
+    } else if entry.keep {
+        Some(Why::KeepDirective)
+    } else if is_preset(kind, id) {
+        Some(Why::Preset)
+    } else if let Some(owner) = other_owner(kind, live, input.policy) {
+        Some(Why::OwnedBy(owner.to_owned()))
+    } else if let Some(origin) = foreign_origin(live) {
+        Some(Why::ForeignOrigin(origin.to_owned()))
+    } else if kind.keeps_labels && live.owner.is_none() {
+        Some(Why::Unmarked)
+    } else {
+        None
+    }
+}
+
+fn is_preset(kind: &Kind, id: &ResourceId) -> bool {
+    kind.presets.iter().any(|preset| **preset == *id.name)
+}
+
+fn other_owner<'a>(kind: &Kind, live: &'a Live, policy: &Policy) -> Option<&'a str> {
+    live.owner.as_deref().filter(|owner| kind.keeps_labels && *owner != policy.agent)
+}
+
+fn foreign_origin(live: &Live) -> Option<&str> {
+    live.origin.as_deref().filter(|origin| FOREIGN_ORIGINS.contains(origin))
+}
+
+/// Canonical JSON is our own; what is not JSON all the same has no fields.
+pub(super) fn parsed(canonical: &str) -> Value {
+    Value::from_json(canonical).unwrap_or(Value::Null)
+}
+
+impl Candidate<'_> {
+    /// The finished step.
+    pub(super) fn into_step(self, after: Vec<ResourceId>) -> Step {
+        let Self { id, manifest, action, reason } = self;
+        Step { id: id.clone(), action, reason, at: Some(manifest.at.clone()), after }
+    }
+}

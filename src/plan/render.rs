@@ -1,0 +1,151 @@
+//! Plans for people and programs. Everything shown is masked; control characters are escaped.
+
+mod json;
+mod markdown;
+mod text;
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+pub use json::{FORMAT_VERSION, json};
+pub use markdown::{COMMENT_BYTES_MAX, markdown};
+pub use text::text;
+
+use super::guard::Gated;
+use super::{Action, FieldChange, Plan, Step, Verb, diff};
+use crate::kind;
+use crate::live::Coverage;
+use crate::model::{Cluster, FingerprintKey, Place, Value};
+
+/// What is shown, and how.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// What the guards said, if they were asked.
+    pub gated: Option<&'a Gated>,
+    /// Key of the fingerprints of secrets.
+    pub key: &'a FingerprintKey,
+    /// How a place is written; who has the files makes `roles/dev.yaml:4` of it.
+    pub locate: &'a dyn Fn(&Place) -> String,
+    /// Whether to colour the text.
+    pub colour: bool,
+}
+
+impl std::fmt::Debug for View<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "View({})", self.plan.digest.short())
+    }
+}
+
+/// How a place is written by somebody who has not the files: its path.
+pub fn path_only(place: &Place) -> String {
+    place.path.to_string()
+}
+
+/// The last line: `Plan: 3 to create, 1 to update, 0 to delete, 2 deferred.`
+pub fn summary(plan: &Plan) -> String {
+    let count = |verb| plan.steps.iter().filter(|step| step.action.verb() == verb).count();
+    let deferred = match plan.deferred.len() {
+        0 => String::new(),
+        count => format!(", {count} deferred"),
+    };
+    if plan.steps.is_empty() {
+        return match plan.unchanged {
+            1 => format!("No changes. 1 resource in sync{deferred}."),
+            count => format!("No changes. {count} resources in sync{deferred}."),
+        };
+    }
+    let adopted = match count(Verb::Adopt) {
+        0 => String::new(),
+        count => format!(", {count} to adopt"),
+    };
+    format!(
+        "Plan: {} to create, {} to update, {} to delete{adopted}{deferred}.",
+        count(Verb::Create),
+        count(Verb::Update),
+        count(Verb::Delete),
+    )
+}
+
+/// `+ ~ - =`.
+const fn symbol(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Create => "+",
+        Verb::Update => "~",
+        Verb::Adopt => "=",
+        Verb::Delete => "-",
+    }
+}
+
+/// Text that cannot steer a terminal or reorder a line: control and direction characters
+/// become `\u{…}`.
+pub fn clean(text: &str) -> Cow<'_, str> {
+    if !text.chars().any(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_unsafe(c) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// C0 and C1 controls, the separators that some viewers take for line ends, and everything that
+/// changes the direction of text.
+fn is_unsafe(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+/// What a step shows below its line: YAML of a create, the unified diff of an update.
+fn details(step: &Step, key: &FingerprintKey) -> String {
+    let Some(kind) = kind::row(step.id.kind) else { return String::new() };
+    match &step.action {
+        Action::Create { after } => diff::yaml_of(kind, &after.canonical, key),
+        Action::Update { before, after, changes } => {
+            let before = diff::yaml_of(kind, &before.canonical, key);
+            let after = diff::yaml_of(kind, &after.canonical, key);
+            let mut shown = diff::unified(&before, &after);
+            // The mark is no part of the YAML.
+            for change in changes.iter().filter(|change| is_mark(change)) {
+                let side = |value: &Option<Value>| {
+                    value.as_ref().map_or_else(|| "unset".to_owned(), Value::to_json)
+                };
+                let (before, after) = (side(&change.before), side(&change.after));
+                #[expect(clippy::let_underscore_must_use, reason = "writing to a string")]
+                let _ = writeln!(shown, "{}: {before} -> {after}", change.path);
+            }
+            shown
+        }
+        Action::Adopt { live: _, after: _ } | Action::Delete { before: _ } => String::new(),
+    }
+}
+
+fn is_mark(change: &FieldChange) -> bool {
+    let mark = diff::mark_change(None, "");
+    change.path == mark.path
+}
+
+/// Lines about what was not wholly known.
+fn unknowns(plan: &Plan) -> Vec<String> {
+    let mut lines = Vec::new();
+    for ((cluster, kind), coverage) in &plan.coverage {
+        if let Coverage::Partial(reason) = coverage {
+            let place = match cluster {
+                Cluster::Parent => String::new(),
+                Cluster::Child(name) => format!("{name}:"),
+            };
+            lines.push(format!("{place}{kind} is not wholly known: {reason}"));
+        }
+    }
+    if !plan.source_whole {
+        lines.push("some documents could not be understood: nothing is deleted".to_owned());
+    }
+    lines
+}

@@ -1,0 +1,105 @@
+//! A plan for a comment on a pull request.
+
+use super::super::{Deferred, Step};
+use super::{View, clean, details, summary, symbol, unknowns};
+
+/// GitHub takes 65,536 characters for a comment; the rest is left to a heading and a footer of
+/// whoever posts it.
+pub const COMMENT_BYTES_MAX: usize = 60_000;
+
+/// The plan as Markdown, cut at [`COMMENT_BYTES_MAX`] bytes with a note.
+pub fn markdown(view: &View<'_>) -> String {
+    let mut page = format!("**{}**\n\n", summary(view.plan));
+    let blocks = blocks(view);
+    let mut left_out = 0_usize;
+    for block in blocks {
+        // The note at the end needs room as well.
+        if page.len().saturating_add(block.len()).saturating_add(100) > COMMENT_BYTES_MAX {
+            left_out += 1;
+        } else if left_out == 0 {
+            page.push_str(&block);
+        } else {
+            left_out += 1;
+        }
+    }
+    if left_out > 0 {
+        page.push_str(&format!("… and {left_out} more that do not fit here.\n\n"));
+    }
+    page.push_str(&format!("Plan `{}`\n", view.plan.digest.short()));
+    page
+}
+
+/// One piece of text each: guards and what is unknown first, because they must not be cut off.
+fn blocks<'a>(view: &'a View<'a>) -> impl Iterator<Item = String> + 'a {
+    let mut notes = Vec::new();
+    if let Some(gated) = view.gated {
+        for held in &gated.held {
+            let text = format!("{}", held.guard);
+            notes.push(format!("- held: {} {}: {text}\n", held.verb, code(&held.id.to_string())));
+        }
+        if let Some(approval) = gated.approval.as_ref().filter(|it| it.expires.is_none()) {
+            notes.push(format!("- to let it through: `reconciler approve {}`\n", approval.hash));
+        }
+    }
+    notes.extend(unknowns(view.plan).iter().map(|line| format!("- {}\n", prose(line))));
+    if !notes.is_empty() {
+        notes.push("\n".to_owned());
+    }
+    let steps = view.plan.steps.iter().map(|step| step_block(view, step));
+    let deferred = view.plan.deferred.iter().map(deferred_line);
+    notes.into_iter().chain(steps).chain(deferred)
+}
+
+fn step_block(view: &View<'_>, step: &Step) -> String {
+    let Step { id, action, reason, at, after: _ } = step;
+    let verb = action.verb();
+    let place = at.as_ref().map_or_else(String::new, |at| format!(" {}", html(&(view.locate)(at))));
+    let head =
+        format!("<code>{} {}</code> {verb} ({reason}){place}", symbol(verb), html(&id.to_string()));
+    let shown = details(step, view.key);
+    if shown.is_empty() {
+        return format!("{head}<br>\n\n");
+    }
+    let body: Vec<_> = shown.lines().map(clean).collect();
+    let body = body.join("\n");
+    let fence = fence(&body);
+    let language = if verb == super::Verb::Update { "diff" } else { "yaml" };
+    format!(
+        "<details><summary>{head}</summary>\n\n{fence}{language}\n{body}\n{fence}\n\n</details>\n\n"
+    )
+}
+
+fn deferred_line(deferred: &Deferred) -> String {
+    let Deferred { id, why, at: _ } = deferred;
+    format!("- deferred: {}: {}\n", code(&id.to_string()), prose(&why.to_string()))
+}
+
+/// A fence longer than every run of backticks inside.
+fn fence(body: &str) -> String {
+    let longest = body.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    "`".repeat(longest.max(2).saturating_add(1))
+}
+
+/// Inline code; what Markdown would read inside is shown as it is.
+fn code(text: &str) -> String {
+    format!("<code>{}</code>", html(text))
+}
+
+/// Running text from outside: nothing in it is markup, a link or a mention.
+fn prose(text: &str) -> String {
+    html(text)
+}
+
+fn html(text: &str) -> String {
+    let mut out = String::new();
+    for c in clean(text).chars() {
+        match c {
+            // What starts markup, a mention or a reference in GitHub's Markdown.
+            '&' | '<' | '>' | '`' | '*' | '_' | '[' | ']' | '|' | '@' | '#' | '~' | '\\' | '!' => {
+                out.push_str(&format!("&#{};", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out
+}

@@ -1,0 +1,132 @@
+//! A plan for a terminal.
+
+use anstyle::{AnsiColor, Style};
+
+use super::super::{Deferred, Step, Verb};
+use super::{View, clean, details, summary, symbol, unknowns};
+
+/// The plan as text; ends with a line break.
+pub fn text(view: &View<'_>) -> String {
+    let mut page = Page { out: String::new(), colour: view.colour };
+    for step in &view.plan.steps {
+        add_step(&mut page, view, step);
+    }
+    if !view.plan.deferred.is_empty() {
+        page.title("Deferred:");
+        for deferred in &view.plan.deferred {
+            add_deferred(&mut page, view, deferred);
+        }
+    }
+    add_held(&mut page, view);
+    let unknown = unknowns(view.plan);
+    if !unknown.is_empty() {
+        page.title("Not known:");
+        for line in unknown {
+            page.line("  ", &line, WARN);
+        }
+    }
+    if !page.out.is_empty() {
+        page.out.push('\n');
+    }
+    page.line("", &summary(view.plan), BOLD);
+    page.out
+}
+
+const ADDED: Style = AnsiColor::Green.on_default();
+const CHANGED: Style = AnsiColor::Yellow.on_default();
+const REMOVED: Style = AnsiColor::Red.on_default();
+const TAKEN: Style = AnsiColor::Cyan.on_default();
+const WARN: Style = AnsiColor::Yellow.on_default();
+const BOLD: Style = Style::new().bold();
+const PLAIN: Style = Style::new();
+
+const fn style(verb: Verb) -> Style {
+    match verb {
+        Verb::Create => ADDED,
+        Verb::Update => CHANGED,
+        Verb::Adopt => TAKEN,
+        Verb::Delete => REMOVED,
+    }
+}
+
+struct Page {
+    out: String,
+    colour: bool,
+}
+
+impl Page {
+    fn line(&mut self, indent: &str, text: &str, style: Style) {
+        self.out.push_str(indent);
+        if self.colour && style != PLAIN {
+            self.out.push_str(&style.render().to_string());
+            self.out.push_str(&clean(text));
+            self.out.push_str(&style.render_reset().to_string());
+        } else {
+            self.out.push_str(&clean(text));
+        }
+        self.out.push('\n');
+    }
+
+    fn title(&mut self, text: &str) {
+        if !self.out.is_empty() {
+            self.out.push('\n');
+        }
+        self.line("", text, BOLD);
+    }
+}
+
+fn add_step(page: &mut Page, view: &View<'_>, step: &Step) {
+    let Step { id, action, reason, at, after: _ } = step;
+    let verb = action.verb();
+    let mut line = format!("{} {id}  ({reason})", symbol(verb));
+    if verb == Verb::Adopt {
+        line.push_str("  journal only");
+    }
+    if let Some(at) = at {
+        line.push_str("  ");
+        line.push_str(&(view.locate)(at));
+    }
+    page.line("", &line, style(verb));
+    for line in details(step, view.key).lines() {
+        let style = match (verb, line.as_bytes().first()) {
+            (Verb::Update, Some(b'+')) => ADDED,
+            (Verb::Update, Some(b'-')) => REMOVED,
+            (Verb::Update, Some(b'@')) => TAKEN,
+            _ => PLAIN,
+        };
+        page.line("    ", line, style);
+    }
+}
+
+fn add_deferred(page: &mut Page, view: &View<'_>, deferred: &Deferred) {
+    let Deferred { id, why, at } = deferred;
+    let mut line = format!("{id}: {why}");
+    if let Some(at) = at {
+        line.push_str("  ");
+        line.push_str(&(view.locate)(at));
+    }
+    page.line("  ", &line, WARN);
+    if let Some(remedy) = why.remedy() {
+        page.line("    ", remedy, PLAIN);
+    }
+}
+
+fn add_held(page: &mut Page, view: &View<'_>) {
+    let Some(gated) = view.gated.filter(|gated| !gated.held.is_empty()) else { return };
+    page.title("Held by guards:");
+    for held in &gated.held {
+        let (id, verb, guard) = (&held.id, held.verb, held.guard);
+        let line = format!("{verb} {id}: {guard} ({})", guard.name());
+        page.line("  ", &line, WARN);
+    }
+    match &gated.approval {
+        Some(approval) => match approval.expires {
+            Some(until) => page.line("  ", &format!("approved until {until}"), PLAIN),
+            None => {
+                let line = format!("to let it through: reconciler approve {}", approval.hash);
+                page.line("  ", &line, PLAIN);
+            }
+        },
+        None => page.line("  ", "to cancel a delete, restore its manifest", PLAIN),
+    }
+}

@@ -1,0 +1,104 @@
+//! What reasons are called, and what can be done about what waits.
+
+use std::fmt;
+
+use super::{Reason, Why};
+
+impl Reason {
+    /// One or a few words, lower case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Vanished => "vanished",
+            Self::Edited => "edited",
+            Self::Drifted => "drifted",
+            Self::EditedAndDrifted => "edited and drifted",
+            Self::Adopted => "adopted",
+            Self::Reclaimed => "reclaimed",
+            Self::Pruned => "pruned",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Why {
+    /// A stable word for programs, `live_unknown`.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Frozen => "frozen",
+            Self::SourceUnknown => "source_unknown",
+            Self::LiveUnknown(_) => "live_unknown",
+            Self::Settling => "settling",
+            Self::PausedUntil(_) => "paused_until",
+            Self::KeepDirective => "keep_directive",
+            Self::OwnedBy(_) => "owned_by",
+            Self::ForeignOrigin(_) => "foreign_origin",
+            Self::Preset => "preset",
+            Self::Unmarked => "unmarked",
+            Self::NotAdopted => "not_adopted",
+            Self::Immutable(_) => "immutable",
+            Self::MissingReference(_) => "missing_reference",
+            Self::ReferencedBy(_) => "referenced_by",
+        }
+    }
+
+    /// What a person can do about it; `None`: it passes by itself.
+    pub const fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Frozen => Some("correct the document; until then it stays as it is"),
+            Self::SourceUnknown => {
+                Some("correct the documents with errors; until then nothing is deleted")
+            }
+            Self::LiveUnknown(_) | Self::Settling | Self::PausedUntil(_) => None,
+            Self::KeepDirective => Some("delete it by hand if it shall go"),
+            Self::OwnedBy(_) => {
+                Some("remove it from the other agent, or set `reconciler/adopt: always`")
+            }
+            Self::ForeignOrigin(_) => Some("manage it where it comes from, or choose another name"),
+            Self::Preset => Some("choose another name; Teleport keeps this one as it likes"),
+            Self::Unmarked => Some("delete it by hand, or declare it again"),
+            Self::NotAdopted => Some("remove `reconciler/adopt: never`, or choose another name"),
+            Self::Immutable(_) => Some("delete it and create it again, or undo the edit"),
+            Self::MissingReference(_) => Some("declare it, or correct the name"),
+            Self::ReferencedBy(_) => Some("remove the reference first"),
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frozen => f.write_str("its document is in doubt"),
+            Self::SourceUnknown => {
+                f.write_str("no longer declared, but some document could not be understood")
+            }
+            Self::LiveUnknown(reason) => {
+                write!(f, "the live side of its kind is not wholly known: {reason}")
+            }
+            Self::Settling => f.write_str("an earlier write has not been seen yet"),
+            Self::PausedUntil(until) => write!(f, "paused until {until}"),
+            Self::KeepDirective => {
+                f.write_str("no longer declared, but kept by `reconciler/prune: \"false\"`")
+            }
+            Self::OwnedBy(agent) => write!(f, "owned by agent `{agent}`"),
+            Self::ForeignOrigin(origin) => write!(f, "kept by another program (origin `{origin}`)"),
+            Self::Preset => f.write_str("made by Teleport itself"),
+            Self::Unmarked => f.write_str("no longer declared, but it bears our mark no more"),
+            Self::NotAdopted => f.write_str("it exists, and `reconciler/adopt: never` is set"),
+            Self::Immutable(paths) => {
+                f.write_str("cannot be changed once it exists:")?;
+                for (position, path) in paths.iter().enumerate() {
+                    write!(f, "{} `{path}`", if position == 0 { "" } else { "," })?;
+                }
+                Ok(())
+            }
+            Self::MissingReference(id) => write!(f, "refers to `{id}`, which is not there"),
+            Self::ReferencedBy(id) => write!(f, "no longer declared, but `{id}` refers to it"),
+        }
+    }
+}

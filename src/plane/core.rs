@@ -1,0 +1,247 @@
+//! The plane as one synchronous state machine: time, caller and bytes in, bytes and changes out.
+//!
+//! No clock, no disk, no task: the shell (`serve`) and the simulator drive the same core.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use prost::Message as _;
+
+use super::faults::Faults;
+use super::rules::{self, Effect, Tx};
+use super::settings::{Caller, Settings};
+use super::status::Status;
+use super::store::{Change, Item, Key, Store, View};
+use super::watch::Watches;
+use crate::model::{Digest, Now};
+use crate::wire::message::proto;
+
+/// The one method that streams.
+pub const WATCH_EVENTS: &str = "/proto.AuthService/WatchEvents";
+
+/// What a call did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[must_use = "the changes must be persisted before the answer is sent"]
+pub struct Answer {
+    /// The encoded answer, or why there is none.
+    pub result: Result<Vec<u8>, Status>,
+    /// To be persisted, in this order, before the answer is sent. A failed call has changes too
+    /// when something expired meanwhile.
+    pub changes: Vec<Change>,
+}
+
+/// Names an open watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct WatchId(pub(super) u64);
+
+/// What a watch has to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchPoll {
+    /// Encoded `proto.Event`s, in order.
+    pub events: Vec<Vec<u8>>,
+    /// The watch is over after these events.
+    pub ended: Option<Status>,
+}
+
+/// How often a method was called since the plane began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Calls that arrived.
+    pub calls: u64,
+    /// Of these, writes that changed something.
+    pub writes: u64,
+}
+
+/// The control plane.
+#[derive(Debug)]
+pub struct Core {
+    settings: Settings,
+    store: Store,
+    watches: Watches,
+    rng: fastrand::Rng,
+    faults: Faults,
+    counters: BTreeMap<String, Counters>,
+}
+
+impl Core {
+    /// A plane over the stored items; over none, a new cluster. The changes must be persisted.
+    pub fn open(
+        settings: Settings,
+        now: Now,
+        stored: impl IntoIterator<Item = (Key, Item)>,
+    ) -> (Self, Vec<Change>) {
+        let store = Store::new(settings.lag, stored);
+        let openings = rules::openings(&store, now);
+        // Each opening has its own stream, or a restart would give old revisions to new writes.
+        let digest = Digest::of_parts([
+            settings.seed.to_be_bytes().as_slice(),
+            openings.to_be_bytes().as_slice(),
+        ]);
+        let seed = digest.as_bytes().iter().take(8).fold(0, |all, byte| all << 8 | u64::from(*byte));
+        let mut core = Self {
+            settings,
+            store,
+            watches: Watches::default(),
+            rng: fastrand::Rng::with_seed(seed),
+            faults: Faults::default(),
+            counters: BTreeMap::new(),
+        };
+        rules::open(&mut core.tx(now, &Caller::admin()), openings);
+        // What a new cluster begins with is seen at once, whatever the lag.
+        let changes = core.store.take_written();
+        core.store.settle();
+        (core, changes)
+    }
+
+    /// Answers one unary call. Never panics, whatever the bytes are.
+    pub fn call(&mut self, now: Now, caller: &Caller, method: &str, body: &[u8]) -> Answer {
+        self.advance(now);
+        if let Some(status) = self.faults.take_failure(method) {
+            self.count(method, false);
+            return Answer { result: Err(status), changes: self.store.take_written() };
+        }
+        let Some(found) = rules::find(method) else {
+            let changes = self.store.take_written();
+            return Answer { result: Err(unknown_method(method)), changes };
+        };
+        let mark = self.store.mark();
+        let result = (found.run)(&mut self.tx(now, caller), body);
+        if result.is_err() || found.effect == Effect::Read {
+            self.store.undo_to(mark);
+        }
+        self.count(method, self.store.mark() > mark);
+        Answer { result, changes: self.store.take_written() }
+    }
+
+    /// Opens a watch; `body` is a `proto.Watch`.
+    ///
+    /// # Errors
+    /// A kind that cannot be watched, no kinds at all, or bytes that are no message.
+    pub fn subscribe(&mut self, now: Now, caller: &Caller, body: &[u8]) -> Result<WatchId, Status> {
+        self.advance(now);
+        self.count(WATCH_EVENTS, false);
+        if let Some(status) = self.faults.take_failure(WATCH_EVENTS) {
+            return Err(status);
+        }
+        let request = proto::Watch::decode(body).map_err(|error| not_a_message(&error))?;
+        let tx = self.tx(now, caller);
+        for kind in &request.kinds {
+            tx.allow(&kind.kind, "read")?;
+        }
+        self.watches.open(request)
+    }
+
+    /// Takes the events that a watch has.
+    pub fn poll_watch(&mut self, now: Now, id: WatchId) -> WatchPoll {
+        self.advance(now);
+        self.watches.poll(id)
+    }
+
+    /// Forgets a watch.
+    pub fn close_watch(&mut self, id: WatchId) {
+        self.watches.close(id);
+    }
+
+    /// Ends all watches, as a real server does now and then; clients must list again.
+    pub fn reset_watches(&mut self) {
+        self.watches.reset();
+    }
+
+    /// Whether some watch has events that were not taken yet.
+    pub fn watches_ready(&self) -> bool {
+        self.watches.any_ready()
+    }
+
+    /// How long until something happens without a call: a change becomes visible, something
+    /// expires, a cluster becomes active. Call [`Self::tick`] then.
+    pub fn next_wakeup(&self, now: Now) -> Option<Duration> {
+        self.store.next_wakeup(now)
+    }
+
+    /// Does what is due. The changes must be persisted.
+    #[must_use = "the changes must be persisted"]
+    pub fn tick(&mut self, now: Now) -> Vec<Change> {
+        self.advance(now);
+        self.store.take_written()
+    }
+
+    /// Takes back the changes of the latest call or tick, which could not be persisted.
+    pub fn undo(&mut self, changes: &[Change]) {
+        self.store.undo(changes);
+    }
+
+    /// The faults in force.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Changes the faults in force.
+    pub fn faults_mut(&mut self) -> &mut Faults {
+        &mut self.faults
+    }
+
+    /// Calls and writes per method, since the plane began.
+    pub fn counters(&self) -> &BTreeMap<String, Counters> {
+        &self.counters
+    }
+
+    /// How the plane behaves.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Changes how far reads are behind, from the next write on.
+    pub fn set_lag(&mut self, lag: Duration) {
+        self.settings.lag = lag;
+        self.store.set_lag(lag);
+    }
+
+    /// The truth, for oracles: every item of a kind by name.
+    pub fn items<'a>(
+        &'a self,
+        kind: &'a str,
+        now: Now,
+    ) -> impl Iterator<Item = (&'a str, &'a Item)> {
+        self.store.list(View::Backend, kind, "", now)
+    }
+
+    fn tx<'a>(&'a mut self, now: Now, caller: &'a Caller) -> Tx<'a> {
+        Tx {
+            now,
+            caller,
+            store: &mut self.store,
+            rng: &mut self.rng,
+            settings: &self.settings,
+        }
+    }
+
+    /// Lets time pass: the cache catches up, watches hear of it, what is over ends.
+    fn advance(&mut self, now: Now) {
+        for change in self.store.catch_up(now) {
+            self.watches.publish(&change);
+        }
+        for key in self.store.expired(now) {
+            rules::expire(&mut self.tx(now, &Caller::admin()), key);
+        }
+    }
+
+    fn count(&mut self, method: &str, wrote: bool) {
+        let counters = self.counters.entry(method.to_owned()).or_default();
+        counters.calls += 1;
+        counters.writes += u64::from(wrote);
+    }
+}
+
+fn unknown_method(path: &str) -> Status {
+    let (service, method) = path.trim_start_matches('/').rsplit_once('/').unwrap_or((path, ""));
+    if rules::knows_service(service) {
+        Status::unimplemented(format!("unknown method {method} for service {service}"))
+    } else {
+        Status::unimplemented(format!("unknown service {service}"))
+    }
+}
+
+/// The status for bytes that are no message.
+pub(super) fn not_a_message(error: &prost::DecodeError) -> Status {
+    Status::internal(format!("grpc: error unmarshalling request: {error}"))
+}

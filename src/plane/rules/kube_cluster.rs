@@ -1,0 +1,206 @@
+//! `kube_cluster`: validation, defaults and calls.
+//!
+//! Updates do not compare revisions: the last writer wins, as on the real server.
+
+use prost::Message as _;
+
+use super::metadata::{self, ORIGIN, label_key, quoted};
+use super::{Events, Expiry, NAMESPACE, Rules, Tx, decode, empty, page, read, write};
+use crate::plane::status::Status;
+use crate::plane::store::{Item, View};
+use crate::wire::message::proto::event::Resource;
+use crate::wire::message::{proto, types};
+
+const KIND: &str = "kube_cluster";
+const VERSION: &str = "v3";
+
+pub(super) static RULES: Rules = Rules {
+    kind: KIND,
+    methods: &[
+        read("/proto.AuthService/GetKubernetesClusters", list),
+        read("/proto.AuthService/ListKubernetesClusters", list_page),
+        read("/proto.AuthService/GetKubernetesCluster", get),
+        read("/proto.AuthService/ListResources", list_resources),
+        write("/proto.AuthService/CreateKubernetesCluster", create),
+        write("/proto.AuthService/UpdateKubernetesCluster", update),
+        write("/proto.AuthService/DeleteKubernetesCluster", delete),
+    ],
+    events: Some(Events { version: VERSION, put: |item| load(item).ok().map(Resource::KubernetesCluster) }),
+    expire: None,
+};
+
+fn load(item: &Item) -> Result<types::KubernetesClusterV3, Status> {
+    let mut cluster: types::KubernetesClusterV3 = decode(&item.value)?;
+    cluster.metadata.get_or_insert_default().revision.clone_from(&item.revision);
+    Ok(cluster)
+}
+
+fn missing(name: &str) -> Status {
+    Status::not_found(format!("\"kube_cluster\" {} does not exist", quoted(name)))
+}
+
+fn get(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
+    let request: types::ResourceRequest = decode(body)?;
+    tx.allow(KIND, "read")?;
+    let item = tx.cached(KIND, &request.name).ok_or_else(|| missing(&request.name))?;
+    Ok(load(item)?.encode_to_vec())
+}
+
+fn list(tx: &mut Tx<'_>, _body: &[u8]) -> Result<Vec<u8>, Status> {
+    tx.allow(KIND, "list")?;
+    let items = tx.store.list(View::Cache, KIND, "", tx.now);
+    let kubernetes_clusters = items.map(|(_, item)| load(item)).collect::<Result<_, _>>()?;
+    Ok(types::KubernetesClusterV3List { kubernetes_clusters }.encode_to_vec())
+}
+
+/// Newer than 18.0.0; the sizes are those of the other paged lists.
+fn list_page(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
+    let request: proto::ListKubernetesClustersRequest = decode(body)?;
+    tx.allow(KIND, "list")?;
+    let items = tx.store.list(View::Cache, KIND, &request.page_token, tx.now);
+    let items = items.map(|(name, item)| (name.to_owned(), load(item)));
+    let (clusters, next_page_token) = page::cut(items, page::size(request.page_size));
+    let kubernetes_clusters = clusters.into_iter().collect::<Result<_, _>>()?;
+    Ok(proto::ListKubernetesClustersResponse { kubernetes_clusters, next_page_token }
+        .encode_to_vec())
+}
+
+/// Lists what Kubernetes Services serve; there is none yet, so nothing is served.
+fn list_resources(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
+    let request: proto::ListResourcesRequest = decode(body)?;
+    if request.limit < 0 {
+        return Err(Status::invalid("negative parameter limit"));
+    }
+    if !["kube_cluster", "kube_server"].contains(&request.resource_type.as_str()) {
+        return Err(Status::unimplemented(format!(
+            "resource type {} does not support pagination",
+            quoted(&request.resource_type)
+        )));
+    }
+    tx.allow("kube_server", "list")?;
+    Ok(proto::ListResourcesResponse::default().encode_to_vec())
+}
+
+fn create(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
+    let mut cluster: types::KubernetesClusterV3 = decode(body)?;
+    tx.allow(KIND, "create")?;
+    access(&cluster)?;
+    check(&mut cluster)?;
+    let name = name_of(&cluster);
+    if tx.stored(KIND, &name).is_some() {
+        return Err(Status::exists(format!("kubernetes cluster {} already exists", quoted(&name))));
+    }
+    put(tx, &name, cluster);
+    Ok(empty())
+}
+
+fn update(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
+    let mut cluster: types::KubernetesClusterV3 = decode(body)?;
+    tx.allow(KIND, "update")?;
+    let name = name_of(&cluster);
+    if tx.cached(KIND, &name).is_none() {
+        return Err(missing(&name));
+    }
+    access(&cluster)?;
+    check(&mut cluster)?;
+    if tx.stored(KIND, &name).is_none() {
+        return Err(Status::not_found(format!(
+            "kubernetes cluster {} doesn't exist",
+            quoted(&name)
+        )));
+    }
+    put(tx, &name, cluster);
+    Ok(empty())
+}
+
+fn delete(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
+    let request: types::ResourceRequest = decode(body)?;
+    tx.allow(KIND, "delete")?;
+    if tx.cached(KIND, &request.name).is_none() || tx.stored(KIND, &request.name).is_none() {
+        return Err(missing(&request.name));
+    }
+    tx.remove(KIND, &request.name);
+    Ok(empty())
+}
+
+fn put(tx: &mut Tx<'_>, name: &str, cluster: types::KubernetesClusterV3) {
+    let expires = cluster.metadata.as_ref().and_then(|metadata| metadata.expires.as_ref());
+    let expiry = Expiry::of(expires);
+    tx.put(KIND, name, &cluster, expiry);
+}
+
+fn name_of(cluster: &types::KubernetesClusterV3) -> String {
+    cluster.metadata.as_ref().map(|metadata| metadata.name.clone()).unwrap_or_default()
+}
+
+/// What the access check trips over before any default is set.
+fn access(cluster: &types::KubernetesClusterV3) -> Result<(), Status> {
+    if cluster.kind.is_empty() {
+        return Err(Status::invalid("can't get label matchers for resource kind \"\""));
+    }
+    let namespace = cluster.metadata.as_ref().map_or("", |metadata| metadata.namespace.as_str());
+    if namespace.is_empty() || namespace == NAMESPACE {
+        return Ok(());
+    }
+    Err(Status::denied(
+        "access to kube_cluster denied. User does not have permissions. Confirm Kubernetes user \
+         or group.",
+    ))
+}
+
+fn check(cluster: &mut types::KubernetesClusterV3) -> Result<(), Status> {
+    KIND.clone_into(&mut cluster.kind);
+    VERSION.clone_into(&mut cluster.version);
+    let metadata = cluster.metadata.get_or_insert_default();
+    metadata::check(metadata)?;
+    metadata.revision.clear();
+    let origin = metadata.labels.entry(ORIGIN.to_owned()).or_default();
+    if origin.is_empty() {
+        "dynamic".clone_into(origin);
+    }
+    let name = &metadata.name;
+    let spec = cluster.spec.get_or_insert_default();
+    for key in spec.dynamic_labels.keys() {
+        if !label_key(key) {
+            return Err(Status::invalid(format!(
+                "kubernetes cluster {} invalid label key: \"{key}\"",
+                quoted(name)
+            )));
+        }
+    }
+    if !name.bytes().all(|it| it.is_ascii_alphanumeric() || b"._-".contains(&it)) {
+        return Err(Status::invalid(format!(
+            "invalid kubernetes cluster name\n\t{} does not match regex used for validation \
+             \"^[a-zA-Z0-9._-]+$\"",
+            quoted(name)
+        )));
+    }
+    metadata::check_backend_key(&format!("/kubernetes/{name}"))?;
+    check_credentials(spec)
+}
+
+fn check_credentials(spec: &mut types::KubernetesClusterSpecV3) -> Result<(), Status> {
+    let azure = spec.azure.get_or_insert_default();
+    if *azure != types::KubeAzure::default() {
+        required("Azure ResourceGroup", &azure.resource_group)?;
+        required("Azure ResourceName", &azure.resource_name)?;
+        required("Azure SubscriptionID", &azure.subscription_id)?;
+    }
+    let aws = spec.aws.get_or_insert_default();
+    if *aws != types::KubeAws::default() {
+        required("AWS Region", &aws.region)?;
+        required("AWS Name", &aws.name)?;
+        required("AWS AccountID", &aws.account_id)?;
+    }
+    let gcp = spec.gcp.get_or_insert_default();
+    if *gcp != types::KubeGcp::default() {
+        required("GCP Location", &gcp.location)?;
+        required("GCP ProjectID", &gcp.project_id)?;
+        required("GCP Name", &gcp.name)?;
+    }
+    Ok(())
+}
+
+fn required(what: &str, value: &str) -> Result<(), Status> {
+    if value.is_empty() { Err(Status::invalid(format!("invalid {what}"))) } else { Ok(()) }
+}

@@ -1,0 +1,102 @@
+//! What holds for the metadata of every kind.
+
+use std::collections::BTreeMap;
+
+use super::NAMESPACE;
+use crate::plane::status::Status;
+use crate::wire::message::types;
+
+/// Says by which way a resource came.
+pub(super) const ORIGIN: &str = "teleport.dev/origin";
+
+/// The values that the server knows.
+const ORIGINS: &[&str] = &[
+    "defaults",
+    "config-file",
+    "dynamic",
+    "cloud",
+    "kubernetes",
+    "okta",
+    "scim",
+    "discovery-kubernetes",
+    "entra-id",
+    "aws-identity-center",
+    "integration_awsrolesanywhere",
+];
+
+/// Fills what is not set and refuses what cannot be: name, label keys, origin.
+pub(super) fn check(metadata: &mut types::Metadata) -> Result<(), Status> {
+    check_parts(&metadata.name, &metadata.labels)?;
+    if metadata.namespace.is_empty() {
+        NAMESPACE.clone_into(&mut metadata.namespace);
+    }
+    Ok(())
+}
+
+/// The same for metadata of either form.
+pub(super) fn check_parts(name: &str, labels: &BTreeMap<String, String>) -> Result<(), Status> {
+    if name.is_empty() {
+        return Err(Status::invalid("missing parameter Name"));
+    }
+    for key in labels.keys() {
+        if !label_key(key) {
+            return Err(Status::invalid(format!("invalid label key: \"{key}\"")));
+        }
+    }
+    match labels.get(ORIGIN) {
+        Some(origin) if !origin.is_empty() && !ORIGINS.contains(&origin.as_str()) => {
+            Err(Status::invalid(format!(
+                "invalid origin value {}, must be one of [{}]",
+                quoted(origin),
+                ORIGINS.join(" ")
+            )))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Whether a label may have that key.
+pub(super) fn label_key(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|it| it.is_ascii_alphanumeric() || b"/._:*-".contains(&it))
+}
+
+/// Refuses keys that the backend cannot hold.
+pub(super) fn check_backend_key(key: &str) -> Result<(), Status> {
+    let known = |it: u8| it.is_ascii_alphanumeric() || b"@_:.-/+".contains(&it);
+    let dots = key.split('/').any(|part| part == "." || part == "..");
+    if key.bytes().all(known) && !key.contains("//") && !dots {
+        return Ok(());
+    }
+    Err(Status::invalid(format!(
+        "special characters are not allowed in resource names, please use name composed only \
+         from characters, hyphens, dots, and plus signs: {}",
+        quoted(key)
+    )))
+}
+
+/// Quotes text as Go's `%q` does, for the texts that the server gives.
+pub(super) fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for it in text.chars() {
+        match it {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            it if it.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(it))),
+            it => out.push(it),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Whether every keyword is part of the name, a label's key or its value, in any case.
+pub(super) fn search(metadata: &types::Metadata, keywords: &[String]) -> bool {
+    let has = |text: &str, word: &str| text.to_lowercase().contains(word);
+    keywords.iter().map(|word| word.to_lowercase()).all(|word| {
+        has(&metadata.name, &word)
+            || metadata.labels.iter().any(|(key, value)| has(key, &word) || has(value, &word))
+    })
+}

@@ -1,0 +1,75 @@
+//! What a plane can be told, and who calls it.
+
+use std::time::Duration;
+
+/// The embedded plane's own cluster name, unless told otherwise.
+pub const DEFAULT_CLUSTER_NAME: &str = "embedded.local";
+
+/// From `creating` to `active`, unless told otherwise: long enough to be seen, short enough to try.
+pub const DEFAULT_PROVISIONING: Duration = Duration::from_secs(5);
+
+/// What answers when a trusted cluster is created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Trust {
+    /// A root is pretended to answer at any address, to accept any token, and to bear the name
+    /// that the trusted cluster has.
+    #[default]
+    Simulated,
+    /// Nobody answers: the connection is refused.
+    Unreachable,
+}
+
+/// How a plane behaves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The cluster's name. It is kept in the store; a stored one wins.
+    pub cluster_name: String,
+    /// Whether a new cluster has the roles `access`, `editor` and `auditor`.
+    pub presets: bool,
+    /// How far reads are behind writes. Get, List, the reads that Update and Delete begin with,
+    /// and watches see a write this much later. Real servers: 0 to about 1 s.
+    pub lag: Duration,
+    /// From `creating` to `active` of a workload cluster.
+    pub provisioning: Duration,
+    /// What answers when a trusted cluster is created.
+    pub trust: Trust,
+    /// Whether `workload_cluster` exists; if not, every call is refused as by a self-hosted server.
+    pub workload_clusters: bool,
+    /// Whether role options of the enterprise edition are accepted.
+    pub enterprise: bool,
+    /// Where revisions and ids come from. The same seed, state and calls give the same answers.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            cluster_name: DEFAULT_CLUSTER_NAME.to_owned(),
+            presets: true,
+            lag: Duration::ZERO,
+            provisioning: DEFAULT_PROVISIONING,
+            trust: Trust::Simulated,
+            workload_clusters: true,
+            enterprise: false,
+            seed: 0,
+        }
+    }
+}
+
+/// Who calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The user's or bot's name.
+    pub name: String,
+    /// Roles by name.
+    pub roles: Vec<String>,
+    /// Everything is allowed, whatever the roles say.
+    pub admin: bool,
+}
+
+impl Caller {
+    /// The one behind the plane's own socket: may do everything.
+    pub fn admin() -> Self {
+        Self { name: "admin".to_owned(), roles: Vec::new(), admin: true }
+    }
+}
