@@ -16,9 +16,7 @@ use reconciler::journal::Entry;
 use reconciler::kind::{self, KINDS, Readiness, canonical};
 use reconciler::live::{Coverage, Live, LiveState, Observed};
 use reconciler::manifest::{Adopt, Directives, Manifest, Reading, Resource};
-use reconciler::model::{
-    Cluster, FingerprintKey, Place, ResourceId, Revision, Timestamp, Value,
-};
+use reconciler::model::{Cluster, FingerprintKey, Place, ResourceId, Revision, Timestamp, Value};
 use reconciler::plan::{Action, Input, Plan, Policy, plan};
 
 pub(crate) const KEY: FingerprintKey = FingerprintKey([7; 32]);
