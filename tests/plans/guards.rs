@@ -78,43 +78,67 @@ fn several(deletes: usize, kept: usize) -> World {
 fn writes_pass_and_deletes_wait_for_their_period() {
     let mut world = several(1, 9);
     world.want(super::world::resource("role/new", "{}"), &[]);
-    check(&world, &FRESH, expect![[r#"
+    check(
+        &world,
+        &FRESH,
+        expect![[r#"
         ready create role/new
         held delete role/old-0: its pending period is not over
-    "#]]);
-    check(&world, &MATURED, expect![[r#"
+    "#]],
+    );
+    check(
+        &world,
+        &MATURED,
+        expect![[r#"
         ready create role/new
         ready delete role/old-0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_empty_source_deletes_nothing_unasked() {
     let world = several(1, 0);
-    check(&world, &MATURED, expect![[r#"
+    check(
+        &world,
+        &MATURED,
+        expect![[r#"
         held delete role/old-0: the source is empty
         approval of ["role/old-0"] for {"empty-source"}: asked
-    "#]]);
-    check(&world, &approved(&world, &MATURED), expect![[r#"
+    "#]],
+    );
+    check(
+        &world,
+        &approved(&world, &MATURED),
+        expect![[r#"
         ready delete role/old-0
         consumed
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn the_share_is_the_greater_of_both_limits() {
-    check(&several(3, 1), &MATURED, expect![[r#"
+    check(
+        &several(3, 1),
+        &MATURED,
+        expect![[r#"
         ready delete role/old-0
         ready delete role/old-1
         ready delete role/old-2
-    "#]]);
-    check(&several(4, 1), &MATURED, expect![[r#"
+    "#]],
+    );
+    check(
+        &several(4, 1),
+        &MATURED,
+        expect![[r#"
         held delete role/old-0: 4 deletes in one plan, 3 go without asking
         held delete role/old-1: 4 deletes in one plan, 3 go without asking
         held delete role/old-2: 4 deletes in one plan, 3 go without asking
         held delete role/old-3: 4 deletes in one plan, 3 go without asking
         approval of ["role/old-0", "role/old-1", "role/old-2", "role/old-3"] for {"delete-share"}: asked
-    "#]]);
+    "#]],
+    );
     assert_eq!(gate(&several(6, 14), &MATURED).ready.len(), 6, "30 % of 20 are 6");
     assert_eq!(gate(&several(7, 13), &MATURED).ready.len(), 0, "7 are more than 30 % of 20");
 }
@@ -127,28 +151,37 @@ const CONFIRM: &str = "same: role/kept {}
 
 #[test]
 fn some_kinds_are_confirmed() {
-    check(&World::parse(CONFIRM), &MATURED, expect![[r#"
+    check(
+        &World::parse(CONFIRM),
+        &MATURED,
+        expect![[r#"
         ready delete role/old
         held delete workload_cluster/acme: deleting this kind needs confirmation
         approval of ["workload_cluster/acme"] for {"confirm"}: asked
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_approved_set_still_waits_for_its_period() {
     let world = World::parse(CONFIRM);
-    check(&world, &approved(&world, &FRESH), expect![[r#"
+    check(
+        &world,
+        &approved(&world, &FRESH),
+        expect![[r#"
         held delete workload_cluster/acme: its pending period is not over
         held delete role/old: its pending period is not over
         approval of ["workload_cluster/acme"] for {"confirm"}: until 2026-06-01T01:00:00Z
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn an_approval_works_until_its_last_moment() {
     let mut world = World::parse(CONFIRM);
     let facts = approved(&world, &MATURED);
-    world.wall = world.wall.plus(APPROVAL_LIFETIME - std::time::Duration::from_millis(1));
+    world.wall = world.wall.plus(APPROVAL_LIFETIME);
+    world.wall.0 -= 1;
     assert!(gate(&world, &facts).consumed.is_some(), "it is still good");
     world.wall = world.wall.plus(std::time::Duration::from_millis(1));
     let gated = gate(&world, &facts);
@@ -188,11 +221,15 @@ fn what_comes_after_a_held_step_waits_with_it() {
          inventory: trusted_cluster/root {role_map: [{remote: access, local: [old]}]}",
     );
     world.policy.confirm = vec![super::world::id("trusted_cluster/root").kind];
-    check(&world, &MATURED, expect![[r#"
+    check(
+        &world,
+        &MATURED,
+        expect![[r#"
         held delete trusted_cluster/root: deleting this kind needs confirmation
         held delete role/old: deleting this kind needs confirmation
         approval of ["trusted_cluster/root", "role/old"] for {"confirm"}: asked
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -119,3 +119,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_secrets_of_these_worlds_are_there_to_be_shown() {
+    let world = World::parse(&format!("desired: kube_cluster/a {{kubeconfig: {SECRET}LTAw}}"));
+    let manifest = world.reading.manifests.values().next().unwrap();
+    assert!(manifest.resource.canonical.contains(SECRET), "the canonical form holds it");
+    let plan = world.plan();
+    let view = View { plan: &plan, gated: None, key: &KEY, locate: &path_only, colour: false };
+    assert!(text(&view).contains("kubeconfig: (secret "), "and it is shown as a fingerprint");
+}

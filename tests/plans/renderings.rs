@@ -1,6 +1,6 @@
 //! What people and programs see.
 
-use expect_test::expect;
+use expect_test::{expect, expect_file};
 use reconciler::plan::guard::{Gated, GuardFacts, guard};
 use reconciler::plan::render::{COMMENT_BYTES_MAX, View, clean, json, markdown, path_only, text};
 use reconciler::plan::{Plan, diff};
@@ -86,317 +86,7 @@ fn json_of_a_mixed_plan() {
     let shown = json(&view(&plan, Some(&gated)));
     let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(read["format_version"], 1);
-    expect![[r#"
-        {
-          "format_version": 1,
-          "digest": "b0f4c6465597b4714edc5b9ba4ad2440ad83c2e917534ddc1a98022944464653",
-          "source_whole": true,
-          "summary": {
-            "create": 1,
-            "update": 1,
-            "delete": 2,
-            "adopt": 1,
-            "deferred": 1,
-            "unchanged": 1
-          },
-          "steps": [
-            {
-              "id": "role/edited",
-              "cluster": null,
-              "kind": "role",
-              "name": "edited",
-              "action": "update",
-              "reason": "edited",
-              "place": {
-                "path": "role/edited.yaml",
-                "start": 0,
-                "end": 1,
-                "shown": "role/edited.yaml"
-              },
-              "after_steps": [],
-              "before": {
-                "kind": "role",
-                "metadata": {
-                  "name": "edited"
-                },
-                "spec": {
-                  "allow": {
-                    "logins": [
-                      "root"
-                    ]
-                  },
-                  "options": {
-                    "cert_format": "standard",
-                    "create_db_user": false,
-                    "create_desktop_user": false,
-                    "desktop_clipboard": true,
-                    "desktop_directory_sharing": true,
-                    "enhanced_recording": [
-                      "command",
-                      "network"
-                    ],
-                    "max_session_ttl": "30h0m0s",
-                    "record_session": {
-                      "default": "best_effort",
-                      "desktop": true
-                    },
-                    "ssh_file_copy": true
-                  }
-                },
-                "version": "v8"
-              },
-              "after": {
-                "kind": "role",
-                "metadata": {
-                  "name": "edited"
-                },
-                "spec": {
-                  "allow": {
-                    "logins": [
-                      "ops",
-                      "root"
-                    ]
-                  },
-                  "options": {
-                    "cert_format": "standard",
-                    "create_db_user": false,
-                    "create_desktop_user": false,
-                    "desktop_clipboard": true,
-                    "desktop_directory_sharing": true,
-                    "enhanced_recording": [
-                      "command",
-                      "network"
-                    ],
-                    "max_session_ttl": "30h0m0s",
-                    "record_session": {
-                      "default": "best_effort",
-                      "desktop": true
-                    },
-                    "ssh_file_copy": true
-                  }
-                },
-                "version": "v8"
-              },
-              "revision": "r1",
-              "changes": [
-                {
-                  "path": "spec.allow.logins[0]",
-                  "before": null,
-                  "after": "ops",
-                  "secret": false
-                }
-              ]
-            },
-            {
-              "id": "kube_cluster/new",
-              "cluster": null,
-              "kind": "kube_cluster",
-              "name": "new",
-              "action": "create",
-              "reason": "missing",
-              "place": {
-                "path": "kube_cluster/new.yaml",
-                "start": 0,
-                "end": 1,
-                "shown": "kube_cluster/new.yaml"
-              },
-              "after_steps": [],
-              "before": null,
-              "after": {
-                "kind": "kube_cluster",
-                "metadata": {
-                  "name": "new"
-                },
-                "spec": {
-                  "kubeconfig": "(secret 95bca40d)"
-                },
-                "version": "v3"
-              },
-              "revision": null,
-              "changes": []
-            },
-            {
-              "id": "workload_cluster/found",
-              "cluster": null,
-              "kind": "workload_cluster",
-              "name": "found",
-              "action": "adopt",
-              "reason": "adopted",
-              "place": {
-                "path": "workload_cluster/found.yaml",
-                "start": 0,
-                "end": 1,
-                "shown": "workload_cluster/found.yaml"
-              },
-              "after_steps": [],
-              "before": {
-                "kind": "workload_cluster",
-                "metadata": {
-                  "name": "found"
-                },
-                "spec": {
-                  "regions": [
-                    {
-                      "name": "us-west-2"
-                    }
-                  ]
-                },
-                "version": "v1"
-              },
-              "after": {
-                "kind": "workload_cluster",
-                "metadata": {
-                  "name": "found"
-                },
-                "spec": {
-                  "regions": [
-                    {
-                      "name": "us-west-2"
-                    }
-                  ]
-                },
-                "version": "v1"
-              },
-              "revision": "r3",
-              "changes": []
-            },
-            {
-              "id": "workload_cluster/acme",
-              "cluster": null,
-              "kind": "workload_cluster",
-              "name": "acme",
-              "action": "delete",
-              "reason": "pruned",
-              "after_steps": [],
-              "before": {
-                "kind": "workload_cluster",
-                "metadata": {
-                  "name": "acme"
-                },
-                "spec": {
-                  "regions": [
-                    {
-                      "name": "us-west-2"
-                    }
-                  ]
-                },
-                "version": "v1"
-              },
-              "after": null,
-              "revision": "r6",
-              "changes": []
-            },
-            {
-              "id": "role/old",
-              "cluster": null,
-              "kind": "role",
-              "name": "old",
-              "action": "delete",
-              "reason": "pruned",
-              "after_steps": [],
-              "before": {
-                "kind": "role",
-                "metadata": {
-                  "name": "old"
-                },
-                "spec": {
-                  "options": {
-                    "cert_format": "standard",
-                    "create_db_user": false,
-                    "create_desktop_user": false,
-                    "desktop_clipboard": true,
-                    "desktop_directory_sharing": true,
-                    "enhanced_recording": [
-                      "command",
-                      "network"
-                    ],
-                    "max_session_ttl": "30h0m0s",
-                    "record_session": {
-                      "default": "best_effort",
-                      "desktop": true
-                    },
-                    "ssh_file_copy": true
-                  }
-                },
-                "version": "v8"
-              },
-              "after": null,
-              "revision": "r2",
-              "changes": []
-            }
-          ],
-          "deferred": [
-            {
-              "id": "role/other",
-              "why": "owned_by",
-              "text": "owned by agent `other`",
-              "remedy": "remove it from the other agent, or set `reconciler/adopt: always`",
-              "place": {
-                "path": "role/other.yaml",
-                "start": 0,
-                "end": 1,
-                "shown": "role/other.yaml"
-              }
-            }
-          ],
-          "forget": [],
-          "coverage": [
-            {
-              "cluster": null,
-              "kind": "kube_cluster",
-              "complete": true
-            },
-            {
-              "cluster": null,
-              "kind": "role",
-              "complete": true
-            },
-            {
-              "cluster": null,
-              "kind": "trusted_cluster",
-              "complete": true
-            },
-            {
-              "cluster": null,
-              "kind": "workload_cluster",
-              "complete": true
-            }
-          ],
-          "guards": [
-            {
-              "id": "workload_cluster/acme",
-              "action": "delete",
-              "guard": "confirm",
-              "text": "deleting this kind needs confirmation",
-              "way": "run `reconciler approve e78c23e306b7f4d6251c4a78e16e74f048be85485052f382463bd457180acf97`"
-            },
-            {
-              "id": "workload_cluster/acme",
-              "action": "delete",
-              "guard": "prune-delay",
-              "text": "its pending period is not over",
-              "way": "wait; to cancel it, restore the manifest"
-            },
-            {
-              "id": "role/old",
-              "action": "delete",
-              "guard": "prune-delay",
-              "text": "its pending period is not over",
-              "way": "wait; to cancel it, restore the manifest"
-            }
-          ],
-          "approval": {
-            "hash": "e78c23e306b7f4d6251c4a78e16e74f048be85485052f382463bd457180acf97",
-            "ids": [
-              "workload_cluster/acme"
-            ],
-            "guards": [
-              "confirm"
-            ],
-            "expires": null
-          }
-        }
-    "#]].assert_eq(&shown);
+    expect_file!["../fixtures/plans/mixed.json"].assert_eq(&shown);
 }
 
 #[test]
@@ -456,7 +146,8 @@ fn no_changes() {
     let world = World::parse("same: role/a {}\nsame: role/b {}");
     expect![[r#"
         No changes. 2 resources in sync.
-    "#]].assert_eq(&text(&view(&world.plan(), None)));
+    "#]]
+    .assert_eq(&text(&view(&world.plan(), None)));
 }
 
 #[test]
@@ -468,16 +159,17 @@ fn what_is_not_known_is_said() {
           some documents could not be understood: nothing is deleted
 
         No changes. 0 resources in sync.
-    "#]].assert_eq(&text(&view(&world.plan(), None)));
+    "#]]
+    .assert_eq(&text(&view(&world.plan(), None)));
 }
 
 #[test]
 fn colour_is_only_for_who_asks() {
     let world = World::parse(MIXED);
     let plan = world.plan();
-    let plain = view(&plan, None);
-    assert!(!text(&plain).contains('\u{1b}'), "no escape sequence without colour");
-    assert!(text(&View { colour: true, ..plain }).contains("\u{1b}[32m+ "), "green creates");
+    let bare = view(&plan, None);
+    assert!(!text(&bare).contains('\u{1b}'), "no escape sequence without colour");
+    assert!(text(&View { colour: true, ..bare }).contains("\u{1b}[32m+ "), "green creates");
 }
 
 #[test]
