@@ -165,7 +165,9 @@ impl Walk<'_> {
             Value::String(text) if text.is_empty() => value.clone(),
             Value::String(text) if secret => Value::String(self.key.show(text)),
             value if secret => Value::String(self.key.show(&value.to_json())),
-            value => value.clone(),
+            Value::Bool(_) | Value::Int(_) | Value::String(_) | Value::List(_) | Value::Map(_) => {
+                value.clone()
+            }
         }
     }
 }

@@ -229,13 +229,16 @@ fn fixed_paths(kind: &Kind, changes: &[FieldChange]) -> Vec<FieldPath> {
     let is_fixed = |path: &FieldPath| {
         let shown = path.to_string();
         is_fixed(kind)
-            || kind.immutable.iter().any(|fixed| {
-                shown
-                    .strip_prefix(fixed)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-            })
+            // What comes or goes as a whole takes with it what is inside.
+            || kind.immutable.iter().any(|fixed| within(&shown, fixed) || within(fixed, &shown))
     };
     changes.iter().map(|change| &change.path).filter(|path| is_fixed(path)).cloned().collect()
+}
+
+/// Whether one written path is another, or leads into it.
+fn within(path: &str, outer: &str) -> bool {
+    let rest = path.strip_prefix(outer);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn judge_unwanted(input: &Input<'_>, id: &ResourceId, entry: &Entry, draft: &mut Draft<'_>) {

@@ -4,7 +4,9 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "test code"
+    clippy::needless_raw_string_hashes,
+    clippy::needless_pass_by_value,
+    reason = "test code; `expect!` writes its strings with hashes and is passed by value"
 )]
 
 mod guards;

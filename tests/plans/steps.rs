@@ -52,17 +52,23 @@ fn check(world: &str, expected: Expect) {
 
 #[test]
 fn what_is_equal_stays() {
-    check("same: role/dev {allow: {logins: [root]}}", expect![[r#"
+    check(
+        "same: role/dev {allow: {logins: [root]}}",
+        expect![[r#"
         in sync: 1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_is_missing_is_created() {
-    check("desired: role/dev {allow: {logins: [root]}}", expect![[r#"
+    check(
+        "desired: role/dev {allow: {logins: [root]}}",
+        expect![[r#"
         create role/dev (missing)
         in sync: 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -198,17 +204,23 @@ fn what_is_ours_and_no_longer_declared_is_deleted() {
 
 #[test]
 fn what_is_gone_and_not_wanted_is_forgotten() {
-    check("inventory: role/dev {}", expect![[r#"
+    check(
+        "inventory: role/dev {}",
+        expect![[r#"
         forget role/dev
         in sync: 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn what_is_gone_is_not_forgotten_while_a_document_is_in_doubt() {
-    check("inventory: role/dev {}\nunknown: broken", expect![[r#"
+    check(
+        "inventory: role/dev {}\nunknown: broken",
+        expect![[r#"
         in sync: 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -314,10 +326,13 @@ fn a_pause_holds_changes_back_until_its_date() {
 
 #[test]
 fn what_the_directive_keeps_stays() {
-    check("live: role/dev {}\ninventory: role/dev {} ; keep", expect![[r#"
+    check(
+        "live: role/dev {}\ninventory: role/dev {} ; keep",
+        expect![[r#"
         deferred role/dev: no longer declared, but kept by `reconciler/prune: "false"`
         in sync: 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -384,10 +399,13 @@ fn presets_are_teleports() {
 
 #[test]
 fn what_lost_our_mark_is_not_deleted() {
-    check("live: role/dev {} ; unmarked\ninventory: role/dev {}", expect![[r#"
+    check(
+        "live: role/dev {} ; unmarked\ninventory: role/dev {}",
+        expect![[r#"
         deferred role/dev: no longer declared, but it bears our mark no more
         in sync: 0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -16,9 +16,7 @@ use reconciler::journal::Entry;
 use reconciler::kind::{self, KINDS, Readiness, canonical};
 use reconciler::live::{Coverage, Live, LiveState, Observed};
 use reconciler::manifest::{Adopt, Directives, Manifest, Reading, Resource};
-use reconciler::model::{
-    Cluster, FingerprintKey, Place, ResourceId, Revision, Timestamp, Value,
-};
+use reconciler::model::{Cluster, FingerprintKey, Place, ResourceId, Revision, Timestamp, Value};
 use reconciler::plan::{Action, Input, Plan, Policy, plan};
 
 pub(crate) const KEY: FingerprintKey = FingerprintKey([7; 32]);
@@ -233,13 +231,8 @@ pub(crate) fn place(name: &str) -> Place {
 pub(crate) fn resource(name: &str, spec: &str) -> Resource {
     let id = id(name);
     let kind = kind::row(id.kind).unwrap();
-    let spec: serde_json::Value = serde_yaml::from_str(spec).expect("YAML in flow form");
-    let (labels, spec) = match spec {
-        serde_json::Value::Object(mut entries) => {
-            (entries.remove("labels"), serde_json::Value::Object(entries))
-        }
-        other => (None, other),
-    };
+    let mut spec: serde_json::Value = serde_yaml::from_str(spec).expect("YAML in flow form");
+    let labels = spec.as_object_mut().and_then(|entries| entries.remove("labels"));
     let value = Value::from_serde(serde_json::json!({
         "kind": kind.name.as_str(),
         "version": kind.versions[0],
