@@ -165,11 +165,6 @@ impl Core {
         self.store.take_written()
     }
 
-    /// Takes back the changes of the latest call or tick, which could not be persisted.
-    pub fn undo(&mut self, changes: &[Change]) {
-        self.store.undo(changes);
-    }
-
     /// The faults in force.
     pub fn faults(&self) -> &Faults {
         &self.faults

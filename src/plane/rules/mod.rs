@@ -17,6 +17,7 @@ mod workload_cluster;
 
 use prost::Message;
 
+pub(super) use self::cluster::SERVER_VERSION;
 use super::core::not_a_message;
 use super::settings::{Caller, Settings};
 use super::status::Status;
