@@ -58,7 +58,8 @@ impl Disk {
     pub fn open(path: &Path) -> Result<Self, DiskError> {
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        let application: i64 = connection.pragma_query_value(None, "application_id", |it| it.get(0))?;
+        let application: i64 =
+            connection.pragma_query_value(None, "application_id", |it| it.get(0))?;
         let found: i64 = connection.pragma_query_value(None, "user_version", |it| it.get(0))?;
         let tables: Option<i64> = connection
             .query_row("SELECT 1 FROM sqlite_schema LIMIT 1", [], |row| row.get(0))

@@ -14,7 +14,7 @@ use reconciler::plane::{Caller, Item, Key, Settings, Trust};
 use reconciler::wire::DESCRIPTORS;
 use reconciler::wire::message::{proto, types};
 
-use crate::support::{AUTH, WALL, World, code_named};
+use crate::support::{AUTH, World, code_named};
 
 const FILES: &[(&str, &str)] = &[
     ("role", include_str!("../data/recorded/role.jsonl")),
@@ -43,8 +43,11 @@ fn answer_type(path: &str) -> &'static str {
         "ListResources" => "proto.ListResourcesResponse",
         "GetTrustedCluster" => "types.TrustedClusterV2",
         "GetTrustedClusters" => "types.TrustedClusterV2List",
-        "CreateKubernetesCluster" | "UpdateKubernetesCluster" | "DeleteKubernetesCluster"
-        | "DeleteRole" | "DeleteTrustedCluster" => "google.protobuf.Empty",
+        "CreateKubernetesCluster"
+        | "UpdateKubernetesCluster"
+        | "DeleteKubernetesCluster"
+        | "DeleteRole"
+        | "DeleteTrustedCluster" => "google.protobuf.Empty",
         other => panic!("what does {other} answer with?"),
     }
 }
@@ -129,6 +132,10 @@ fn compare(at: &str, step: &Step, answer: &[u8], ours: &mut BTreeMap<Vec<u8>, Ve
         });
         assert_eq!(*known, new, "{at}: another revision than before");
     }
+    if answer_type(&step.method) == "google.protobuf.Empty" {
+        assert_eq!(answer, theirs, "{at}");
+        return;
+    }
     let kind = DESCRIPTORS.get_message_by_name(answer_type(&step.method)).unwrap();
     let read = |bytes: &[u8]| DynamicMessage::decode(kind.clone(), bytes).unwrap();
     let (theirs, answer) = (read(&with_ours(theirs, ours)), read(answer));
@@ -157,7 +164,8 @@ fn set_up(case: &str, steps: &[Step]) -> World {
         "kube/list-order" => {
             let listed = steps[0].answer["KubernetesClusters"].as_array().unwrap();
             for cluster in listed.iter().rev() {
-                world.kube("CreateKubernetesCluster", cluster["metadata"]["name"].as_str().unwrap())
+                world
+                    .kube("CreateKubernetesCluster", cluster["metadata"]["name"].as_str().unwrap())
                     .unwrap();
             }
         }
@@ -173,8 +181,7 @@ fn with_user(world: &World, roles: &[&str]) -> World {
         spec: Some(types::UserSpecV2 { roles, ..Default::default() }),
         ..Default::default()
     };
-    let item =
-        Item { value: user.encode_to_vec().into(), revision: "1".to_owned(), expires: None };
+    let item = Item { value: user.encode_to_vec().into(), revision: "1".to_owned(), expires: None };
     let mut stored: BTreeMap<Key, Item> = BTreeMap::new();
     for change in &world.changes {
         stored.insert(change.key.clone(), change.after.clone().unwrap());
@@ -271,25 +278,19 @@ fn recorded_role_events_are_told_alike() {
         .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
         .filter(|line| line["method"] == "event")
         .map(|line| line["answer"].clone())
-        .filter(|event| {
-            event["Role"].is_object() || event["ResourceHeader"]["Kind"] == "role"
-        })
+        .filter(|event| event["Role"].is_object() || event["ResourceHeader"]["Kind"] == "role")
         .collect();
     assert_eq!(events.len(), 2);
     let mut world = World::new(Settings::default());
     let kind = types::WatchKind { kind: "role".to_owned(), ..Default::default() };
     let request = proto::Watch { kinds: vec![kind], ..Default::default() };
-    let id =
-        world.core.subscribe(world.now, &Caller::admin(), &request.encode_to_vec()).unwrap();
+    let id = world.core.subscribe(world.now, &Caller::admin(), &request.encode_to_vec()).unwrap();
     let created = world.create_role("w-role").unwrap();
     let delete = proto::DeleteRoleRequest { name: "w-role".to_owned() };
     let _: () = world.call(&format!("{AUTH}DeleteRole"), &delete).unwrap();
     let poll = world.core.poll_watch(world.now, id);
-    let got: Vec<_> = poll
-        .events
-        .iter()
-        .map(|bytes| proto::Event::decode(bytes.as_slice()).unwrap())
-        .collect();
+    let got: Vec<_> =
+        poll.events.iter().map(|bytes| proto::Event::decode(bytes.as_slice()).unwrap()).collect();
     assert_eq!(got.len(), 3, "init, put, delete");
     assert_eq!(got[1].r#type(), proto::Operation::Put);
     assert_eq!(got[1].resource, Some(proto::event::Resource::Role(created.clone())));
@@ -298,10 +299,7 @@ fn recorded_role_events_are_told_alike() {
     let options = created.spec.unwrap().options.unwrap();
     assert_eq!(theirs["Version"], created.version);
     assert_eq!(theirs["Spec"]["Options"]["BPF"], serde_json::json!(options.bpf));
-    assert_eq!(
-        theirs["Spec"]["Options"]["MaxSessionTTL"],
-        options.max_session_ttl.to_string()
-    );
+    assert_eq!(theirs["Spec"]["Options"]["MaxSessionTTL"], options.max_session_ttl.to_string());
     assert_eq!(events[1]["Type"], "DELETE");
     assert_eq!(got[2].r#type(), proto::Operation::Delete);
     let Some(proto::event::Resource::ResourceHeader(header)) = &got[2].resource else {
@@ -319,9 +317,11 @@ fn recorded_role_events_are_told_alike() {
 #[test]
 fn unknown_methods_are_unimplemented() {
     let mut world = World::new(Settings::default());
-    assert!(WALL > 0);
     let texts = [
-        ("/proto.AuthService/NoSuchMethod", "unknown method NoSuchMethod for service proto.AuthService"),
+        (
+            "/proto.AuthService/NoSuchMethod",
+            "unknown method NoSuchMethod for service proto.AuthService",
+        ),
         ("/no.such.Service/Method", "unknown service no.such.Service"),
     ];
     for (path, text) in texts {
