@@ -1,4 +1,4 @@
-//! The plane's own database: one SQLite file, one table of items.
+//! The plane's own database: one `SQLite` file, one table of items.
 //!
 //! Each call's changes are one transaction, synced before the answer is sent (`WAL`, synchronous
 //! `FULL`). The file is locked for as long as it is open.
@@ -30,7 +30,7 @@ const TABLES: &str = "
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DiskError {
-    /// What SQLite says.
+    /// What `SQLite` says.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
     /// Written by a newer program.
@@ -91,7 +91,7 @@ impl Disk {
     /// Everything that is stored.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// What `SQLite` says.
     pub fn load(&self) -> Result<Vec<(Key, Item)>, DiskError> {
         let mut select =
             self.connection.prepare("SELECT kind, name, value, revision, expires FROM items")?;
@@ -111,7 +111,7 @@ impl Disk {
     /// Writes the changes; durable when it returns.
     ///
     /// # Errors
-    /// What SQLite says. Whether the changes are stored is then unknown until the next opening.
+    /// What `SQLite` says. Whether the changes are stored is then unknown until the next opening.
     pub fn commit(&mut self, changes: &[Change]) -> Result<(), DiskError> {
         if changes.is_empty() {
             return Ok(());

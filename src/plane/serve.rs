@@ -29,7 +29,7 @@ pub use grpc::{PlaneService, ServeError};
 const STREAM_BUFFER: usize = 16;
 
 /// Without news a watch looks again after this time, in case a wake-up was computed too late.
-const WATCH_IDLE: Duration = Duration::from_secs(60);
+const WATCH_IDLE: Duration = Duration::from_mins(1);
 
 /// Tells the time. The integrator hands in the program's clock.
 pub type Clock = Arc<dyn Fn() -> Now + Send + Sync>;

@@ -1,10 +1,10 @@
 //! The embedded control plane: against recordings of a real server, and by itself.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
     unreachable_pub,
     reason = "test code"
 )]

@@ -55,7 +55,8 @@ fn answer_type(path: &str) -> &'static str {
 #[derive(serde::Deserialize)]
 struct Step {
     case: String,
-    step: u64,
+    #[serde(rename = "step")]
+    number: u64,
     method: String,
     code: String,
     #[serde(default)]
@@ -94,7 +95,7 @@ fn play(case: &str, steps: &[Step]) -> (usize, usize) {
     let mut ours = BTreeMap::new();
     let (mut played, mut pending) = (0, 0);
     for step in steps {
-        let at = format!("{case} step {}, {}", step.step, step.method);
+        let at = format!("{case} step {}, {}", step.number, step.method);
         if PENDING.iter().any(|(service, _why)| step.method.starts_with(service)) {
             pending += 1;
             continue;
@@ -110,7 +111,7 @@ fn play(case: &str, steps: &[Step]) -> (usize, usize) {
             }
             Err(status) => {
                 assert_eq!(status.code, code_named(&step.code), "{at}: {status:?}");
-                let other = OTHER_TEXTS.iter().any(|it| (it.0, it.1) == (case, step.step));
+                let other = OTHER_TEXTS.iter().any(|it| (it.0, it.1) == (case, step.number));
                 if !other {
                     assert_eq!(without_ports(&status.message), step.message, "{at}");
                 }
@@ -182,10 +183,7 @@ fn with_user(world: &World, roles: &[&str]) -> World {
         ..Default::default()
     };
     let item = Item { value: user.encode_to_vec().into(), revision: "1".to_owned(), expires: None };
-    let mut stored: BTreeMap<Key, Item> = BTreeMap::new();
-    for change in &world.changes {
-        stored.insert(change.key.clone(), change.after.clone().unwrap());
-    }
+    let mut stored = world.stored();
     stored.insert(Key::new("user", "somebody"), item);
     World::over(world.core.settings().clone(), stored.into_iter().collect())
 }

@@ -263,8 +263,8 @@ async fn the_service_is_mounted_as_a_fallback() {
     let stop = tokio_util::sync::CancellationToken::new();
     let mut tasks = tokio::task::JoinSet::new();
     let mut server = tonic::transport::Server::builder();
-    let routed = server.add_routes(router.into());
-    tasks.spawn(routed.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()));
+    let app = server.add_routes(router.into());
+    tasks.spawn(app.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned()));
     let connector = tower::service_fn(move |_: http::Uri| {
         let path = path.clone();
         async move {

@@ -1,5 +1,6 @@
 //! A core with a clock that the test turns.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use prost::Message;
@@ -43,6 +44,26 @@ impl World {
         let answer = self.core.call(self.now, &Caller::admin(), path, body);
         self.changes.extend(answer.changes);
         answer.result
+    }
+
+    /// What a disk would hold now.
+    pub fn stored(&self) -> BTreeMap<Key, Item> {
+        let mut stored = BTreeMap::new();
+        for change in &self.changes {
+            match change.after.clone() {
+                Some(item) => stored.insert(change.key.clone(), item),
+                None => stored.remove(&change.key),
+            };
+        }
+        stored
+    }
+
+    /// The plane after a crash: only what was handed out to be persisted is left.
+    pub fn crash(&mut self) {
+        let stored = self.stored();
+        let (core, changes) = Core::open(self.core.settings().clone(), self.now, stored);
+        self.core = core;
+        self.changes.extend(changes);
     }
 
     pub fn call<A: Message + Default>(

@@ -174,21 +174,20 @@ pub(super) fn knows_service(service: &str) -> bool {
 pub(super) fn event_of(change: &Change) -> Option<proto::Event> {
     let rules = RULES.iter().find(|rules| rules.kind == change.key.kind)?;
     let events = rules.events.as_ref()?;
-    let (operation, resource) = match &change.after {
-        Some(item) => (proto::Operation::Put, (events.put)(item)?),
-        None => {
-            let header = types::ResourceHeader {
-                kind: rules.kind.to_owned(),
-                version: events.version.to_owned(),
-                metadata: Some(types::Metadata {
-                    name: change.key.name.clone(),
-                    namespace: NAMESPACE.to_owned(),
-                    ..Default::default()
-                }),
+    let (operation, resource) = if let Some(item) = &change.after {
+        (proto::Operation::Put, (events.put)(item)?)
+    } else {
+        let header = types::ResourceHeader {
+            kind: rules.kind.to_owned(),
+            version: events.version.to_owned(),
+            metadata: Some(types::Metadata {
+                name: change.key.name.clone(),
+                namespace: NAMESPACE.to_owned(),
                 ..Default::default()
-            };
-            (proto::Operation::Delete, proto::event::Resource::ResourceHeader(header))
-        }
+            }),
+            ..Default::default()
+        };
+        (proto::Operation::Delete, proto::event::Resource::ResourceHeader(header))
     };
     Some(proto::Event { r#type: operation.into(), resource: Some(resource) })
 }

@@ -49,13 +49,13 @@ pub(super) fn exists(tx: &Tx<'_>, name: &str) -> bool {
 /// labels are not looked at.
 pub(super) fn permits(tx: &Tx<'_>, roles: &[String], kind: &str, verb: &str) -> bool {
     let has = |list: &[String], word: &str| list.iter().any(|it| it == "*" || it == word);
-    let some = |conditions: &Option<types::RoleConditions>| {
-        let rules = conditions.iter().flat_map(|it| &it.rules);
-        rules.into_iter().any(|rule| has(&rule.resources, kind) && has(&rule.verbs, verb))
+    let grants = |conditions: &Option<types::RoleConditions>| {
+        let listed = conditions.iter().flat_map(|it| &it.rules);
+        listed.into_iter().any(|rule| has(&rule.resources, kind) && has(&rule.verbs, verb))
     };
-    let specs: Vec<_> =
+    let found: Vec<_> =
         roles.iter().filter_map(|name| load(tx.stored(KIND, name)?).ok()?.spec).collect();
-    specs.iter().any(|spec| some(&spec.allow)) && !specs.iter().any(|spec| some(&spec.deny))
+    found.iter().any(|spec| grants(&spec.allow)) && !found.iter().any(|spec| grants(&spec.deny))
 }
 
 fn get(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {

@@ -27,7 +27,7 @@ const MARKER: &str = "plane_provisioning";
 const TOMBSTONE: &str = "plane_blocked_name";
 
 /// How long a deleted name stays blocked, by the published guide.
-const GRACE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+const GRACE: Duration = Duration::from_hours(14 * 24);
 
 /// The longest label of a domain name.
 const NAME_MAX: usize = 63;
