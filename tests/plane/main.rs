@@ -14,3 +14,4 @@ mod random;
 mod recorded;
 mod shell;
 mod support;
+mod workload;

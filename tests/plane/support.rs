@@ -167,3 +167,7 @@ pub fn code_named(name: &str) -> i32 {
         other => panic!("no such code: {other}"),
     }
 }
+
+pub fn code<T: std::fmt::Debug>(result: Result<T, Status>) -> i32 {
+    result.unwrap_err().code
+}
