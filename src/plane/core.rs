@@ -77,7 +77,8 @@ impl Core {
             settings.seed.to_be_bytes().as_slice(),
             openings.to_be_bytes().as_slice(),
         ]);
-        let seed = digest.as_bytes().iter().take(8).fold(0, |all, byte| all << 8 | u64::from(*byte));
+        let seed =
+            digest.as_bytes().iter().take(8).fold(0, |all, byte| all << 8 | u64::from(*byte));
         let mut core = Self {
             settings,
             store,
@@ -206,13 +207,7 @@ impl Core {
     }
 
     fn tx<'a>(&'a mut self, now: Now, caller: &'a Caller) -> Tx<'a> {
-        Tx {
-            now,
-            caller,
-            store: &mut self.store,
-            rng: &mut self.rng,
-            settings: &self.settings,
-        }
+        Tx { now, caller, store: &mut self.store, rng: &mut self.rng, settings: &self.settings }
     }
 
     /// Lets time pass: the cache catches up, watches hear of it, what is over ends.

@@ -149,8 +149,10 @@ impl Store {
     pub fn write(&mut self, now: Now, key: Key, after: Option<Item>) {
         let before = self.replace(&key, after.clone());
         let change = Change { key, before, after };
-        self.behind
-            .push_back(Behind { visible: now.monotonic.saturating_add(self.lag), change: change.clone() });
+        self.behind.push_back(Behind {
+            visible: now.monotonic.saturating_add(self.lag),
+            change: change.clone(),
+        });
         self.written.push(change);
     }
 

@@ -25,7 +25,10 @@ pub(super) static RULES: Rules = Rules {
         write("/proto.AuthService/UpdateKubernetesCluster", update),
         write("/proto.AuthService/DeleteKubernetesCluster", delete),
     ],
-    events: Some(Events { version: VERSION, put: |item| load(item).ok().map(Resource::KubernetesCluster) }),
+    events: Some(Events {
+        version: VERSION,
+        put: |item| load(item).ok().map(Resource::KubernetesCluster),
+    }),
     expire: None,
 };
 

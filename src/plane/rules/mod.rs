@@ -164,7 +164,9 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
 
 /// Whether some path belongs to that service.
 pub(super) fn knows_service(service: &str) -> bool {
-    paths().filter_map(|path| path.trim_start_matches('/').split_once('/')).any(|(it, _)| it == service)
+    paths()
+        .filter_map(|path| path.trim_start_matches('/').split_once('/'))
+        .any(|(it, _)| it == service)
 }
 
 /// The event that a change is to watches; none for kinds that are not watched.

@@ -3,7 +3,9 @@
 use prost::Message as _;
 
 use super::metadata::{self, quoted};
-use super::{Events, Expiry, Rules, Tx, decode, empty, page, read, role_defaults, role_rules, write};
+use super::{
+    Events, Expiry, Rules, Tx, decode, empty, page, read, role_defaults, role_rules, write,
+};
 use crate::plane::status::Status;
 use crate::plane::store::{Item, View};
 use crate::wire::message::proto::event::Resource;
@@ -51,10 +53,8 @@ pub(super) fn permits(tx: &Tx<'_>, roles: &[String], kind: &str, verb: &str) -> 
         let rules = conditions.iter().flat_map(|it| &it.rules);
         rules.into_iter().any(|rule| has(&rule.resources, kind) && has(&rule.verbs, verb))
     };
-    let specs: Vec<_> = roles
-        .iter()
-        .filter_map(|name| load(tx.stored(KIND, name)?).ok()?.spec)
-        .collect();
+    let specs: Vec<_> =
+        roles.iter().filter_map(|name| load(tx.stored(KIND, name)?).ok()?.spec).collect();
     specs.iter().any(|spec| some(&spec.allow)) && !specs.iter().any(|spec| some(&spec.deny))
 }
 
@@ -83,7 +83,10 @@ fn list(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
         let role = load(item).ok()?;
         let metadata = role.metadata.as_ref()?;
         let system = metadata.labels.contains_key("teleport.internal/resource-type")
-            && metadata.labels.get("teleport.internal/resource-type").is_some_and(|it| it == "system");
+            && metadata
+                .labels
+                .get("teleport.internal/resource-type")
+                .is_some_and(|it| it == "system");
         let shown = !(filter.skip_system_roles && system)
             && metadata::search(metadata, &filter.search_keywords);
         shown.then(|| (name.to_owned(), role))

@@ -219,9 +219,9 @@ fn ask_root(trust: Trust, address: &str, find: Find) -> Result<(), Status> {
         (Find::First, false, Trust::Unreachable) => Err(Status::unknown(format!(
             "Get \"https://{address}/webapi/find\": dial tcp {address}: connect: connection refused"
         ))),
-        (Find::Skipped, false, Trust::Unreachable) => Err(Status::unavailable(format!(
-            "dial tcp {address}: connect: connection refused"
-        ))),
+        (Find::Skipped, false, Trust::Unreachable) => {
+            Err(Status::unavailable(format!("dial tcp {address}: connect: connection refused")))
+        }
         (Find::First | Find::Skipped, false, Trust::Simulated) => Ok(()),
     }
 }
