@@ -104,7 +104,7 @@ impl Default for Config {
                 include: owned(crate::adapter::files::INCLUDE),
                 exclude: owned(crate::adapter::files::EXCLUDE),
                 settle: Duration::from_millis(250),
-                resync: Duration::from_secs(5 * 60),
+                resync: Duration::from_mins(5),
             },
             control_plane: ControlPlane::Embedded {
                 provision: Duration::from_secs(3),
@@ -112,7 +112,7 @@ impl Default for Config {
             },
             workload_clusters: WorkloadClusters {
                 poll: Duration::from_secs(30),
-                timeout: Duration::from_secs(15 * 60),
+                timeout: Duration::from_mins(15),
             },
             safety: Safety {
                 max_delete_percent: 30,

@@ -1,5 +1,4 @@
 //! `reconciler.toml`: values, findings, places.
-#![expect(clippy::unwrap_used, reason = "test code")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -44,11 +43,11 @@ fn every_key_is_read() {
     assert_eq!(config.source.include, ["*.yaml"]);
     assert!(config.source.exclude.is_empty());
     assert_eq!(config.source.settle, Duration::from_secs(1));
-    assert_eq!(config.source.resync, Duration::from_secs(90 * 60));
+    assert_eq!(config.source.resync, Duration::from_mins(90));
     let ControlPlane::Embedded { provision, lag } = config.control_plane;
     assert_eq!((provision, lag), (Duration::ZERO, Duration::from_secs(1)));
     assert_eq!(config.workload_clusters.poll, Duration::from_secs(10));
-    assert_eq!(config.workload_clusters.timeout, Duration::from_secs(3600));
+    assert_eq!(config.workload_clusters.timeout, Duration::from_hours(1));
     assert_eq!((config.safety.max_delete_percent, config.safety.max_delete_free), (100, 0));
     let confirm: Vec<&str> = config.safety.confirm.iter().map(|kind| kind.as_str()).collect();
     assert_eq!(confirm, ["role", "kube_cluster"]);

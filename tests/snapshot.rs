@@ -1,5 +1,5 @@
 //! Reading and watching a real directory.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
+#![expect(clippy::unwrap_used, clippy::print_stderr, reason = "test code")]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -333,7 +333,7 @@ async fn hinted(watch: &mut SourceWatch, what: &str) {
 async fn changes_are_hinted_and_reading_is_not() {
     let root = tempfile::tempdir().unwrap();
     put(root.path(), "a.yaml", "a");
-    let mut watch = SourceWatch::new(root.path(), Duration::from_secs(3600));
+    let mut watch = SourceWatch::new(root.path(), Duration::from_hours(1));
     assert!(watch.has_events());
     settle(&mut watch).await;
     put(root.path(), "a.yaml", "A");
@@ -358,7 +358,7 @@ async fn a_replaced_source_is_watched_again() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("source");
     put(&root, "a.yaml", "a");
-    let mut watch = SourceWatch::new(&root, Duration::from_secs(3600));
+    let mut watch = SourceWatch::new(&root, Duration::from_hours(1));
     fs::rename(&root, dir.path().join("away")).unwrap();
     hinted(&mut watch, "renamed away").await;
     put(&root, "a.yaml", "b");
@@ -375,7 +375,7 @@ async fn a_swapped_link_is_watched_again() {
     put(dir.path(), "rev-2/a.yaml", "2");
     let root = dir.path().join("current");
     symlink("rev-1", &root).unwrap();
-    let mut watch = SourceWatch::new(&root, Duration::from_secs(3600));
+    let mut watch = SourceWatch::new(&root, Duration::from_hours(1));
     settle(&mut watch).await;
     symlink("rev-2", dir.path().join("tmp")).unwrap();
     fs::rename(dir.path().join("tmp"), &root).unwrap();

@@ -1,6 +1,6 @@
 //! Reading a state without changing one byte of its directory.
 //!
-//! Even a reader of SQLite may create `-shm` files, recover a journal or check-point, so the
+//! Even a reader of `SQLite` may create `-shm` files, recover a journal or check-point, so the
 //! files are copied away and the copy is opened.
 
 use std::fs;
@@ -92,7 +92,10 @@ fn read_parts(path: &Path) -> io::Result<Parts> {
     Ok(parts)
 }
 
-fn stamps(path: &Path) -> io::Result<Vec<Option<(u64, u64, i64, i64)>>> {
+/// Inode, size, time of change.
+type Stamp = (u64, u64, i64, i64);
+
+fn stamps(path: &Path) -> io::Result<Vec<Option<Stamp>>> {
     PARTS
         .iter()
         .map(|suffix| {

@@ -188,12 +188,11 @@ impl Reader<'_> {
         let Some(items) = self.list(value) else { return };
         let mut patterns = Vec::new();
         for (span, text) in items {
-            match files::pattern(&text) {
-                Ok(_) => patterns.push(text),
-                Err(error) => {
-                    let message = format!("`{text}` is not a pattern: {}", error.kind());
-                    self.add(&span, message, None);
-                }
+            if let Err(error) = files::pattern(&text) {
+                let message = format!("`{text}` is not a pattern: {}", error.kind());
+                self.add(&span, message, None);
+            } else {
+                patterns.push(text);
             }
         }
         *out = patterns;
@@ -203,12 +202,11 @@ impl Reader<'_> {
         let Some(items) = self.list(value) else { return };
         let mut kinds = Vec::new();
         for (span, text) in items {
-            match kind::find(&text) {
-                Some(kind) => kinds.push(kind.name),
-                None => {
-                    let words = kind::KINDS.iter().map(|kind| kind.name.as_str());
-                    self.unknown(&span, &format!("no kind `{text}`"), &text, words);
-                }
+            if let Some(kind) = kind::find(&text) {
+                kinds.push(kind.name);
+            } else {
+                let words = kind::KINDS.iter().map(|kind| kind.name.as_str());
+                self.unknown(&span, &format!("no kind `{text}`"), &text, words);
             }
         }
         *out = kinds;
@@ -220,13 +218,11 @@ impl Reader<'_> {
             self.add(&value.span(), "a duration is text".to_owned(), hint());
             return;
         };
-        let parsed = match duration::parse(text) {
-            Ok(nanoseconds) => u64::try_from(nanoseconds).map(Duration::from_nanos),
-            Err(_) => {
-                self.add(&value.span(), format!("`{text}` is not a duration"), hint());
-                return;
-            }
+        let Ok(nanoseconds) = duration::parse(text) else {
+            self.add(&value.span(), format!("`{text}` is not a duration"), hint());
+            return;
         };
+        let parsed = u64::try_from(nanoseconds).map(Duration::from_nanos);
         match parsed {
             Ok(time) if time >= least => *out = time,
             Ok(_) => self.add(&value.span(), format!("`{text}` is less than {least:?}"), None),

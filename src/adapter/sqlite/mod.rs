@@ -1,4 +1,4 @@
-//! The journal on disk: SQLite, one file, 0600.
+//! The journal on disk: `SQLite`, one file, 0600.
 //!
 //! `inventory`, `open`, `approvals` and `meta` are the fold of all records; `records` is history
 //! for people and is cut at [`HISTORY_MAX`]. Both change in one transaction.
