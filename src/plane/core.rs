@@ -16,6 +16,9 @@ use super::watch::Watches;
 use crate::model::{Digest, Now};
 use crate::wire::message::proto;
 
+/// Our own method beside Teleport's: how often each method was called, as text.
+pub const CALLS: &str = "/reconciler.plane.v1.Plane/Calls";
+
 /// The one method that streams.
 pub const WATCH_EVENTS: &str = "/proto.AuthService/WatchEvents";
 
@@ -97,6 +100,10 @@ impl Core {
     /// Answers one unary call. Never panics, whatever the bytes are.
     pub fn call(&mut self, now: Now, caller: &Caller, method: &str, body: &[u8]) -> Answer {
         self.advance(now);
+        if method == CALLS {
+            let changes = self.store.take_written();
+            return Answer { result: Ok(self.calls_text().into_bytes()), changes };
+        }
         if let Some(status) = self.faults.take_failure(method) {
             self.count(method, false);
             return Answer { result: Err(status), changes: self.store.take_written() };
@@ -112,6 +119,12 @@ impl Core {
         }
         self.count(method, self.store.mark() > mark);
         Answer { result, changes: self.store.take_written() }
+    }
+
+    /// A line `CALLS METHOD` for each method that was called since the plane was opened.
+    fn calls_text(&self) -> String {
+        let line = |(method, counters): (&String, &Counters)| format!("{} {method}\n", counters.calls);
+        self.counters.iter().map(line).collect()
     }
 
     /// Opens a watch; `body` is a `proto.Watch`.
