@@ -8,7 +8,7 @@ use crate::plan::Policy;
 /// from more: 1,000 creates take it 4.1 s one at a time and 2.3 s with 64 in flight.
 pub const MAX_IN_FLIGHT: usize = 64;
 /// First delay after a failure of one resource; doubles with each further one.
-pub const RETRY_FIRST: Duration = Duration::from_secs(1);
+pub(super) const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// Longest delay between two attempts at one resource.
 pub const RETRY_MAX: Duration = Duration::from_secs(300);
 /// Delay after an answer that only the author can do something about.
@@ -19,21 +19,21 @@ pub const SETTLE_DEADLINE: Duration = Duration::from_secs(30);
 /// How long a lost answer is looked for before the write counts as not done.
 pub const DOUBT_DEADLINE: Duration = Duration::from_secs(30);
 /// First delay between two reads of one settling resource; doubles up to `READ_MAX`.
-pub const READ_FIRST: Duration = Duration::from_millis(250);
+pub(super) const READ_FIRST: Duration = Duration::from_millis(250);
 /// Longest delay between two reads of one settling resource.
-pub const READ_MAX: Duration = Duration::from_secs(5);
+pub(super) const READ_MAX: Duration = Duration::from_secs(5);
 /// First delay for a resource that the watch is expected to show anyway.
-pub const READ_WATCHED: Duration = Duration::from_secs(3);
+pub(super) const READ_WATCHED: Duration = Duration::from_secs(3);
 /// How long the first lists wait for the watch.
-pub const WATCH_PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const WATCH_PATIENCE: Duration = Duration::from_secs(10);
 /// Quiet time before planning, so that a burst of events costs one plan.
-pub const PLAN_QUIET: Duration = Duration::from_millis(5);
+pub(super) const PLAN_QUIET: Duration = Duration::from_millis(5);
 /// How much calendar and monotonic time may drift apart between two steps.
-pub const CLOCK_JUMP: Duration = Duration::from_secs(5);
+pub(super) const CLOCK_JUMP: Duration = Duration::from_secs(5);
 /// Hexadecimal digits of an approval's hash that a person must type at least.
-pub const APPROVAL_DIGITS: usize = 8;
+pub(super) const APPROVAL_DIGITS: usize = 8;
 /// Attempts at one resource before a single pass gives it up.
-pub const ONCE_ATTEMPTS: u32 = 5;
+pub(super) const ONCE_ATTEMPTS: u32 = 5;
 
 /// Everything that the engine is told once.
 #[derive(Debug, Clone)]

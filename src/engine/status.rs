@@ -10,7 +10,7 @@ use super::machine::Engine;
 use super::slot::Condition;
 use crate::kind::Readiness;
 use crate::live::Coverage;
-use crate::model::{ResourceId, Severity, Timestamp};
+use crate::model::{ResourceId, Timestamp};
 
 /// A snapshot of everything worth showing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
