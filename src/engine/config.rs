@@ -144,6 +144,4 @@ pub enum Planted {
     FrozenIsAbsent,
     /// Writes one resource twice at a time.
     TwoAtOnce,
-    /// Writes even when nothing differs.
-    AlwaysWrite,
 }

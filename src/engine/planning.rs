@@ -70,7 +70,7 @@ impl Engine {
         if let Some(inventory) = &inventory {
             input.inventory = inventory;
         }
-        if self.planted(Planted::PlanSettling) {
+        if self.planted(Planted::PlanSettling) || self.planted(Planted::TwoAtOnce) {
             input.busy = &none;
         }
         let plan = Arc::new(plan(&input));

@@ -1,6 +1,7 @@
 //! What the engine knows, as data for people and programs. Holds no secret.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -10,7 +11,7 @@ use super::machine::Engine;
 use super::slot::Condition;
 use crate::kind::Readiness;
 use crate::live::Coverage;
-use crate::model::{ResourceId, Timestamp};
+use crate::model::{Now, ResourceId};
 
 /// A snapshot of everything worth showing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -92,15 +93,15 @@ pub struct HeldStatus {
 }
 
 impl Engine {
-    /// Everything worth showing, now.
-    pub fn status(&self) -> Status {
+    /// Everything worth showing; `now` tells how much of each delay is left.
+    pub fn status(&self, now: Now) -> Status {
         let reading = self.source.reading.as_ref();
         let mut findings = BTreeMap::new();
         for finding in reading.iter().flat_map(|it| &it.findings) {
             *findings.entry(finding.severity.to_string()).or_insert(0) += 1;
         }
         let planned = self.planned.as_ref();
-        let now = self.now.monotonic;
+        let now = now.monotonic;
         Status {
             outcome: self.outcome,
             converged: self.converged(),
@@ -114,7 +115,7 @@ impl Engine {
                 Watch::Lost(reason) => reason.clone(),
             },
             kinds: self.kinds_status(),
-            resources: self.resources_status(),
+            resources: self.resources_status(now),
             pending: self
                 .pending
                 .iter()
@@ -138,11 +139,6 @@ impl Engine {
         }
     }
 
-    /// The calendar at the last step, for whoever shows the status.
-    pub fn wall(&self) -> Timestamp {
-        self.now.wall
-    }
-
     fn kinds_status(&self) -> BTreeMap<String, KindStatus> {
         let kinds = self.live.kinds.iter().map(|((cluster, kind), follow)| {
             let observed = self.live.state.kinds.get(&(cluster.clone(), *kind));
@@ -158,7 +154,7 @@ impl Engine {
         kinds.collect()
     }
 
-    fn resources_status(&self) -> BTreeMap<String, ResourceStatus> {
+    fn resources_status(&self, now: Duration) -> BTreeMap<String, ResourceStatus> {
         let mut all: BTreeMap<String, ResourceStatus> = BTreeMap::new();
         let declared = self.source.reading.iter().flat_map(|it| it.manifests.keys());
         for id in declared.chain(self.journal.inventory.keys()) {
@@ -180,7 +176,7 @@ impl Engine {
         }
         for (id, slot) in &self.slots {
             let one = all.entry(id.to_string()).or_default();
-            self.slot_status(slot, one);
+            slot_status(slot, now, one);
         }
         let live = self.live.state.kinds.values().flat_map(|observed| observed.seen());
         for (id, word) in live.filter_map(|live| match &live.readiness {
@@ -190,24 +186,6 @@ impl Engine {
             self.readiness_status(id, word, &mut all);
         }
         all
-    }
-
-    fn slot_status(&self, slot: &super::slot::Slot, one: &mut ResourceStatus) {
-        one.failures = slot.failures;
-        one.error.clone_from(&slot.error);
-        match &slot.condition {
-            Condition::Idle => {}
-            Condition::BackingOff(waiting) => {
-                slot.condition.name().clone_into(&mut one.state);
-                let left = waiting.until.saturating_sub(self.now.monotonic);
-                one.retry_in_ms = Some(left.as_millis());
-            }
-            Condition::Checking(_)
-            | Condition::Intending(_)
-            | Condition::Writing(_)
-            | Condition::Settling(_)
-            | Condition::InDoubt(_) => slot.condition.name().clone_into(&mut one.state),
-        }
     }
 
     fn readiness_status(
@@ -223,5 +201,23 @@ impl Engine {
                 one.why = Some(format!("it says `{word}` of itself"));
             }
         }
+    }
+}
+
+fn slot_status(slot: &super::slot::Slot, now: Duration, one: &mut ResourceStatus) {
+    one.failures = slot.failures;
+    one.error.clone_from(&slot.error);
+    match &slot.condition {
+        Condition::Idle => {}
+        Condition::BackingOff(waiting) => {
+            slot.condition.name().clone_into(&mut one.state);
+            let left = waiting.until.saturating_sub(now);
+            one.retry_in_ms = Some(left.as_millis());
+        }
+        Condition::Checking(_)
+        | Condition::Intending(_)
+        | Condition::Writing(_)
+        | Condition::Settling(_)
+        | Condition::InDoubt(_) => slot.condition.name().clone_into(&mut one.state),
     }
 }

@@ -213,8 +213,8 @@ impl Engine {
     pub(super) fn journal_failed(&mut self, error: &str) {
         let text = format!("the journal cannot be written, so nothing is: {error}");
         self.say(Level::Error, None, text);
-        let Some((_, batch)) = self.journaling.take() else { return };
-        for (request, _) in batch.requests {
+        let lost = self.journaling.take().map(|(_, batch)| batch.requests).unwrap_or_default();
+        for (request, _) in lost.into_iter().chain(std::mem::take(&mut self.to_journal).requests) {
             let text = Err("the journal cannot be written".to_owned());
             self.out.push(Effect::Answer { request, text });
         }

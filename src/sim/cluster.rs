@@ -1,0 +1,101 @@
+//! The embedded plane's core behind the port that production calls, with faults.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::model::Now;
+use crate::plane::status::code;
+use crate::plane::{Caller, Core, Status};
+use crate::port::{CallCode, CallError, Cluster};
+
+/// What happens to the next call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum CallFault {
+    /// It does not arrive.
+    Before(CallCode),
+    /// It is done and its answer is lost.
+    After,
+}
+
+/// The plane, in virtual time.
+#[derive(Debug)]
+pub(super) struct SimCluster {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub core: Core,
+    pub now: Now,
+    pub fault: Option<CallFault>,
+    /// The fault waits for a write: the read before it is spared.
+    pub spare_reads: bool,
+    /// Whether the last write was done.
+    pub done: bool,
+}
+
+impl SimCluster {
+    pub(super) fn new(core: Core, now: Now) -> Self {
+        Self { inner: Mutex::new(Inner { core, now, fault: None, spare_reads: false, done: false }) }
+    }
+
+    pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn answer(&self, path: &str, request: &[u8]) -> Result<Bytes, CallError> {
+        let mut inner = self.inner();
+        let now = inner.now;
+        let is_read = path.contains("/Get") || path.contains("/List");
+        let spared = is_read && inner.spare_reads;
+        let fault = if spared { None } else { inner.fault.take() };
+        if let Some(CallFault::Before(code)) = fault {
+            let message = "a fault of the simulation".to_owned();
+            return Err(CallError { code, message });
+        }
+        let answer = inner.core.call(now, &Caller::admin(), path, request);
+        inner.done = !is_read && answer.result.is_ok();
+        if fault == Some(CallFault::After) {
+            let message = "the answer was lost".to_owned();
+            return Err(CallError { code: CallCode::NoAnswer, message });
+        }
+        answer.result.map(Bytes::from).map_err(|status| call_error(&status))
+    }
+}
+
+impl Cluster for SimCluster {
+    async fn call(
+        &self,
+        path: &'static str,
+        request: Bytes,
+        _deadline: Duration,
+    ) -> Result<Bytes, CallError> {
+        self.answer(path, &request)
+    }
+}
+
+fn call_error(status: &Status) -> CallError {
+    let code = match status.code {
+        code::INVALID_ARGUMENT => CallCode::InvalidArgument,
+        code::NOT_FOUND => CallCode::NotFound,
+        code::ALREADY_EXISTS => CallCode::AlreadyExists,
+        code::PERMISSION_DENIED => CallCode::PermissionDenied,
+        code::FAILED_PRECONDITION => CallCode::FailedPrecondition,
+        code::UNIMPLEMENTED => CallCode::Unimplemented,
+        code::UNAVAILABLE => CallCode::Unavailable,
+        code::UNKNOWN => CallCode::Unknown,
+        _other => CallCode::Internal,
+    };
+    CallError { code, message: status.message.clone() }
+}
+
+/// Runs a future that never waits.
+pub(super) fn at_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    match std::pin::pin!(future).poll(&mut context) {
+        std::task::Poll::Ready(output) => Some(output),
+        std::task::Poll::Pending => None,
+    }
+}

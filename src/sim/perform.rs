@@ -1,0 +1,262 @@
+//! Effects reach the world, and their answers go back.
+
+use std::time::Duration;
+
+use super::cluster::{CallFault, at_once};
+use super::oracle::Scene;
+use super::world::{Item, Phase, World, reading};
+use crate::engine::{Effect, Event};
+use crate::journal::Record;
+use crate::kind::{self, KINDS, call};
+use crate::live::{Coverage, Live, Observed, list};
+use crate::model::{Cluster, KindName, ResourceId, Timestamp};
+use crate::plan::Step;
+use crate::port::{CallCode, CallError, NotYet};
+
+/// What a call may fail with.
+const CODES: &[(CallCode, &str)] = &[
+    (CallCode::NoAnswer, "no answer, not done"),
+    (CallCode::Unknown, "unknown"),
+    (CallCode::InvalidArgument, "invalid argument"),
+    (CallCode::PermissionDenied, "permission denied"),
+    (CallCode::ResourceExhausted, "resource exhausted"),
+    (CallCode::FailedPrecondition, "failed precondition"),
+    (CallCode::Unavailable, "unavailable"),
+    (CallCode::Internal, "internal"),
+];
+
+impl World {
+    /// The engine wants this; it happens a little later.
+    pub(super) fn dispatch(&mut self, effect: Effect) {
+        self.note("effect", &format!("{effect:?}"));
+        match &effect {
+            Effect::Say(notice) => {
+                let text = notice.text.clone();
+                self.oracle.shown("a notice", &text);
+                return;
+            }
+            Effect::Answer { request: _, text } => {
+                let answered = if text.is_ok() { "approval taken" } else { "approval refused" };
+                self.count(answered);
+                return;
+            }
+            Effect::Stopped => {
+                self.count("stopped");
+                self.die();
+                return;
+            }
+            Effect::Write { op, step } => {
+                let now = self.now();
+                let present = self.is_present(&step.id);
+                let scene = Scene {
+                    at: self.at,
+                    intended: Timestamp(now.wall.0 - 60_000),
+                    disk: &self.disk,
+                    config: &self.config,
+                    present,
+                };
+                self.oracle.sent(scene, *op, step);
+                self.count(&format!("step {}", step.action.verb()));
+                if self.phase == Phase::Silence {
+                    let what = format!("{} {}", step.action.verb(), step.id);
+                    self.oracle.violate("not_silent", what);
+                }
+            }
+            Effect::ReadSource
+            | Effect::Watch
+            | Effect::List { .. }
+            | Effect::Fetch { .. }
+            | Effect::Journal { .. } => {}
+        }
+        let wait = self.delay();
+        self.schedule(wait, Item::Perform(self.life, Box::new(effect)));
+    }
+
+    /// Mostly short, seldom long.
+    pub(super) fn delay(&mut self) -> Duration {
+        let most = if self.delays.u32(..100) < 4 { 4000 } else { 30 };
+        Duration::from_millis(self.delays.u64(0..most))
+    }
+
+    fn tell(&mut self, event: Event) {
+        let wait = self.delay();
+        self.schedule(wait, Item::Tell(self.life, Box::new(event)));
+    }
+
+    pub(super) fn perform(&mut self, life: u64, effect: Effect) {
+        let current = life == self.life && self.alive;
+        // A request that was sent arrives or not, whatever became of who sent it.
+        if !current && !(matches!(effect, Effect::Write { .. }) && self.dice.bool()) {
+            return;
+        }
+        match effect {
+            Effect::ReadSource => {
+                let result = if self.source.moving {
+                    self.count("source moving");
+                    Err(NotYet { reason: "a checkout is under way".to_owned() })
+                } else {
+                    Ok(reading(&self.source))
+                };
+                self.tell(Event::SourceRead(result));
+            }
+            Effect::Watch => self.open_watch(),
+            Effect::List { cluster, kind, ticket } => self.list(cluster, kind, ticket),
+            Effect::Fetch { ticket, id } => {
+                let result = self.fetch(&id);
+                self.tell(Event::Fetched { ticket, id, result });
+            }
+            Effect::Journal { ticket, records } => self.journal(ticket, &records),
+            Effect::Write { op, step } => {
+                let result = self.write(&step);
+                if current {
+                    self.tell(Event::Wrote { op, result });
+                } else {
+                    self.count("write after crash");
+                }
+            }
+            Effect::Answer { .. } | Effect::Say(_) | Effect::Stopped => {}
+        }
+    }
+
+    /// Perhaps the next call fails.
+    fn draw_fault(&mut self, reads: bool) -> Option<CallFault> {
+        let fault = if self.phase != Phase::Chaos || self.dice.u32(..1000) >= self.faults {
+            None
+        } else if !reads && self.dice.u32(..3) == 0 {
+            self.count("fault answer lost, done");
+            Some(CallFault::After)
+        } else {
+            let (code, name) = CODES.get(self.dice.usize(..CODES.len())).copied()?;
+            self.count(&format!("fault {name}"));
+            Some(CallFault::Before(code))
+        };
+        let mut inner = self.cluster.inner();
+        inner.fault.clone_from(&fault);
+        inner.spare_reads = !reads;
+        inner.done = false;
+        drop(inner);
+        fault
+    }
+
+    fn list(&mut self, cluster: Cluster, kind: KindName, ticket: u64) {
+        self.now();
+        let fault = self.draw_fault(true);
+        let Some(row) = kind::row(kind) else { return };
+        let listed = at_once(list::list(&self.cluster, row, cluster.clone()));
+        let mut observed = listed.unwrap_or_else(|| Observed::unknown("it would wait"));
+        if fault.is_some() {
+            self.count("list failed");
+        } else if self.phase == Phase::Chaos && self.dice.u32(..1000) < self.faults {
+            self.count("list cut");
+            let half: Vec<Live> = observed.seen().step_by(2).map(|it| Live::clone(it)).collect();
+            observed = Observed::new(half, Coverage::Partial("cut".to_owned()));
+        }
+        self.tell(Event::Listed { cluster, kind, ticket, observed });
+    }
+
+    fn fetch(&mut self, id: &ResourceId) -> Result<Option<Live>, CallError> {
+        self.now();
+        self.draw_fault(true);
+        let row = kind::row(id.kind).ok_or_else(no_kind)?;
+        at_once(list::fetch(&self.cluster, row, id)).unwrap_or_else(|| Err(no_kind()))
+    }
+
+    fn write(&mut self, step: &Step) -> Result<crate::engine::Written, CallError> {
+        self.now();
+        self.draw_fault(false);
+        let row = kind::row(step.id.kind).ok_or_else(no_kind)?;
+        let written = at_once(list::write(&self.cluster, row, step, super::AGENT));
+        let result = written.unwrap_or_else(|| Err(no_kind()));
+        if self.cluster.inner().done {
+            self.oracle.committed(self.at, step);
+        }
+        if let Err(error) = &result {
+            self.count(&format!("write met {:?}", error.code));
+        }
+        self.wake_plane();
+        result
+    }
+
+    fn journal(&mut self, ticket: u64, records: &[Record]) {
+        if self.disk_fails {
+            self.count("disk failed");
+            self.tell(Event::JournalFailed("no space left".to_owned()));
+            return;
+        }
+        for record in records {
+            if let Err(damage) = self.disk.replay(record) {
+                self.oracle.violate("journal_damaged", damage.to_string());
+            }
+            match record {
+                Record::Adopted { .. } => self.count("step adopt"),
+                Record::Forgotten { .. } => self.count("forgotten"),
+                Record::Intended { approval: Some(_), .. } => self.count("approval used"),
+                Record::Intended { .. } | Record::Settled { .. } | Record::Approved { .. } => {}
+            }
+        }
+        self.oracle.on_disk(records);
+        self.tell(Event::Journaled(ticket));
+    }
+
+    fn open_watch(&mut self) {
+        let now = self.now();
+        if let Some((id, _)) = self.watch.take() {
+            self.cluster.inner().core.close_watch(id);
+        }
+        if self.phase == Phase::Chaos && self.dice.u32(..1000) < self.faults * 2 {
+            self.count("watch refused");
+            self.tell(Event::WatchLost("refused".to_owned()));
+            return;
+        }
+        let request = call::watch(KINDS);
+        let caller = crate::plane::Caller::admin();
+        let opened = self.cluster.inner().core.subscribe(now, &caller, &request.body);
+        match opened {
+            Ok(id) => self.watch = Some((id, self.at)),
+            Err(status) => self.tell(Event::WatchLost(status.to_string())),
+        }
+    }
+
+    /// Passes on what the watch has to say, in order.
+    pub(super) fn watch_events(&mut self) {
+        let Some((id, mut last)) = self.watch else { return };
+        if !self.cluster.inner().core.watches_ready() {
+            return;
+        }
+        let now = self.now();
+        let poll = self.cluster.inner().core.poll_watch(now, id);
+        let mut events = Vec::new();
+        for event in poll.events {
+            match call::watched(&Cluster::Parent, event.into()) {
+                Ok(call::Watched::Opened(kinds)) => events.push(Event::WatchOpened(kinds)),
+                Ok(call::Watched::Put(live)) => events.push(Event::Put(live)),
+                Ok(call::Watched::Gone(id)) => events.push(Event::Gone(id)),
+                Ok(call::Watched::Other) => {}
+                Err(error) => events.push(Event::WatchLost(error.to_string())),
+            }
+        }
+        let ended = poll.ended.is_some();
+        if ended {
+            events.push(Event::WatchLost("reset".to_owned()));
+        }
+        for event in events {
+            last = last.max(self.at + self.delay());
+            let wait = last.saturating_sub(self.at);
+            self.schedule(wait, Item::Tell(self.life, Box::new(event)));
+        }
+        self.watch = (!ended).then_some((id, last));
+    }
+
+    /// Comes back when the plane has something to do by itself.
+    pub(super) fn wake_plane(&mut self) {
+        let now = self.now();
+        let wake = self.cluster.inner().core.next_wakeup(now);
+        if let Some(wait) = wake {
+            self.schedule(wait, Item::Tick);
+        }
+    }
+}
+
+fn no_kind() -> CallError {
+    CallError { code: CallCode::Internal, message: "the call would wait".to_owned() }
+}

@@ -1,0 +1,333 @@
+//! Virtual time, the queue of what is to come, and the three phases.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::cluster::SimCluster;
+use super::oracle::Oracle;
+use super::source::Source;
+use super::{AGENT, Report, stream};
+use crate::engine::{Config, Effect, Engine, Event, Mode, Planted};
+use crate::journal::State;
+use crate::kind::{self, canonical};
+use crate::model::{Cluster, FingerprintKey, Now, ResourceId, Timestamp};
+use crate::plan::{Policy, Why};
+use crate::plane::{Core, Settings, WatchId};
+
+/// How long things go wrong.
+const CHAOS: Duration = Duration::from_secs(240);
+/// Within this the engine must be home after everything became quiet: longer than the longest
+/// delay between two attempts, several times.
+const CALM_MAX: Duration = Duration::from_secs(3600);
+/// How long nothing may be written afterwards.
+const SILENCE: Duration = Duration::from_secs(900);
+/// Steps of one run; more means that the engine runs in circles.
+const STEPS_MAX: u64 = 60_000;
+/// Lines of the log that are kept.
+const LOG_LINES: usize = 400;
+
+/// What is to come.
+#[derive(Debug, Clone)]
+pub(super) enum Item {
+    /// The engine is told, if it is still the same life.
+    Tell(u64, Box<Event>),
+    /// An effect reaches the world.
+    Perform(u64, Box<Effect>),
+    /// Something happens by itself.
+    Chaos,
+    /// A person looks at what waits for approval.
+    Person,
+    /// A crashed or stopped engine starts again.
+    Restart(u64),
+    /// The plane does what is due.
+    Tick,
+}
+
+/// The phases.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Chaos,
+    Calm,
+    Silence,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub(super) struct World {
+    pub seed: u64,
+    pub phase: Phase,
+    pub at: Duration,
+    /// Calendar at monotonic zero, milliseconds.
+    pub epoch: i64,
+    pub queue: BTreeMap<(Duration, u64), Item>,
+    pub sequence: u64,
+    pub config: Config,
+    pub engine: Engine,
+    pub life: u64,
+    pub alive: bool,
+    pub disk: State,
+    pub disk_fails: bool,
+    pub cluster: SimCluster,
+    pub watch: Option<(WatchId, Duration)>,
+    pub source: Source,
+    pub oracle: Oracle,
+    /// Likelihood of a fault per call, per mille.
+    pub faults: u32,
+    pub crashes: u32,
+    pub chaos: fastrand::Rng,
+    pub delays: fastrand::Rng,
+    pub dice: fastrand::Rng,
+    pub counts: BTreeMap<String, u64>,
+    pub trace: u64,
+    pub log: VecDeque<String>,
+    pub steps: u64,
+    pub requests: u64,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, planted: Option<Planted>) -> Self {
+        let mut options = stream(seed, "options");
+        let config = Config {
+            mode: Mode::Run,
+            prune_delay: Duration::from_secs(options.u64(1..12)),
+            poll: Duration::from_secs(options.u64(5..40)),
+            policy: Policy {
+                agent: AGENT.to_owned(),
+                max_delete_percent: 30,
+                max_delete_free: options.usize(1..4),
+                confirm: kind::find("workload_cluster").map(|it| it.name).into_iter().collect(),
+            },
+            planted,
+            ..Config::default()
+        };
+        let lags = [0, 0, 20, 1000, 1500];
+        let lag = lags.get(options.usize(..lags.len())).copied().unwrap_or(0);
+        let settings = Settings { lag: Duration::from_millis(lag), seed, ..Settings::default() };
+        let epoch = 1_700_000_000_000;
+        let start = Now { monotonic: Duration::ZERO, wall: Timestamp(epoch) };
+        let (core, _changes) = Core::open(settings, start, []);
+        Self {
+            seed,
+            phase: Phase::Chaos,
+            at: Duration::ZERO,
+            epoch,
+            queue: BTreeMap::new(),
+            sequence: 0,
+            engine: engine(&config, seed, 1),
+            config,
+            life: 1,
+            alive: false,
+            disk: State::default(),
+            disk_fails: false,
+            cluster: SimCluster::new(core, start),
+            watch: None,
+            source: Source::default(),
+            oracle: Oracle::default(),
+            faults: options.u32(0..120),
+            crashes: options.u32(0..8),
+            chaos: stream(seed, "chaos"),
+            delays: stream(seed, "delays"),
+            dice: stream(seed, "dice"),
+            counts: BTreeMap::new(),
+            trace: 0xcbf2_9ce4_8422_2325,
+            log: VecDeque::new(),
+            steps: 0,
+            requests: 0,
+        }
+    }
+
+    pub(super) fn run(mut self) -> Report {
+        self.begin();
+        self.schedule(Duration::ZERO, Item::Restart(1));
+        self.schedule(Duration::from_secs(1), Item::Chaos);
+        self.schedule(Duration::from_secs(3), Item::Person);
+        self.run_until(CHAOS, |_| false);
+        self.quieten();
+        let limit = self.at + CALM_MAX;
+        self.run_until(limit, |world| world.alive && world.engine.converged() && world.is_true());
+        if !self.engine.converged() || !self.is_true() {
+            let left = self.untrue();
+            self.oracle.violate("not_converged", left);
+        }
+        self.phase = Phase::Silence;
+        let limit = self.at + SILENCE;
+        self.run_until(limit, |_| false);
+        Report {
+            seed: self.seed,
+            violations: self.oracle.violations,
+            counts: self.counts,
+            trace: self.trace,
+            log: self.log.into(),
+        }
+    }
+
+    fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) {
+        while self.oracle.violations.is_empty() && !done(self) {
+            self.steps += 1;
+            if self.steps > STEPS_MAX {
+                self.oracle.violate("runs_in_circles", format!("{STEPS_MAX} steps"));
+                return;
+            }
+            let next = self.queue.first_key_value().map(|((at, _), _)| *at);
+            let wake = self.engine.deadline().filter(|_| self.alive);
+            match (next, wake) {
+                (Some(at), wake) if at <= limit && wake.is_none_or(|wake| at <= wake) => {
+                    self.at = self.at.max(at);
+                    if let Some((_, item)) = self.queue.pop_first() {
+                        self.happen(item);
+                    }
+                }
+                (_, Some(wake)) if wake <= limit => {
+                    self.at = self.at.max(wake);
+                    self.step(Event::Deadline);
+                }
+                _nothing_before_the_limit => {
+                    self.at = limit;
+                    return;
+                }
+            }
+            self.watch_events();
+        }
+    }
+
+    fn happen(&mut self, item: Item) {
+        match item {
+            Item::Tell(life, event) if life == self.life && self.alive => self.step(*event),
+            Item::Tell(_, _) => {}
+            Item::Perform(life, effect) => self.perform(life, *effect),
+            Item::Chaos => self.happen_chaos(),
+            Item::Person => self.person(),
+            Item::Restart(life) => self.restart(life),
+            Item::Tick => {
+                let now = self.now();
+                let _changes = self.cluster.inner().core.tick(now);
+            }
+        }
+    }
+
+    /// Tells the engine something and sends its effects on their way; now and then it dies
+    /// in between.
+    pub(super) fn step(&mut self, event: Event) {
+        let shown = match &event {
+            Event::Started(state) => format!("Started({} open)", state.open.len()),
+            Event::SourceRead(Ok(reading)) => format!("SourceRead({:?})", reading.digest),
+            other => format!("{other:?}"),
+        };
+        self.note("event", &shown);
+        self.oracle.told(self.at, &event, &self.disk);
+        let now = self.now();
+        let effects = self.engine.step(now, event);
+        for effect in effects {
+            if self.phase == Phase::Chaos && self.dice.u32(..10_000) < self.crashes {
+                self.count("crash");
+                self.die();
+                return;
+            }
+            self.dispatch(effect);
+        }
+    }
+
+    /// The process ends here and now; what is on its way stays on its way.
+    pub(super) fn die(&mut self) {
+        self.note("crash", "");
+        self.alive = false;
+        if let Some((id, _)) = self.watch.take() {
+            self.cluster.inner().core.close_watch(id);
+        }
+        let wait = Duration::from_millis(self.delays.u64(1..8000));
+        self.schedule(wait, Item::Restart(self.life + 1));
+    }
+
+    fn restart(&mut self, life: u64) {
+        self.life = life;
+        self.alive = true;
+        self.disk_fails = false;
+        self.engine = engine(&self.config, self.seed, life);
+        self.oracle.life = super::oracle::Told::default();
+        self.step(Event::Started(self.disk.clone()));
+    }
+
+    pub(super) fn schedule(&mut self, wait: Duration, item: Item) {
+        self.sequence += 1;
+        self.queue.insert((self.at + wait, self.sequence), item);
+    }
+
+    pub(super) fn now(&self) -> Now {
+        let millis = i64::try_from(self.at.as_millis()).unwrap_or(i64::MAX);
+        let now = Now { monotonic: self.at, wall: Timestamp(self.epoch + millis) };
+        self.cluster.inner().now = now;
+        now
+    }
+
+    pub(super) fn count(&mut self, what: &str) {
+        *self.counts.entry(what.to_owned()).or_default() += 1;
+    }
+
+    /// Goes into the trace and the log.
+    pub(super) fn note(&mut self, what: &str, text: &str) {
+        let line = format!("{:>10.3} {what} {text}", self.at.as_secs_f64());
+        for byte in line.bytes() {
+            self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+        if self.log.len() == LOG_LINES {
+            self.log.pop_front();
+        }
+        self.log.push_back(line);
+    }
+
+    /// Whether the server has it.
+    pub(super) fn is_present(&self, id: &ResourceId) -> bool {
+        let now = self.now();
+        let inner = self.cluster.inner();
+        inner.core.items(id.kind.as_str(), now).any(|(name, _)| name == &*id.name)
+    }
+
+    fn is_true(&self) -> bool {
+        self.untrue().is_empty()
+    }
+
+    /// What differs between the files and the server and may not.
+    fn untrue(&self) -> String {
+        let reading = self.source.read();
+        let excused = |id: &ResourceId| {
+            let plan = self.engine.plan_now();
+            plan.is_none_or(|plan| {
+                plan.deferred.iter().any(|it| {
+                    it.id == *id && !matches!(it.why, Why::LiveUnknown(_) | Why::Settling)
+                })
+            })
+        };
+        let mut left = Vec::new();
+        for (id, manifest) in &reading.manifests {
+            if self.truth(id) != Some(manifest.resource.digest) && !excused(id) {
+                left.push(id.to_string());
+            }
+        }
+        for id in self.disk.inventory.keys() {
+            if !reading.manifests.contains_key(id) && self.is_present(id) && !excused(id) {
+                left.push(format!("{id} still there"));
+            }
+        }
+        left.join(", ")
+    }
+
+    fn truth(&self, id: &ResourceId) -> Option<crate::model::Digest> {
+        let now = self.now();
+        let kind = kind::row(id.kind)?;
+        let inner = self.cluster.inner();
+        let mut items = inner.core.items(id.kind.as_str(), now);
+        let (_, item) = items.find(|(name, _)| *name == &*id.name)?;
+        canonical::decode(kind, Cluster::Parent, item.value.clone()).ok().map(|live| live.digest)
+    }
+}
+
+fn engine(config: &Config, seed: u64, life: u64) -> Engine {
+    let rng = stream(seed, &format!("jitter {life}"));
+    Engine::new(config.clone(), FingerprintKey([7; 32]), rng)
+}
+
+/// A reading as the engine gets it.
+pub(super) fn reading(source: &Source) -> Arc<crate::manifest::Reading> {
+    Arc::new(source.read())
+}
