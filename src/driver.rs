@@ -110,9 +110,9 @@ pub async fn drive<F: Files + 'static>(
             }
         }
         hands.write_journal();
-        let wake = engine.deadline().map_or(IDLE_WAKE, |at| {
-            at.saturating_sub(world.clock.now().monotonic)
-        });
+        let wake = engine
+            .deadline()
+            .map_or(IDLE_WAKE, |at| at.saturating_sub(world.clock.now().monotonic));
         tokio::select! {
             biased;
             () = stop.cancelled(), if !stopping => {

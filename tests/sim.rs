@@ -1,5 +1,11 @@
 //! The engine against the simulated world.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods, reason = "test code")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "test code"
+)]
 
 use std::collections::BTreeMap;
 
@@ -26,7 +32,8 @@ fn show(report: &Report) -> String {
 fn nothing_is_broken_and_everything_comes_home() {
     let threads = std::thread::available_parallelism().map_or(2, usize::from) as u64;
     let total = seeds();
-    let start: u64 = std::env::var("RECONCILER_SIM_FROM").ok().and_then(|it| it.parse().ok()).unwrap_or(0);
+    let start: u64 =
+        std::env::var("RECONCILER_SIM_FROM").ok().and_then(|it| it.parse().ok()).unwrap_or(0);
     let run = |thread: u64| {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         let mut broken = Vec::new();

@@ -52,8 +52,16 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 const PURE: &[&str] =
     &["model", "wire", "kind", "manifest", "journal", "plan", "engine", "sim", "config"];
 const IMPURE: &[&str] = &[
-    "tokio::", "tonic::", "rusqlite::", "notify::", "std::fs::", "std::net::", "std::process::",
-    "Instant::now", "SystemTime::now", "std::env::",
+    "tokio::",
+    "tonic::",
+    "rusqlite::",
+    "notify::",
+    "std::fs::",
+    "std::net::",
+    "std::process::",
+    "Instant::now",
+    "SystemTime::now",
+    "std::env::",
 ];
 /// `wire/codec.rs` is the frame of gRPC messages; it is tonic's by nature.
 const IMPURE_ALLOWED: &[(&str, &str)] = &[("wire/codec.rs", "tonic::")];
@@ -149,7 +157,10 @@ fn border_violations(sources: &Sources) -> Vec<String> {
             continue;
         };
         for module in named_modules(text) {
-            if module != folder && table.contains_key(module.as_str()) && !allowed.contains(&module.as_str()) {
+            if module != folder
+                && table.contains_key(module.as_str())
+                && !allowed.contains(&module.as_str())
+            {
                 wrong.push(format!("{path}: `{folder}` may not name `{module}`"));
             }
         }

@@ -64,9 +64,7 @@ fn read(path: &Path, limit: u32, id: Option<&str>) -> Result<Option<Contents>, S
             .map_err(|error| failed(&error));
     }
     let Some(copy) = copy(path)? else { return Ok(None) };
-    sqlite::read_copy(copy.path(), Whose::Ours, limit, id)
-        .map(Some)
-        .map_err(|error| failed(&error))
+    sqlite::read_copy(copy.path(), Whose::Ours, limit, id).map(Some).map_err(|error| failed(&error))
 }
 
 /// A database that was copied away; removed when dropped.

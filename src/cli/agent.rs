@@ -43,8 +43,7 @@ pub async fn run(
     }
     let session = Session::owning(setup, "reconciler", clock)?;
     let entropy = Seeded::from_system().map_err(|error| CliError::new(error.to_string()))?;
-    let mut engine =
-        Engine::new(setup.engine(mode), session.key.clone(), entropy.stream("engine"));
+    let mut engine = Engine::new(setup.engine(mode), session.key.clone(), entropy.stream("engine"));
     let (Some(storage), Some(plane)) = (session.storage.clone(), session.plane.clone()) else {
         return Err(CliError::new("the state was opened for reading only"));
     };

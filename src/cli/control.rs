@@ -124,9 +124,9 @@ where
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         if request.uri().path().starts_with(PREFIX) {
             let ask = Ask { asked: self.asked.clone() };
-            Box::pin(async move {
-                Ok(tonic::server::Grpc::new(BytesCodec).unary(ask, request).await)
-            })
+            Box::pin(
+                async move { Ok(tonic::server::Grpc::new(BytesCodec).unary(ask, request).await) },
+            )
         } else {
             Box::pin(tower::ServiceExt::oneshot(self.plane.clone(), request))
         }
@@ -159,4 +159,3 @@ impl tonic::server::UnaryService<Bytes> for Ask {
         })
     }
 }
-

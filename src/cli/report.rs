@@ -175,7 +175,9 @@ pub async fn approve(
     let seen = survey::take(setup, &session, clock).await?;
     let waiting = seen.gated.approval.map(|pending| pending.hash);
     let full = match waiting {
-        Some(full) if hash.len() >= crate::engine::APPROVAL_DIGITS && full.starts_with(hash) => full,
+        Some(full) if hash.len() >= crate::engine::APPROVAL_DIGITS && full.starts_with(hash) => {
+            full
+        }
         Some(full) => {
             return Err(CliError::new(format!(
                 "nothing waits under {hash}; what waits now is {full}"

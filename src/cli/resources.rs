@@ -51,7 +51,8 @@ pub async fn get(
     };
     let mut values = Vec::new();
     for live in &found {
-        let value = canonical::to_value(kind, &live.wire).map_err(|e| CliError::new(e.to_string()))?;
+        let value =
+            canonical::to_value(kind, &live.wire).map_err(|e| CliError::new(e.to_string()))?;
         values.push(match secrets {
             Secrets::Masked => canonical::mask(kind, &value, &session.key),
             Secrets::Clear => value,

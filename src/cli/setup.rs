@@ -47,8 +47,7 @@ impl Setup {
     /// The configuration's findings.
     pub fn new(common: &Common, dir: Option<&Path>) -> Result<Self, CliError> {
         let usual: Vec<&Path> = USUAL.iter().map(Path::new).collect();
-        let search =
-            Search { option: common.config.as_deref(), variable: None, usual: &usual };
+        let search = Search { option: common.config.as_deref(), variable: None, usual: &usual };
         let config = Config::load(&search).map_err(|error| CliError::new(error.to_string()))?;
         let source = dir.map_or_else(|| config.source.path.clone(), Path::to_owned);
         let state_directory = std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);

@@ -50,16 +50,18 @@ fn text(status: &Status) -> String {
     let width = status.resources.keys().map(String::len).max().unwrap_or(0);
     for (id, resource) in &status.resources {
         let _ = write!(out, "{id:width$}  {}", resource.state);
-        for detail in
-            [&resource.readiness, &resource.why, &resource.error].into_iter().flatten()
-        {
+        for detail in [&resource.readiness, &resource.why, &resource.error].into_iter().flatten() {
             let _ = write!(out, "  ({detail})");
         }
         out.push('\n');
     }
     for pending in &status.pending {
         let seconds = pending.left_ms.div_ceil(1000);
-        let _ = writeln!(out, "pending: delete {} in {seconds} s; restore its manifest to keep it", pending.id);
+        let _ = writeln!(
+            out,
+            "pending: delete {} in {seconds} s; restore its manifest to keep it",
+            pending.id
+        );
     }
     for held in &status.held {
         let _ = writeln!(out, "held: {} {}: {}", held.verb, held.id, held.why);

@@ -74,8 +74,7 @@ pub async fn take(setup: &Setup, session: &Session, clock: &System) -> Result<Su
     let policy = setup.policy();
     let wall = clock.now().wall;
     // What is in doubt is read back by the agent before anything is planned for it.
-    let busy: BTreeSet<_> =
-        state.open.values().filter_map(|open| parse_id(&open.id)).collect();
+    let busy: BTreeSet<_> = state.open.values().filter_map(|open| parse_id(&open.id)).collect();
     let input = Input {
         reading: &reading,
         live: &live,
@@ -88,7 +87,9 @@ pub async fn take(setup: &Setup, session: &Session, clock: &System) -> Result<Su
     let plan = crate::plan::plan(&input);
     let wrong = check::check(&plan, &input);
     if let Some(first) = wrong.first() {
-        return Err(CliError::new(format!("the plan breaks our own rules, nothing is done: {first}")));
+        return Err(CliError::new(format!(
+            "the plan breaks our own rules, nothing is done: {first}"
+        )));
     }
     let deletes = plan.steps.iter().filter(|step| matches!(step.action, Action::Delete { .. }));
     let matured = deletes.map(|step| step.id.clone()).collect();

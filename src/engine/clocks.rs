@@ -32,9 +32,8 @@ impl Clocks {
 
     /// When the source is to be read: after quiet time, but not for ever later.
     pub(super) fn read_at(&self, config: &Config) -> Option<Duration> {
-        let hinted = self
-            .hints
-            .map(|(first, last)| (last + config.settle).min(first + config.settle_max));
+        let hinted =
+            self.hints.map(|(first, last)| (last + config.settle).min(first + config.settle_max));
         match (hinted, self.reread) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),

@@ -31,7 +31,7 @@ pub(super) const PLAN_QUIET: Duration = Duration::from_millis(5);
 /// How much calendar and monotonic time may drift apart between two steps.
 pub(super) const CLOCK_JUMP: Duration = Duration::from_secs(5);
 /// Hexadecimal digits of an approval's hash that a person must type at least.
-pub(super) const APPROVAL_DIGITS: usize = 8;
+pub const APPROVAL_DIGITS: usize = 8;
 /// Attempts at one resource before a single pass gives it up.
 pub(super) const ONCE_ATTEMPTS: u32 = 5;
 

@@ -142,12 +142,11 @@ impl Engine {
     fn kinds_status(&self) -> BTreeMap<String, KindStatus> {
         let kinds = self.live.kinds.iter().map(|((cluster, kind), follow)| {
             let observed = self.live.state.kinds.get(&(cluster.clone(), *kind));
-            let missing = observed.map_or(Some("not listed yet".to_owned()), |it| {
-                match it.coverage() {
+            let missing =
+                observed.map_or(Some("not listed yet".to_owned()), |it| match it.coverage() {
                     Coverage::Complete => None,
                     Coverage::Partial(reason) => Some(reason.clone()),
-                }
-            });
+                });
             let seen = observed.map_or(0, |it| it.seen().count());
             (kind.to_string(), KindStatus { seen, missing, watched: follow.followed })
         });

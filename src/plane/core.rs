@@ -123,7 +123,8 @@ impl Core {
 
     /// A line `CALLS METHOD` for each method that was called since the plane was opened.
     fn calls_text(&self) -> String {
-        let line = |(method, counters): (&String, &Counters)| format!("{} {method}\n", counters.calls);
+        let line =
+            |(method, counters): (&String, &Counters)| format!("{} {method}\n", counters.calls);
         self.counters.iter().map(line).collect()
     }
 

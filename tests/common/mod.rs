@@ -117,7 +117,8 @@ impl Place {
         });
         let mut agent = Agent { child, lines };
         let started = Instant::now();
-        while !self.run(&["status"]).status.success() || !self.state().join("reconciler.sock").exists()
+        while !self.run(&["status"]).status.success()
+            || !self.state().join("reconciler.sock").exists()
         {
             assert!(
                 agent.child.try_wait().unwrap().is_none() && started.elapsed() < PATIENCE,
