@@ -32,7 +32,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         ],
     ),
     ("adapter", &["model", "wire", "kind", "manifest", "live", "journal", "plan", "port"]),
-    ("config", &["model", "kind"]),
+    ("config", &["model", "kind", "adapter"]),
     (
         "driver",
         &["model", "kind", "manifest", "live", "journal", "plan", "port", "engine", "adapter"],
@@ -49,8 +49,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 /// What the pure folders never touch: async, clocks, files, sockets.
-const PURE: &[&str] =
-    &["model", "wire", "kind", "manifest", "journal", "plan", "engine", "sim", "config"];
+const PURE: &[&str] = &["model", "wire", "kind", "manifest", "journal", "plan", "engine", "sim"];
 const IMPURE: &[&str] = &[
     "tokio::",
     "tonic::",

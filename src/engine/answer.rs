@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
+use super::Level;
 use super::config::{
     DOUBT_DEADLINE, Planted, READ_FIRST, READ_WATCHED, REFUSED_BACKOFF, RETRY_FIRST, RETRY_MAX,
 };
 use super::live::{Change, present};
 use super::machine::{Engine, Life};
 use super::slot::{BackingOff, Condition, Doubt, Settling, Want, backoff};
-use super::{Level, Written};
 use crate::journal::{OpId, Outcome, parse_id};
-use crate::live::Live;
+use crate::live::{Live, Written};
 use crate::model::ResourceId;
 use crate::plan::{Action, Step, Verb};
 use crate::port::{CallCode, CallError};

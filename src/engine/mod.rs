@@ -29,7 +29,7 @@ pub use status::{HeldStatus, KindStatus, PendingStatus, ResourceStatus, Status};
 use std::sync::Arc;
 
 use crate::journal::{OpId, Record, State};
-use crate::live::{Live, Observed};
+use crate::live::{Live, Observed, Written};
 use crate::manifest::Reading;
 use crate::model::{Cluster, KindName, ResourceId, Revision};
 use crate::plan::Step;
@@ -95,13 +95,6 @@ pub enum Event {
     },
     /// Finish what is in flight and stop.
     Stop,
-}
-
-/// What a successful write returned.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
-    /// The new revision, where the call returns one.
-    pub revision: Option<Revision>,
 }
 
 /// Everything that can be done. A closed list.

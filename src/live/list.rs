@@ -5,8 +5,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Coverage, Live, Observed};
-use crate::engine::Written;
+use super::{Coverage, Live, Observed, Written};
 use crate::kind::canonical::{WireError, encode};
 use crate::kind::{Kind, Writes, call};
 use crate::model::{Cluster as Which, ResourceId};

@@ -129,3 +129,10 @@ impl LiveState {
         }
     }
 }
+
+/// What a successful write returned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// The new revision, where the call returns one.
+    pub revision: Option<Revision>,
+}

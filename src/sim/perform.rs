@@ -161,7 +161,7 @@ impl World {
         at_once(list::fetch(&self.cluster, row, id)).unwrap_or_else(|| Err(no_kind()))
     }
 
-    fn write(&mut self, step: &Step) -> Result<crate::engine::Written, CallError> {
+    fn write(&mut self, step: &Step) -> Result<crate::live::Written, CallError> {
         self.now();
         self.draw_fault(false);
         let row = kind::row(step.id.kind).ok_or_else(no_kind)?;

@@ -1,6 +1,6 @@
 //! A running agent in a directory of its own, as a user has one.
 
-#![allow(dead_code, reason = "each test file uses its own part of this")]
+#![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of this")]
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
