@@ -26,6 +26,13 @@ impl Engine {
         self.verdict() == Outcome::Converged
     }
 
+    /// Whether nothing is under way or will be tried again by itself: what is not as wanted waits
+    /// for a person.
+    pub fn is_still(&self) -> bool {
+        let over = matches!(self.verdict(), Outcome::Converged | Outcome::Incomplete);
+        over && !self.slots.keys().any(|id| self.is_stuck(id))
+    }
+
     /// What a single pass would end with; [`Outcome::Running`] while something is still to
     /// come by itself.
     pub(super) fn verdict(&self) -> Outcome {

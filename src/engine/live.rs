@@ -127,12 +127,18 @@ impl LiveSide {
         })
     }
 
-    /// Whether nothing about this kind was missed since that ticket.
+    /// Whether this kind is wholly known and nothing about it was missed since that ticket.
     pub(super) fn is_current(&self, id: &ResourceId, since: u64) -> bool {
         let key = (id.cluster.clone(), id.kind);
-        self.kinds.get(&key).is_some_and(|kind| {
-            kind.followed || kind.listed.is_some_and(|ticket| ticket > since)
-        })
+        let whole = self
+            .state
+            .kinds
+            .get(&key)
+            .is_some_and(|observed| *observed.coverage() == Coverage::Complete);
+        whole
+            && self.kinds.get(&key).is_some_and(|kind| {
+                kind.followed || kind.listed.is_some_and(|ticket| ticket > since)
+            })
     }
 
     /// Everything may have been missed: deletes need a new list.

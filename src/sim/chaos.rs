@@ -85,9 +85,10 @@ impl World {
                 let file = world.chaos.u32(..FILES);
                 world.source.unreadable.insert(file);
             }),
-            61..64 => self.deed("checkout begins", |world| world.source.moving = true),
-            64..68 => self.deed("checkout ends", |world| world.source.moving = false),
-            68..71 => self.deed("pause", |world| {
+            61..67 => self.deed("checkout", |world| {
+                world.source.moving = world.at + Duration::from_millis(world.chaos.u64(1..8000));
+            }),
+            67..71 => self.deed("pause", |world| {
                 let until = Timestamp(world.now().wall.0 + world.chaos.i64(1000..60_000));
                 let index = world.chaos.usize(..20);
                 if let Some(doc) = world.source.docs_mut().nth(index) {
@@ -276,9 +277,12 @@ impl World {
         self.note("phase", "calm");
         self.phase = Phase::Calm;
         self.disk_fails = false;
-        self.source.moving = false;
+        self.source.moving = Duration::ZERO;
         self.source.unreadable.clear();
-        self.source.docs_mut().for_each(|doc| doc.broken = None);
+        for doc in self.source.docs_mut() {
+            doc.broken = None;
+            doc.paused = None;
+        }
         self.dedup();
         // A deleted name of a workload cluster stays blocked for 14 days: nobody asks for it.
         let blocked: Vec<ResourceId> = universe()

@@ -91,7 +91,7 @@ impl World {
         }
         match effect {
             Effect::ReadSource => {
-                let result = if self.source.moving {
+                let result = if self.at < self.source.moving {
                     self.count("source moving");
                     Err(NotYet { reason: "a checkout is under way".to_owned() })
                 } else {

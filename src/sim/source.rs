@@ -96,8 +96,8 @@ pub(super) struct Source {
     pub files: BTreeMap<u32, Vec<Doc>>,
     /// Files that cannot be read.
     pub unreadable: std::collections::BTreeSet<u32>,
-    /// A checkout is under way.
-    pub moving: bool,
+    /// A checkout is under way until then.
+    pub moving: std::time::Duration,
 }
 
 impl Source {
