@@ -26,6 +26,10 @@ pub(super) const READ_MAX: Duration = Duration::from_secs(5);
 pub(super) const READ_WATCHED: Duration = Duration::from_secs(3);
 /// How long the first lists wait for the watch.
 pub(super) const WATCH_PATIENCE: Duration = Duration::from_secs(10);
+/// So long after the start reads may still miss what an earlier life wrote; what the journal
+/// knows and a read does not show is not made again before. Reads of a real server lag by a
+/// second at worst.
+pub const START_LAG: Duration = Duration::from_secs(3);
 /// Quiet time before planning, so that a burst of events costs one plan.
 pub(super) const PLAN_QUIET: Duration = Duration::from_millis(5);
 /// How much calendar and monotonic time may drift apart between two steps.

@@ -6,7 +6,7 @@ use super::slot::Condition;
 use super::source::has_errors;
 use crate::kind::Readiness;
 use crate::live::Coverage;
-use crate::plan::Why;
+use crate::plan::{Reason, Step, Why};
 
 impl Engine {
     /// Nothing new begins; what is in flight comes to its end.
@@ -46,7 +46,8 @@ impl Engine {
             || !self.busy.is_empty()
             || self.journaling.is_some()
             || !self.to_journal.records.is_empty()
-            || self.clock_jumped;
+            || self.clock_jumped
+            || planned.plan.steps.iter().any(|step| self.is_cold(step));
         if moving {
             return Outcome::Running;
         }
@@ -80,6 +81,13 @@ impl Engine {
         } else {
             Outcome::Converged
         }
+    }
+
+    /// Whether a step waits until reads show all that an earlier life wrote.
+    pub(super) fn is_cold(&self, step: &Step) -> bool {
+        step.reason == Reason::Vanished
+            && !self.finished.contains(&step.id)
+            && self.warm.is_none_or(|warm| !self.live.is_current(&step.id, warm))
     }
 
     fn is_stuck(&self, id: &crate::model::ResourceId) -> bool {

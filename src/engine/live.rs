@@ -224,6 +224,12 @@ impl Engine {
     }
 
     fn complete(&mut self, key: &KindKey, ticket: u64) {
+        if let Some(warm) = self.warm
+            && ticket > warm
+            && self.live.kinds.get(key).is_some_and(|kind| kind.listed <= self.warm)
+        {
+            self.replan();
+        }
         let open = self.live.watch == Watch::Open;
         if let Some(kind) = self.live.kinds.get_mut(key) {
             kind.listed = Some(ticket);

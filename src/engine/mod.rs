@@ -21,7 +21,7 @@ mod write;
 
 pub use config::{Config, Mode, Outcome, Planted};
 pub use config::{
-    DOUBT_DEADLINE, MAX_IN_FLIGHT, REFUSED_BACKOFF, RETRY_MAX, SETTLE_DEADLINE,
+    DOUBT_DEADLINE, MAX_IN_FLIGHT, REFUSED_BACKOFF, RETRY_MAX, SETTLE_DEADLINE, START_LAG,
 };
 pub use machine::Engine;
 pub use status::{HeldStatus, KindStatus, PendingStatus, ResourceStatus, Status};

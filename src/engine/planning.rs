@@ -321,7 +321,7 @@ impl Engine {
 }
 
 fn is_out_of_sight(why: &Why) -> bool {
-    matches!(why, Why::LiveUnknown(_) | Why::Settling | Why::ReferencedBy(_))
+    matches!(why, Why::LiveUnknown(_) | Why::Settling)
 }
 
 fn is_same(one: &Live, other: &Live) -> bool {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::source::{SECRET, SECRET_BASE64};
+use super::source::{SECRET, SECRET_BASE64, universe};
 use crate::engine::{Config, Event, SETTLE_DEADLINE};
 use crate::journal::{OpId, Record, State};
 use crate::kind;
@@ -59,9 +59,9 @@ impl Oracle {
     }
 
     /// The engine is about to be told this.
-    pub(super) fn told(&mut self, now: Duration, event: &Event, inventory: &State) {
+    pub(super) fn told(&mut self, now: Duration, event: &Event) {
         match event {
-            Event::SourceRead(Ok(reading)) => self.told_reading(now, reading, inventory),
+            Event::SourceRead(Ok(reading)) => self.told_reading(now, reading),
             Event::Listed { kind, observed, .. } => {
                 let partial = matches!(observed.coverage(), Coverage::Partial(_));
                 self.life.partial.insert(*kind, partial);
@@ -95,16 +95,15 @@ impl Oracle {
         }
     }
 
-    fn told_reading(&mut self, now: Duration, reading: &Arc<Reading>, disk: &State) {
+    fn told_reading(&mut self, now: Duration, reading: &Arc<Reading>) {
         let life = &mut self.life;
         if !reading.is_whole() {
             life.unwanted.clear();
         }
         life.unwanted.retain(|id, _| !reading.manifests.contains_key(id));
         if reading.is_whole() {
-            let ours = disk.inventory.keys().chain(&self.ours);
-            for id in ours.filter(|id| !reading.manifests.contains_key(*id)) {
-                life.unwanted.entry(id.clone()).or_insert(now);
+            for id in universe().into_iter().filter(|id| !reading.manifests.contains_key(id)) {
+                life.unwanted.entry(id).or_insert(now);
             }
         }
         life.reading = Some(Arc::clone(reading));

@@ -240,7 +240,7 @@ impl World {
             events.push(Event::WatchLost("reset".to_owned()));
         }
         for event in events {
-            last = last.max(self.at + self.delay());
+            last = last.max(self.at + self.delay() / 4);
             let wait = last.saturating_sub(self.at);
             self.schedule(wait, Item::Tell(self.life, Box::new(event)));
         }
