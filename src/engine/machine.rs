@@ -62,6 +62,7 @@ pub struct Engine {
     /// The last problem said about each resource, so that it is said once.
     pub(super) said: BTreeMap<ResourceId, String>,
     pub(super) next_ticket: u64,
+    pub(super) next_run: u64,
     pub(super) out: Vec<Effect>,
 }
 
@@ -120,6 +121,7 @@ impl Engine {
             fetching: BTreeMap::new(),
             said: BTreeMap::new(),
             next_ticket: 0,
+            next_run: 0,
             out: Vec::new(),
         }
     }

@@ -98,6 +98,8 @@ impl Engine {
         );
         let ready = if self.planted(Planted::NoGuard) { plan.steps.clone() } else { gated.ready };
         self.say_approval(gated.approval.as_ref());
+        // A plan's own number, even if the one before it has not sent anything yet.
+        self.next_run = self.journal.next_run.max(self.next_run.saturating_add(1));
         if !broken {
             self.forget(&plan.forget);
             self.open = ready.iter().map(|step| step.id.clone()).collect();
@@ -108,7 +110,7 @@ impl Engine {
             held: gated.held,
             approval: gated.approval,
             consumed: gated.consumed,
-            run: self.journal.next_run,
+            run: self.next_run,
             made: self.now.monotonic,
             broken,
         });

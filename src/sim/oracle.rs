@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::source::{SECRET, SECRET_BASE64, universe};
 use crate::engine::{Config, Event, SETTLE_DEADLINE};
-use crate::journal::{OpId, Record, State};
+use crate::journal::{OpId, Outcome, Record, State};
 use crate::kind;
 use crate::live::Coverage;
 use crate::manifest::Reading;
@@ -36,6 +36,7 @@ pub(super) struct Oracle {
     deletes: BTreeMap<u64, usize>,
     /// The approval of each intent.
     intents: BTreeMap<OpId, (u64, Option<String>)>,
+    ids: BTreeMap<OpId, ResourceId>,
     /// Of this life of the engine.
     pub life: Told,
 }
@@ -51,6 +52,7 @@ pub(super) struct Told {
     looks: BTreeMap<ResourceId, Option<Option<Revision>>>,
     in_flight: BTreeMap<OpId, ResourceId>,
     disk_failed: bool,
+    watching: bool,
 }
 
 impl Oracle {
@@ -66,6 +68,9 @@ impl Oracle {
                 let partial = matches!(observed.coverage(), Coverage::Partial(_));
                 self.life.partial.insert(*kind, partial);
             }
+            Event::WatchOpened(_) => self.life.watching = true,
+            // A watch that was not open did not tell of anything.
+            Event::WatchLost(_) if !std::mem::take(&mut self.life.watching) => {}
             Event::WatchLost(_) => {
                 for kind in kind::KINDS {
                     if matches!(kind.follow, kind::Follow::Watch(_)) {
@@ -86,7 +91,6 @@ impl Oracle {
             | Event::Deadline
             | Event::SourceChanged
             | Event::SourceRead(Err(_))
-            | Event::WatchOpened(_)
             | Event::Put(_)
             | Event::Gone(_)
             | Event::Journaled(_)
@@ -119,8 +123,14 @@ impl Oracle {
                 Record::Adopted { id, .. } => {
                     self.ours.extend(crate::journal::parse_id(id));
                 }
-                Record::Intended { op, run, approval, .. } => {
+                Record::Intended { op, run, id, approval, .. } => {
                     self.intents.insert(*op, (run.0, approval.clone()));
+                    self.ids.extend(crate::journal::parse_id(id).map(|id| (*op, id)));
+                }
+                Record::Settled { op, outcome: Outcome::Done { .. }, .. } => {
+                    // Without labels nobody can tell whose an equal resource is that a lost
+                    // create finds; it counts as adopted.
+                    self.ours.extend(self.ids.get(op).filter(|id| !keeps_labels(id)).cloned());
                 }
                 Record::Settled { .. } | Record::Forgotten { .. } | Record::Approved { .. } => {}
             }
@@ -176,7 +186,7 @@ impl Oracle {
     }
 
     fn judge_owner(&mut self, before: &crate::live::Live, what: &str) {
-        let keeps = kind::row(before.id.kind).is_some_and(|kind| kind.keeps_labels);
+        let keeps = keeps_labels(&before.id);
         let marked = before.owner.as_deref() == Some(super::AGENT);
         if (keeps && !marked) || !self.ours.contains(&before.id) {
             self.violate("delete_not_ours", what.to_owned());
@@ -280,6 +290,10 @@ pub(super) struct Scene<'a> {
     pub config: &'a Config,
     /// Whether the server has it.
     pub present: bool,
+}
+
+fn keeps_labels(id: &ResourceId) -> bool {
+    kind::row(id.kind).is_some_and(|kind| kind.keeps_labels)
 }
 
 fn shows_secret(text: &str) -> bool {
