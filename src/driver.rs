@@ -1,1 +1,377 @@
 //! The one async loop: events in, effects out.
+//!
+//! It decides nothing but order. Every task it starts is in one `JoinSet`; one that dies ends
+//! the program, because an agent that has lost a part of itself must not go on looking healthy.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, JoinError, JoinSet};
+use tokio_stream::StreamExt as _;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+
+use crate::adapter::cluster::Remote;
+use crate::adapter::watch::SourceWatch;
+use crate::engine::{Effect, Engine, Event, Level, Notice};
+use crate::journal::Record;
+use crate::kind::call::{self, Watched};
+use crate::kind::{self, Follow, KINDS, Kind};
+use crate::live::{Observed, list};
+use crate::manifest::decode::{Cache, read_with_cache};
+use crate::manifest::{Reading, Snapshot};
+use crate::model::{Cluster, ResourceId};
+use crate::port::{CallCode, CallError, Clock, Files, Storage};
+
+/// Watch events that may wait for the engine; then the stream's own flow control holds the
+/// server back.
+const WATCH_QUEUE_MAX: usize = 1024;
+
+/// The engine's clock may ask for nothing at all; then the loop still wakes this often.
+const IDLE_WAKE: Duration = Duration::from_secs(60);
+
+/// Everything outside the engine.
+pub struct World<F> {
+    /// The control plane.
+    pub cluster: Remote<Channel>,
+    /// The source directory.
+    pub files: Arc<F>,
+    /// Hints that it moved.
+    pub source: SourceWatch,
+    /// The journal's disk.
+    pub storage: Arc<dyn Storage>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The ownership mark.
+    pub owner: String,
+    /// Told of every reading, for showing findings to people.
+    pub on_reading: Arc<dyn Fn(&Snapshot, &Reading) + Send + Sync>,
+}
+
+impl<F> std::fmt::Debug for World<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("World").field("owner", &self.owner).finish_non_exhaustive()
+    }
+}
+
+/// A question from another process, with the way back.
+#[derive(Debug)]
+pub struct Asked {
+    /// What.
+    pub question: Question,
+    /// Where the answer goes; a message for people when it cannot be done.
+    pub reply: oneshot::Sender<Result<String, String>>,
+}
+
+/// What can be asked of a running agent.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case")]
+pub enum Question {
+    /// How it is, as JSON.
+    Status,
+    /// Let one guarded plan through.
+    Approve {
+        /// Its hash, or a prefix.
+        hash: String,
+    },
+}
+
+/// A task of ours ended in a panic.
+#[derive(Debug, thiserror::Error)]
+#[error("a task of the agent died")]
+pub struct TaskDied(#[from] JoinError);
+
+/// Runs the engine until it says that it has stopped.
+///
+/// # Errors
+/// A task that died. What was in flight is in the journal and is read back at the next start.
+pub async fn drive<F: Files + 'static>(
+    engine: &mut Engine,
+    mut world: World<F>,
+    mut asked: mpsc::Receiver<Asked>,
+    stop: CancellationToken,
+) -> Result<(), TaskDied> {
+    let mut hands = Hands::new(&world);
+    let mut events = VecDeque::new();
+    events.push_back(match world.storage.load() {
+        Ok(state) => Event::Started(state),
+        Err(error) => Event::JournalFailed(error.message),
+    });
+    let mut stopping = false;
+    let mut asking = true;
+    loop {
+        while let Some(event) = events.pop_front() {
+            for effect in engine.step(world.clock.now(), event) {
+                if hands.perform(effect) {
+                    return hands.finish().await;
+                }
+            }
+        }
+        hands.write_journal();
+        let wake = engine
+            .deadline()
+            .map_or(IDLE_WAKE, |at| at.saturating_sub(world.clock.now().monotonic));
+        tokio::select! {
+            biased;
+            () = stop.cancelled(), if !stopping => {
+                stopping = true;
+                events.push_back(Event::Stop);
+            }
+            Some(done) = hands.jobs.join_next() => events.extend(hands.done(done)?),
+            Some(event) = next_of(&mut hands.watch) => events.push_back(event),
+            question = asked.recv(), if asking => match question {
+                Some(Asked { question: Question::Status, reply }) => {
+                    let status = serde_json::to_string(&engine.status(world.clock.now()));
+                    answer(reply, status.map_err(|error| error.to_string()));
+                }
+                Some(Asked { question: Question::Approve { hash }, reply }) => {
+                    events.push_back(Event::Approve { hash, request: hands.remember(reply) });
+                }
+                None => asking = false,
+            },
+            () = world.source.changed() => events.push_back(Event::SourceChanged),
+            () = tokio::time::sleep(wake) => events.push_back(Event::Deadline),
+        }
+    }
+}
+
+/// Who asked may have gone; that is their business.
+fn answer(reply: oneshot::Sender<Result<String, String>>, text: Result<String, String>) {
+    drop(reply.send(text));
+}
+
+/// What one finished job brings.
+enum Done {
+    Event(Box<Event>),
+    Journal(Vec<Event>),
+    /// Its end was told through its channel.
+    Watch,
+}
+
+/// The part that acts: turns effects into tasks and their ends into events.
+struct Hands<F> {
+    cluster: Remote<Channel>,
+    files: Arc<F>,
+    storage: Arc<dyn Storage>,
+    owner: Arc<str>,
+    on_reading: Arc<dyn Fn(&Snapshot, &Reading) + Send + Sync>,
+    cache: Arc<Mutex<Cache>>,
+    jobs: JoinSet<Done>,
+    journal: Vec<(u64, Vec<Record>)>,
+    journal_busy: bool,
+    watch: Option<Watching>,
+    replies: BTreeMap<u64, oneshot::Sender<Result<String, String>>>,
+    requests: u64,
+}
+
+impl<F: Files + 'static> Hands<F> {
+    fn new(world: &World<F>) -> Self {
+        Self {
+            cluster: world.cluster.clone(),
+            files: Arc::clone(&world.files),
+            storage: Arc::clone(&world.storage),
+            owner: world.owner.as_str().into(),
+            on_reading: Arc::clone(&world.on_reading),
+            cache: Arc::default(),
+            jobs: JoinSet::new(),
+            journal: Vec::new(),
+            journal_busy: false,
+            watch: None,
+            replies: BTreeMap::new(),
+            requests: 0,
+        }
+    }
+
+    /// Starts one effect; true when the engine has stopped.
+    fn perform(&mut self, effect: Effect) -> bool {
+        match effect {
+            Effect::ReadSource => self.read_source(),
+            Effect::Watch => self.open_watch(),
+            Effect::List { cluster, kind, ticket } => {
+                let port = self.cluster.clone();
+                self.event(async move {
+                    let observed = match kind::row(kind) {
+                        Some(row) => list::list(&port, row, cluster.clone()).await,
+                        None => Observed::unknown(NO_ROW),
+                    };
+                    Event::Listed { cluster, kind, ticket, observed }
+                });
+            }
+            Effect::Fetch { ticket, id } => {
+                let port = self.cluster.clone();
+                self.event(async move {
+                    let result = match row(&id) {
+                        Ok(kind) => list::fetch(&port, kind, &id).await,
+                        Err(error) => Err(error),
+                    };
+                    Event::Fetched { ticket, id, result }
+                });
+            }
+            Effect::Journal { ticket, records } => self.journal.push((ticket, records)),
+            Effect::Write { op, step } => {
+                let port = self.cluster.clone();
+                let owner = Arc::clone(&self.owner);
+                self.event(async move {
+                    let result = match row(&step.id) {
+                        Ok(kind) => list::write(&port, kind, &step, &owner).await,
+                        Err(error) => Err(error),
+                    };
+                    Event::Wrote { op, result }
+                });
+            }
+            Effect::Answer { request, text } => {
+                if let Some(reply) = self.replies.remove(&request) {
+                    answer(reply, text);
+                }
+            }
+            Effect::Say(notice) => say(&notice),
+            Effect::Stopped => return true,
+        }
+        false
+    }
+
+    fn event(&mut self, job: impl Future<Output = Event> + Send + 'static) {
+        self.jobs.spawn(async move { Done::Event(Box::new(job.await)) });
+    }
+
+    fn read_source(&mut self) {
+        let files = Arc::clone(&self.files);
+        let cache = Arc::clone(&self.cache);
+        let on_reading = Arc::clone(&self.on_reading);
+        self.jobs.spawn(async move {
+            let snapshot = match files.read().await {
+                Ok(snapshot) => snapshot,
+                Err(not_yet) => return Done::Event(Box::new(Event::SourceRead(Err(not_yet)))),
+            };
+            let reading = tokio::task::block_in_place(|| {
+                // A panic while reading ends the program before the lock is seen again.
+                let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
+                let reading = read_with_cache(&snapshot, &mut cache);
+                on_reading(&snapshot, &reading);
+                reading
+            });
+            Done::Event(Box::new(Event::SourceRead(Ok(Arc::new(reading)))))
+        });
+    }
+
+    /// Puts everything that waits on disk in one transaction: one `fsync` for many records.
+    fn write_journal(&mut self) {
+        if self.journal_busy || self.journal.is_empty() {
+            return;
+        }
+        self.journal_busy = true;
+        let batch = std::mem::take(&mut self.journal);
+        let storage = Arc::clone(&self.storage);
+        self.jobs.spawn_blocking(move || {
+            let (tickets, records): (Vec<u64>, Vec<Vec<Record>>) = batch.into_iter().unzip();
+            Done::Journal(match storage.append(&records.concat()) {
+                Ok(()) => tickets.into_iter().map(Event::Journaled).collect(),
+                Err(error) => vec![Event::JournalFailed(error.message)],
+            })
+        });
+    }
+
+    fn done(&mut self, done: Result<Done, JoinError>) -> Result<Vec<Event>, TaskDied> {
+        match done {
+            Ok(Done::Event(event)) => Ok(vec![*event]),
+            Ok(Done::Journal(events)) => {
+                self.journal_busy = false;
+                Ok(events)
+            }
+            Ok(Done::Watch) => Ok(Vec::new()),
+            // A watch that was replaced by a newer one.
+            Err(error) if error.is_cancelled() => Ok(Vec::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn remember(&mut self, reply: oneshot::Sender<Result<String, String>>) -> u64 {
+        self.requests = self.requests.saturating_add(1);
+        self.replies.insert(self.requests, reply);
+        self.requests
+    }
+
+    fn open_watch(&mut self) {
+        if let Some((_, old)) = self.watch.take() {
+            old.abort();
+        }
+        let (tell, told) = mpsc::channel(WATCH_QUEUE_MAX);
+        let port = self.cluster.clone();
+        let handle = self.jobs.spawn(async move {
+            let reason = follow(&port, &tell).await;
+            drop(tell.send(Event::WatchLost(reason)).await);
+            Done::Watch
+        });
+        self.watch = Some((told, handle));
+    }
+
+    async fn finish(mut self) -> Result<(), TaskDied> {
+        if let Some((_, task)) = self.watch.take() {
+            task.abort();
+        }
+        self.jobs.abort_all();
+        while let Some(done) = self.jobs.join_next().await {
+            self.done(done)?;
+        }
+        Ok(())
+    }
+}
+
+/// Ids are made from rows; this stands for what cannot be.
+const NO_ROW: &str = "this version does not know the kind";
+
+fn row(id: &ResourceId) -> Result<&'static Kind, CallError> {
+    kind::row(id.kind)
+        .ok_or_else(|| CallError { code: CallCode::Unimplemented, message: NO_ROW.to_owned() })
+}
+
+/// A watch's events and the task that brings them.
+type Watching = (mpsc::Receiver<Event>, AbortHandle);
+
+/// The next event of the watch; none, while there is no watch.
+async fn next_of(watch: &mut Option<Watching>) -> Option<Event> {
+    match watch {
+        Some((told, _)) => told.recv().await,
+        None => None,
+    }
+}
+
+/// Passes on what the watch says until it ends; why it ended.
+async fn follow(port: &Remote<Channel>, tell: &mpsc::Sender<Event>) -> String {
+    let kinds: Vec<&Kind> =
+        KINDS.iter().copied().filter(|kind| kind.follow != Follow::Poll).collect();
+    let request = call::watch(&kinds);
+    let mut stream = match port.watch(request.path, request.body).await {
+        Ok(stream) => std::pin::pin!(stream),
+        Err(error) => return error.to_string(),
+    };
+    while let Some(item) = stream.next().await {
+        let event = match item.map(|bytes| call::watched(&Cluster::Parent, bytes)) {
+            Ok(Ok(Watched::Opened(kinds))) => Event::WatchOpened(kinds),
+            Ok(Ok(Watched::Put(live))) => Event::Put(live),
+            Ok(Ok(Watched::Gone(id))) => Event::Gone(id),
+            Ok(Ok(Watched::Other)) => continue,
+            Ok(Err(unreadable)) => return unreadable.to_string(),
+            Err(error) => return error.to_string(),
+        };
+        if tell.send(event).await.is_err() {
+            return "replaced by a newer watch".to_owned();
+        }
+    }
+    "the server ended the watch".to_owned()
+}
+
+/// One line of the log.
+fn say(notice: &Notice) {
+    let Notice { level, id, text } = notice;
+    let id = id.as_ref().map(ToString::to_string);
+    let resource = id.as_deref();
+    match level {
+        Level::Error => tracing::error!(resource, "{text}"),
+        Level::Warn => tracing::warn!(resource, "{text}"),
+        Level::Info => tracing::info!(resource, "{text}"),
+        Level::Debug => tracing::debug!(resource, "{text}"),
+    }
+}

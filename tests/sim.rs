@@ -1,5 +1,11 @@
 //! The engine against the simulated world.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::disallowed_methods, reason = "test code")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "test code"
+)]
 
 use std::collections::BTreeMap;
 
@@ -77,7 +83,8 @@ fn show(report: &Report) -> String {
 fn nothing_is_broken_and_everything_comes_home() {
     let threads = std::thread::available_parallelism().map_or(2, usize::from) as u64;
     let total = seeds();
-    let start: u64 = std::env::var("RECONCILER_SIM_FROM").ok().and_then(|it| it.parse().ok()).unwrap_or(0);
+    let start: u64 =
+        std::env::var("RECONCILER_SIM_FROM").ok().and_then(|it| it.parse().ok()).unwrap_or(0);
     let run = |thread: u64| {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         let mut broken = Vec::new();
@@ -108,10 +115,8 @@ fn nothing_is_broken_and_everything_comes_home() {
     for (what, count) in &counts {
         println!("{count:>9}  {what}");
     }
-    let rare: Vec<_> = EXPECTED
-        .iter()
-        .filter(|what| counts.get(**what).copied().unwrap_or(0) < LEAST)
-        .collect();
+    let rare: Vec<_> =
+        EXPECTED.iter().filter(|what| counts.get(**what).copied().unwrap_or(0) < LEAST).collect();
     if let Some(first) = broken.first() {
         let all: Vec<_> = broken.iter().filter_map(|it| it.lines().next()).collect();
         panic!("{} of {total} seeds broken:\n{}\n\n{first}", broken.len(), all.join("\n"));

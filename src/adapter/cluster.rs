@@ -3,23 +3,24 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
-use bytes::{Buf as _, BufMut as _, Bytes};
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http_body::Body as HttpBody;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::body::Body;
 use tonic::client::{Grpc, GrpcService};
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, ConnectError, Request, Status};
 
 use crate::port::{CallCode, CallError, Cluster};
+use crate::wire::codec::BytesCodec;
 
 /// Largest answer that is taken, in bytes. A page of 1,000 resources with kubeconfigs passes
 /// tonic's own 4 MiB.
 pub const ANSWER_MAX: usize = 64 * 1024 * 1024;
 
-/// The client version that we tell, in the `version` metadata that Teleport's clients send.
+/// The client version that we tell in the `version` metadata: the server refuses majors that are
+/// too old, and downgrades roles for them.
 pub const CLIENT_VERSION: &str = "18.0.0";
 
 /// Longest wait until a watch is accepted. The stream itself has no limit.
@@ -58,7 +59,7 @@ where
         let mut grpc = self.grpc();
         ready(&mut grpc, WATCH_OPEN).await?;
         let path = PathAndQuery::from_static(path);
-        let opening = grpc.server_streaming(tagged(request), path, RawCodec);
+        let opening = grpc.server_streaming(tagged(request), path, BytesCodec);
         let stream = match tokio::time::timeout(WATCH_OPEN, opening).await {
             Ok(answer) => answer.map_err(|status| call_error(&status))?.into_inner(),
             Err(_) => return Err(no_answer(WATCH_OPEN)),
@@ -91,7 +92,7 @@ where
         ready(&mut grpc, deadline).await?;
         let mut request = tagged(request);
         request.set_timeout(deadline);
-        let call = grpc.unary(request, PathAndQuery::from_static(path), RawCodec);
+        let call = grpc.unary(request, PathAndQuery::from_static(path), BytesCodec);
         match tokio::time::timeout(deadline, call).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
             Ok(Err(status)) => Err(call_error(&status)),
@@ -175,42 +176,4 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
         next = error.source();
     }
     texts.join(": ")
-}
-
-/// Passes messages as they are.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct RawCodec;
-
-impl Codec for RawCodec {
-    type Encode = Bytes;
-    type Decode = Bytes;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        Self
-    }
-
-    fn decoder(&mut self) -> Self {
-        Self
-    }
-}
-
-impl Encoder for RawCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put(item);
-        Ok(())
-    }
-}
-
-impl Decoder for RawCodec {
-    type Item = Bytes;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
-        Ok(Some(buffer.copy_to_bytes(buffer.remaining())))
-    }
 }

@@ -1,6 +1,6 @@
 //! Reading a state without changing one byte of its directory.
 //!
-//! Even a reader of SQLite may create `-shm` files, recover a journal or check-point, so the
+//! Even a reader of `SQLite` may create `-shm` files, recover a journal or check-point, so the
 //! files are copied away and the copy is opened.
 
 use std::fs;
@@ -8,7 +8,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use super::sqlite::{self, Line};
+use super::lock::Lock;
+use super::sqlite::{self, Line, Whose};
 use crate::journal::{Identity, State};
 use crate::port::StorageError;
 
@@ -56,17 +57,49 @@ fn read(path: &Path, limit: u32, id: Option<&str>) -> Result<Option<Contents>, S
     let failed = |error: &dyn std::fmt::Display| StorageError {
         message: format!("state `{}`: {error}", path.display()),
     };
+    if Lock::holder(path).is_some() {
+        // An agent writes to it all the time, so that no quiet moment for a copy may come.
+        return sqlite::read_copy(path, Whose::Agents, limit, id)
+            .map(Some)
+            .map_err(|error| failed(&error));
+    }
+    let Some(copy) = copy(path)? else { return Ok(None) };
+    sqlite::read_copy(copy.path(), Whose::Ours, limit, id).map(Some).map_err(|error| failed(&error))
+}
+
+/// A database that was copied away; removed when dropped.
+#[derive(Debug)]
+pub struct Copied {
+    file: PathBuf,
+    _scratch: Scratch,
+}
+
+impl Copied {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.file
+    }
+}
+
+/// Copies a database that nobody writes to just now. `None`: there is none.
+///
+/// # Errors
+/// Files that cannot be read, or that keep moving.
+pub fn copy(path: &Path) -> Result<Option<Copied>, StorageError> {
+    let failed = |error: &dyn std::fmt::Display| StorageError {
+        message: format!("state `{}`: {error}", path.display()),
+    };
     let Some(parts) = settled_parts(path).map_err(|error| failed(&error))? else {
         return Ok(None);
     };
     let scratch = Scratch::make().map_err(|error| failed(&error))?;
-    let copy = scratch.0.join("state.db");
+    let file = scratch.0.join("copy.db");
     for (suffix, bytes) in PARTS.iter().zip(parts) {
         if let Some(bytes) = bytes {
-            fs::write(with_suffix(&copy, suffix), bytes).map_err(|error| failed(&error))?;
+            fs::write(with_suffix(&file, suffix), bytes).map_err(|error| failed(&error))?;
         }
     }
-    sqlite::read_copy(&copy, limit, id).map(Some).map_err(|error| failed(&error))
+    Ok(Some(Copied { file, _scratch: scratch }))
 }
 
 type Parts = [Option<Vec<u8>>; 3];
@@ -92,7 +125,10 @@ fn read_parts(path: &Path) -> io::Result<Parts> {
     Ok(parts)
 }
 
-fn stamps(path: &Path) -> io::Result<Vec<Option<(u64, u64, i64, i64)>>> {
+/// Inode, size, time of change.
+type Stamp = (u64, u64, i64, i64);
+
+fn stamps(path: &Path) -> io::Result<Vec<Option<Stamp>>> {
     PARTS
         .iter()
         .map(|suffix| {
@@ -117,6 +153,7 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// A private directory that is removed again.
+#[derive(Debug)]
 struct Scratch(PathBuf);
 
 impl Scratch {

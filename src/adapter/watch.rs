@@ -157,10 +157,10 @@ fn watcher(
     let entries = entries(root);
     let told = Arc::clone(hints);
     let inside = place.real.clone();
-    let watched = entries.clone();
+    let around = entries.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         let (hint, lost) = match &event {
-            Ok(event) => (matters(event, &inside, &watched), event.need_rescan()),
+            Ok(event) => (matters(event, &inside, &around), event.need_rescan()),
             Err(_) => (true, true),
         };
         if lost {

@@ -1,1 +1,123 @@
 //! Arguments, output, exit codes. Deliberately absent: rules.
+
+mod agent;
+mod args;
+mod control;
+mod error;
+mod exit;
+mod kinds;
+mod log;
+mod report;
+mod resources;
+mod session;
+mod setup;
+mod show;
+mod survey;
+
+use std::path::Path;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use args::{Args, Command, Common, PlaneCommand};
+use error::CliError;
+pub use exit::Exit;
+use report::Streams;
+use resources::Secrets;
+use session::{Access, Session};
+use setup::Setup;
+
+use crate::adapter::clock::System;
+use crate::engine::Mode;
+
+/// Runs the program with the arguments of its process.
+pub fn main() -> Exit {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            drop(error.print());
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    let (mut out, mut err) = (anstream::stdout(), anstream::stderr());
+    let mut to = Streams { out: &mut out, err: &mut err, color: args.common.color };
+    match start(&args, &mut to) {
+        Ok(exit) => exit,
+        Err(error) => {
+            drop(to.remark(&format!("error: {}\n", error.message)));
+            error.exit
+        }
+    }
+}
+
+fn start(args: &Args, to: &mut Streams<'_>) -> Result<Exit, CliError> {
+    if let Some(Command::Completions { shell }) = &args.command {
+        clap_complete::generate(*shell, &mut Args::command(), "reconciler", &mut to.out);
+        return Ok(Exit::Done);
+    }
+    let clock = System::start();
+    log::start(&args.common, &clock);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::new(format!("cannot start: {error}")))?;
+    runtime.block_on(dispatch(args, &clock, to))
+}
+
+async fn dispatch(args: &Args, clock: &System, to: &mut Streams<'_>) -> Result<Exit, CliError> {
+    let common = &args.common;
+    match &args.command {
+        None => {
+            let run = &args.run;
+            let setup = Setup::new(common, run.dir.as_deref())?;
+            if run.dry_run {
+                return report::plan(&setup, run.format, run.detailed_exitcode, clock, to).await;
+            }
+            let mode = if run.once { Mode::Once } else { Mode::Run };
+            agent::run(&setup, mode, common.color, clock).await
+        }
+        Some(Command::Plan { dir, detailed_exitcode, format }) => {
+            let setup = Setup::new(common, dir.as_deref())?;
+            report::plan(&setup, *format, *detailed_exitcode, clock, to).await
+        }
+        Some(Command::Validate { dir, format }) => {
+            let setup = Setup::new(common, dir.as_deref())?;
+            report::validate(&setup, *format, clock, to).await
+        }
+        Some(command) => on_state(command, common, clock, to).await,
+    }
+}
+
+/// The commands that take no directory.
+async fn on_state(
+    command: &Command,
+    common: &Common,
+    clock: &System,
+    to: &mut Streams<'_>,
+) -> Result<Exit, CliError> {
+    let setup = Setup::new(common, None::<&Path>)?;
+    match command {
+        Command::Status { format } => return show::status(&setup, *format, clock, to).await,
+        Command::Approve { hash } => return report::approve(&setup, hash, clock, to).await,
+        Command::History { what, limit } => {
+            return report::history(&setup, what.as_deref(), *limit, to);
+        }
+        Command::Get { what, format } => {
+            let session = Session::open(&setup, Access::Read, "get", clock).await?;
+            resources::get(&session, what, *format, Secrets::Masked, to.out).await?;
+        }
+        Command::Wait { what, gone, timeout } => {
+            let session = Session::open(&setup, Access::Read, "wait", clock).await?;
+            resources::wait(&session, what, *gone, timeout, clock).await?;
+        }
+        Command::Plane(command) => {
+            let access = match command {
+                PlaneCommand::Get { .. } | PlaneCommand::Calls => Access::Read,
+                PlaneCommand::Set { .. } | PlaneCommand::Rm { .. } => Access::Change,
+            };
+            let session = Session::open(&setup, access, "plane", clock).await?;
+            resources::plane(&session, command, to.out).await?;
+        }
+        Command::Plan { .. } | Command::Validate { .. } | Command::Completions { .. } => {}
+    }
+    Ok(Exit::Done)
+}

@@ -84,9 +84,9 @@ impl Engine {
             Action::Delete { before: _ } => None,
         };
         match error.code {
-            CallCode::InvalidArgument
-            | CallCode::PermissionDenied
-            | CallCode::Unimplemented => self.fail(id, &told(step, error), Some(wanted)),
+            CallCode::InvalidArgument | CallCode::PermissionDenied | CallCode::Unimplemented => {
+                self.fail(id, &told(step, error), Some(wanted))
+            }
             CallCode::NotFound => self.look_why(id, &told(step, error), Want::Gone),
             CallCode::AlreadyExists => self.look_why(id, &told(step, error), Want::Present),
             CallCode::FailedPrecondition => {
@@ -140,14 +140,8 @@ impl Engine {
     /// From now on the resource is settling, unless what is known already shows it.
     fn settling(&mut self, id: &ResourceId, want: Want, done: bool) {
         let now = self.now.monotonic;
-        let settling = Settling {
-            want,
-            since: now,
-            after: self.next_ticket,
-            reads: 0,
-            ticket: None,
-            done,
-        };
+        let settling =
+            Settling { want, since: now, after: self.next_ticket, reads: 0, ticket: None, done };
         let first = if self.live.is_followed(id) { READ_WATCHED } else { READ_FIRST };
         self.put_slot(id, Condition::Settling(settling), Some(now + first));
         match present(self.live.state.look(id)) {
@@ -177,8 +171,7 @@ impl Engine {
     /// What an earlier life left in doubt.
     pub(super) fn reopen_doubts(&mut self) {
         let now = self.now.monotonic;
-        let open: Vec<_> =
-            self.journal.open.iter().map(|(op, open)| (*op, open.clone())).collect();
+        let open: Vec<_> = self.journal.open.iter().map(|(op, open)| (*op, open.clone())).collect();
         for (op, open) in open {
             let Some(id) = parse_id(&open.id) else { continue };
             let want = open.entry.map_or(Want::Gone, Want::Applied);
@@ -282,8 +275,7 @@ impl Engine {
 
     /// A read shows that the write in doubt happened.
     pub(super) fn doubt_resolved(&mut self, id: &ResourceId, revision: Option<String>) {
-        let Some(Condition::InDoubt(doubt)) =
-            self.slots.get(id).map(|slot| slot.condition.clone())
+        let Some(Condition::InDoubt(doubt)) = self.slots.get(id).map(|slot| slot.condition.clone())
         else {
             return;
         };

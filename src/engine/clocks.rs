@@ -34,9 +34,8 @@ impl Clocks {
 
     /// When the source is to be read: after quiet time, but not for ever later.
     pub(super) fn read_at(&self, config: &Config) -> Option<Duration> {
-        let hinted = self
-            .hints
-            .map(|(first, last)| (last + config.settle).min(first + config.settle_max));
+        let hinted =
+            self.hints.map(|(first, last)| (last + config.settle).min(first + config.settle_max));
         match (hinted, self.reread) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
@@ -66,6 +65,9 @@ impl Clocks {
 
     /// The next time that anything here rings.
     pub(super) fn next(&self, config: &Config) -> Option<Duration> {
-        [self.read_at(config), self.resync, self.watch, self.plan, self.warm].into_iter().flatten().min()
+        [self.read_at(config), self.resync, self.watch, self.plan, self.warm]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

@@ -35,7 +35,7 @@ pub(super) const PLAN_QUIET: Duration = Duration::from_millis(5);
 /// How much calendar and monotonic time may drift apart between two steps.
 pub(super) const CLOCK_JUMP: Duration = Duration::from_secs(5);
 /// Hexadecimal digits of an approval's hash that a person must type at least.
-pub(super) const APPROVAL_DIGITS: usize = 8;
+pub const APPROVAL_DIGITS: usize = 8;
 /// Attempts at one resource before a single pass gives it up.
 pub(super) const ONCE_ATTEMPTS: u32 = 5;
 
@@ -99,7 +99,7 @@ pub enum Mode {
 }
 
 /// How it ended, for the exit code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It has not.

@@ -91,9 +91,7 @@ impl Engine {
     }
 
     fn is_stuck(&self, id: &crate::model::ResourceId) -> bool {
-        self.slots
-            .get(id)
-            .is_some_and(|slot| matches!(slot.condition, Condition::BackingOff(_)))
+        self.slots.get(id).is_some_and(|slot| matches!(slot.condition, Condition::BackingOff(_)))
     }
 
     /// Whether something was left alone that a person must look at.

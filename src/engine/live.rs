@@ -109,9 +109,8 @@ impl LiveSide {
 
     /// Which lists are due.
     pub(super) fn due(&self, now: Duration) -> Vec<KindKey> {
-        let is_due = |kind: &KindLive| {
-            kind.listing.is_none() && kind.next.is_some_and(|next| next <= now)
-        };
+        let is_due =
+            |kind: &KindLive| kind.listing.is_none() && kind.next.is_some_and(|next| next <= now);
         self.kinds.iter().filter(|(_, it)| is_due(it)).map(|(key, _)| key.clone()).collect()
     }
 
@@ -345,8 +344,7 @@ impl Engine {
     pub(super) fn learn(&mut self, change: Change) {
         let id = change.id().clone();
         let key = (id.cluster.clone(), id.kind);
-        if let Some(listing) =
-            self.live.kinds.get_mut(&key).and_then(|kind| kind.listing.as_mut())
+        if let Some(listing) = self.live.kinds.get_mut(&key).and_then(|kind| kind.listing.as_mut())
         {
             listing.buffer.push(change.clone());
         }

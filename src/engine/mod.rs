@@ -19,10 +19,11 @@ mod source;
 mod status;
 mod write;
 
-pub use config::{Config, Mode, Outcome, Planted};
 pub use config::{
-    DOUBT_DEADLINE, MAX_IN_FLIGHT, REFUSED_BACKOFF, RETRY_MAX, SETTLE_DEADLINE, START_LAG,
+    APPROVAL_DIGITS, DOUBT_DEADLINE, MAX_IN_FLIGHT, REFUSED_BACKOFF, RETRY_MAX, SETTLE_DEADLINE,
+    START_LAG,
 };
+pub use config::{Config, Mode, Outcome, Planted};
 pub use machine::Engine;
 pub use status::{HeldStatus, KindStatus, PendingStatus, ResourceStatus, Status};
 

@@ -82,8 +82,7 @@ impl Engine {
         }
         self.count_pending(&plan);
         self.wait_for_dates(&plan);
-        let matured =
-            self.pending.keys().filter(|id| self.is_mature(id)).cloned().collect();
+        let matured = self.pending.keys().filter(|id| self.is_mature(id)).cloned().collect();
         let gated = guard(
             &plan,
             &GuardFacts {
@@ -150,14 +149,12 @@ impl Engine {
             }
         }
         let stays = |id: &ResourceId| {
-            let planned = |step: &Step| {
-                step.id == *id && matches!(step.action, Action::Delete { before: _ })
-            };
+            let planned =
+                |step: &Step| step.id == *id && matches!(step.action, Action::Delete { before: _ });
             plan.steps.iter().any(planned)
                 || plan.deferred.iter().any(|it| it.id == *id && is_out_of_sight(&it.why))
         };
-        let over: Vec<ResourceId> =
-            self.pending.keys().filter(|id| !stays(id)).cloned().collect();
+        let over: Vec<ResourceId> = self.pending.keys().filter(|id| !stays(id)).cloned().collect();
         for id in over {
             self.pending.remove(&id);
         }
@@ -248,9 +245,7 @@ impl Engine {
             Action::Create { after: _ } => matches!(seen, Seen::Absent),
             Action::Update { before, after: _, changes: _ }
             | Action::Adopt { live: before, after: _ }
-            | Action::Delete { before } => {
-                present(seen).is_some_and(|live| is_same(&live, before))
-            }
+            | Action::Delete { before } => present(seen).is_some_and(|live| is_same(&live, before)),
         }
     }
 
@@ -280,8 +275,7 @@ impl Engine {
     /// What the inventory says about a resource once this is written.
     pub(super) fn entry(&self, step: &Step, after: &Resource, adopted: bool) -> Entry {
         let before = self.journal.inventory.get(&step.id);
-        let manifest =
-            self.source.reading.as_ref().and_then(|it| it.manifests.get(&step.id));
+        let manifest = self.source.reading.as_ref().and_then(|it| it.manifests.get(&step.id));
         Entry {
             applied: self.masked(&step.id, &after.canonical),
             adopted: before.map_or(adopted, |entry| entry.adopted),

@@ -79,9 +79,7 @@ impl Engine {
                 (revision.is_some() && live.revision == *revision)
                     || (live.digest == *digest && ours)
             }
-            Want::Applied(entry) => {
-                ours && self.masked(&live.id, &live.canonical) == entry.applied
-            }
+            Want::Applied(entry) => ours && self.masked(&live.id, &live.canonical) == entry.applied,
             Want::Gone => false,
             Want::Present => true,
             Want::Moved(revision) => live.revision != *revision,
@@ -187,12 +185,7 @@ impl Engine {
         }
         let failures = self.slots.get(id).map_or(1, |slot| slot.failures);
         let jitter = self.rng.f64();
-        let delay = backoff(
-            super::config::RETRY_FIRST,
-            super::config::RETRY_MAX,
-            failures,
-            jitter,
-        );
+        let delay = backoff(super::config::RETRY_FIRST, super::config::RETRY_MAX, failures, jitter);
         let until = (settling.since + delay).max(self.now.monotonic);
         let waiting = super::slot::BackingOff { until, refused: None };
         self.put_slot(id, Condition::BackingOff(waiting), Some(until));

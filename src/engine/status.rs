@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::config::Outcome;
 use super::live::Watch;
@@ -14,7 +14,7 @@ use crate::live::Coverage;
 use crate::model::{Now, ResourceId};
 
 /// A snapshot of everything worth showing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// How the engine ended, or `running`.
     pub outcome: Outcome,
@@ -43,7 +43,7 @@ pub struct Status {
 }
 
 /// What is known of one kind.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KindStatus {
     /// Resources seen.
     pub seen: usize,
@@ -54,7 +54,7 @@ pub struct KindStatus {
 }
 
 /// What is known of one resource.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResourceStatus {
     /// `in sync`, `planned`, `writing`, `settling`, `in doubt`, `backing off`, `waiting`, …
     pub state: String,
@@ -71,7 +71,7 @@ pub struct ResourceStatus {
 }
 
 /// A delete that waits for its time.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PendingStatus {
     /// What.
     pub id: String,
@@ -80,7 +80,7 @@ pub struct PendingStatus {
 }
 
 /// A step that a guard holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldStatus {
     /// What.
     pub id: String,
@@ -142,12 +142,11 @@ impl Engine {
     fn kinds_status(&self) -> BTreeMap<String, KindStatus> {
         let kinds = self.live.kinds.iter().map(|((cluster, kind), follow)| {
             let observed = self.live.state.kinds.get(&(cluster.clone(), *kind));
-            let missing = observed.map_or(Some("not listed yet".to_owned()), |it| {
-                match it.coverage() {
+            let missing =
+                observed.map_or(Some("not listed yet".to_owned()), |it| match it.coverage() {
                     Coverage::Complete => None,
                     Coverage::Partial(reason) => Some(reason.clone()),
-                }
-            });
+                });
             let seen = observed.map_or(0, |it| it.seen().count());
             (kind.to_string(), KindStatus { seen, missing, watched: follow.followed })
         });

@@ -3,6 +3,8 @@
 //! The server ignores revisions on update (the last writer wins) and returns nothing from a
 //! create or update.
 
+mod check;
+
 use super::{Call, Follow, Kind, List, Phase, Readiness, Rpc, Writes};
 use crate::model::{KindName, Value};
 
@@ -52,7 +54,7 @@ pub(super) static KUBE_CLUSTER: Kind = Kind {
         },
     },
     immutable: &[],
-    check: |_, _| {},
+    check: check::check,
     normalize,
     references: |_| Vec::new(),
     readiness: |_| Readiness::Ready,

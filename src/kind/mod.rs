@@ -3,6 +3,7 @@
 //! Everything that differs between kinds is data here; no other folder names a kind.
 //! Deliberately absent: I/O, clocks.
 
+mod check;
 mod codec;
 mod kube_cluster;
 mod role;
@@ -11,6 +12,7 @@ mod workload_cluster;
 
 pub mod call;
 pub mod canonical;
+pub mod codes;
 pub mod schema;
 
 use crate::manifest::Findings;
@@ -67,7 +69,7 @@ pub struct Kind {
     /// Rules beyond the field list, each finding at its place. Gets a document whose fields
     /// and types were found right.
     pub check: fn(&Node, &mut Findings<'_>),
-    /// Fills in the defaults of Teleport's own CheckAndSetDefaults and brings what means the
+    /// Fills in the defaults of Teleport's own `CheckAndSetDefaults` and brings what means the
     /// same to one form. Idempotent; applied to both desired and live.
     pub normalize: fn(&mut Value),
     /// Resources that must exist first.
@@ -94,7 +96,7 @@ pub enum Phase {
 /// What an update with an old revision meets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writes {
-    /// The server compares revisions: FailedPrecondition.
+    /// The server compares revisions: `FailedPrecondition`.
     Conditional,
     /// The last writer wins: we read again just before, and a window stays open.
     LastWriterWins,

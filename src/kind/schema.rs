@@ -10,6 +10,7 @@ use prost_reflect as reflect;
 use prost_reflect::{EnumDescriptor, ExtensionDescriptor, FieldDescriptor, MessageDescriptor};
 
 use super::{KINDS, Kind};
+use crate::model::Value;
 use crate::wire::DESCRIPTORS;
 
 /// The fields of one message, by the name that stands in YAML.
@@ -84,6 +85,13 @@ pub enum Form {
     Map(Box<Form>),
     /// Fields of their own.
     Message(Arc<Schema>),
+}
+
+impl Form {
+    /// What an item of a list or an entry of a map holds that says nothing.
+    pub(super) fn nothing(&self) -> Value {
+        if matches!(self, Self::Message(_)) { Value::map() } else { Value::String(String::new()) }
+    }
 }
 
 /// The field list of a kind's message.
@@ -187,10 +195,10 @@ impl Options {
             _ => {}
         }
         if field.is_map() {
-            let value = match field.kind() {
-                reflect::Kind::Message(entry) => self.single(&entry.map_entry_value_field().kind()),
-                _ => Form::Text,
-            };
+            let entry = field.kind();
+            let value = entry
+                .as_message()
+                .map_or(Form::Text, |entry| self.single(&entry.map_entry_value_field().kind()));
             Form::Map(Box::new(value))
         } else if field.is_list() {
             Form::List(Box::new(self.single(&field.kind())))

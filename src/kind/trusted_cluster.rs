@@ -3,6 +3,9 @@
 //! Creating one talks to the root before anything is stored, and a root remembers a leaf even
 //! when the leaf forgets: most fields cannot change without deleting it on both sides.
 
+mod check;
+mod pattern;
+
 use super::{Call, Follow, Kind, List, Phase, Readiness, Rpc, Writes};
 use crate::model::{KindName, ResourceId, Value};
 
@@ -53,7 +56,7 @@ pub(super) static TRUSTED_CLUSTER: Kind = Kind {
         },
     },
     immutable: &["spec.token", "spec.web_proxy_addr", "spec.tunnel_addr", "spec.roles"],
-    check: |_, _| {},
+    check: check::check,
     normalize,
     references,
     readiness: |_| Readiness::Ready,

@@ -3,6 +3,8 @@
 //! Only `spec` can be relied upon to come back from the server, it never changes, and a deleted
 //! name stays taken for fourteen days.
 
+mod check;
+
 use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Writes};
 use crate::model::{KindName, Value};
 
@@ -56,7 +58,7 @@ pub(super) static WORKLOAD_CLUSTER: Kind = Kind {
         },
     },
     immutable: &["spec"],
-    check: |_, _| {},
+    check: check::check,
     normalize,
     references: |_| Vec::new(),
     readiness,

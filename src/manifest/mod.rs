@@ -2,6 +2,48 @@
 //!
 //! Total and synchronous: bad input gives a partial result and findings.
 //! Deliberately absent: network, file system.
+//!
+//! `split` cuts a file into documents, `yaml` reads one into a tree with places (`scalar` says
+//! what a scalar means, `second` asks another parser), `document` finds out which resource it
+//! is, `check` compares it with the fields of its kind, `decode` puts the files together.
+//!
+//! # Where a file means something else than to tctl
+//!
+//! Everything else means the same: a test compares both over the rows that stand in
+//! `tests/data/vectors/manifests.jsonl`, and reads this table. The names before the colon are
+//! rows of that file; a row that is here without need fails the test.
+//!
+//! | what | tctl | reconciler | why |
+//! |---|---|---|---|
+//! | `unknown top`, `unknown metadata`, `unknown spec`, `typo dynamic_label`, `camel case field`, `role unknown option`, `trusted unknown`, `merge key`: a field that the kind does not have | dropped without a word | error with a suggestion | a misspelled label or rule must not vanish |
+//! | `upper case field`: a field in other case | taken | error with a suggestion | two spellings of one field in one document hide each other |
+//! | `duplicate label`: a key that stands twice | the last one wins | error, both places | one of the two is a mistake |
+//! | `blank`: a document of blank lines or comments | ends tctl | nothing | a commented-out resource is a normal thing to have |
+//! | `role forward word`: a word that is no boolean (`maybe`) | `false` | error | a switch must not turn off by a typing mistake |
+//! | `trusted v1`: a version that the kind never had | taken, and changed | error | the file says what the server stores |
+//! | no row: a key set before `<<` and again by it | the merged one wins | error, both places | YAML's own rule says the opposite |
+//! | no row: a plain key like `y` or `010`, which YAML reads as `true` or `8` | renamed | error | the label would have another name |
+//! | no row: text on the line of `---`, or after `...` | skipped | read; error | nothing that somebody wrote is skipped |
+//! | no row: what libyaml and our parser read differently | as libyaml reads it | error | nobody can tell what is meant |
+//! | no row: a reference (`secret://…`) as a secret | taken as the secret | error | it is meant as a reference |
+
+pub mod check;
+pub mod codes;
+pub mod decode;
+pub mod locate;
+pub mod mask;
+pub mod render;
+pub mod scalar;
+pub mod second;
+pub mod split;
+pub mod suggest;
+pub mod yaml;
+
+mod directive;
+mod document;
+mod leaf;
+mod merge;
+pub mod syntax;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

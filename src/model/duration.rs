@@ -92,7 +92,7 @@ fn term(whole: &str, fraction: &str, scale: u64) -> Option<u64> {
     whole.checked_mul(scale)?.checked_add(part)
 }
 
-/// As Go's `quote`, enough for what a person types: control characters escaped.
+/// As Go's `quote`, enough for what a person types: control characters escaped (the rare ones in Rust's way).
 fn quoted(text: &str) -> String {
     let mut shown = String::from('"');
     for c in text.chars() {
@@ -102,7 +102,7 @@ fn quoted(text: &str) -> String {
             '\n' => shown.push_str("\\n"),
             '\t' => shown.push_str("\\t"),
             '\r' => shown.push_str("\\r"),
-            c if c.is_control() => shown.push_str(&format!("\\x{:02x}", u32::from(c))),
+            c if c.is_control() => shown.extend(c.escape_unicode()),
             c => shown.push(c),
         }
     }

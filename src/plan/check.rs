@@ -241,7 +241,7 @@ impl<'a> Judge<'a> {
 
     fn references(&mut self) {
         let mut created = BTreeSet::new();
-        let mut deleted = BTreeMap::new();
+        let mut deleted = BTreeSet::new();
         for step in &self.plan.steps {
             match &step.action {
                 Action::Create { after } => {
@@ -253,7 +253,7 @@ impl<'a> Judge<'a> {
                 }
                 Action::Adopt { live: _, after: _ } => {}
                 Action::Delete { before: _ } => {
-                    deleted.insert(step.id.clone(), ());
+                    deleted.insert(step.id.clone());
                 }
             }
         }
@@ -262,7 +262,7 @@ impl<'a> Judge<'a> {
         }
         for (id, manifest) in &self.input.reading.manifests {
             for target in targets(id, &manifest.resource.canonical) {
-                self.must(!deleted.contains_key(&target), Rule::DeleteOfReferenced, &target);
+                self.must(!deleted.contains(&target), Rule::DeleteOfReferenced, &target);
             }
         }
     }
@@ -353,7 +353,7 @@ fn targets(id: &ResourceId, canonical: &str) -> Vec<ResourceId> {
 
 /// Whether everything that cannot change is the same on both sides.
 fn keeps_fixed(kind: &Kind, before: &str, after: &str) -> bool {
-    if kind.writes == Writes::Immutable {
+    if kind.writes == Writes::Immutable || kind.rpc.update.is_none() {
         return false;
     }
     let (Ok(before), Ok(after)) = (Value::from_json(before), Value::from_json(after)) else {

@@ -161,9 +161,13 @@ impl Walk<'_> {
             Value::List(items) if !secret => Value::List(
                 items.iter().map(|item| self.masked(shape.item(), false, item)).collect(),
             ),
+            Value::Null => Value::Null,
+            Value::String(text) if text.is_empty() => value.clone(),
             Value::String(text) if secret => Value::String(self.key.show(text)),
             value if secret => Value::String(self.key.show(&value.to_json())),
-            value => value.clone(),
+            Value::Bool(_) | Value::Int(_) | Value::String(_) | Value::List(_) | Value::Map(_) => {
+                value.clone()
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::model::{Digest, FingerprintKey, ResourceId, Timestamp};
 
 /// How long an approval is good for: long enough to see a run through, too short to be
 /// forgotten about.
-pub const APPROVAL_LIFETIME: Duration = Duration::from_secs(60 * 60);
+pub const APPROVAL_LIFETIME: Duration = Duration::from_hours(1);
 
 /// What the guards go by, beside the plan.
 #[derive(Debug, Clone, Copy)]

@@ -185,7 +185,7 @@ fn held_by_what_stays(
 ) -> BTreeMap<ResourceId, ResourceId> {
     let going: BTreeSet<&ResourceId> = prunes.iter().map(|prune| &prune.id).collect();
     let mut held = BTreeMap::new();
-    let mut hold = |referrer: &ResourceId, canonical: &str| {
+    let mut note = |referrer: &ResourceId, canonical: &str| {
         for reference in references(referrer, canonical) {
             if going.contains(&reference) {
                 held.entry(reference).or_insert_with(|| referrer.clone());
@@ -193,11 +193,11 @@ fn held_by_what_stays(
         }
     };
     for (id, manifest) in &input.reading.manifests {
-        hold(id, &manifest.resource.canonical);
+        note(id, &manifest.resource.canonical);
     }
     for Deferred { id, why: _, at: _ } in deferred {
         if let Seen::Present(live) = input.live.look(id) {
-            hold(id, &live.canonical);
+            note(id, &live.canonical);
         }
     }
     held

@@ -172,7 +172,7 @@ impl Contact<'_> {
     /// Whether an update could and should set our mark. What cannot be changed is ours by the
     /// journal alone.
     fn lacks_mark(&self) -> bool {
-        self.kind.keeps_labels && self.kind.writes != Writes::Immutable && !self.is_marked_ours()
+        self.kind.keeps_labels && !is_fixed(self.kind) && !self.is_marked_ours()
     }
 
     fn compare(&self) -> Verdict {
@@ -219,18 +219,26 @@ impl Contact<'_> {
     }
 }
 
+/// Whether the kind has no update at all.
+fn is_fixed(kind: &Kind) -> bool {
+    kind.writes == Writes::Immutable || kind.rpc.update.is_none()
+}
+
 /// Of these changes, those that the server would refuse.
 fn fixed_paths(kind: &Kind, changes: &[FieldChange]) -> Vec<FieldPath> {
     let is_fixed = |path: &FieldPath| {
         let shown = path.to_string();
-        kind.writes == Writes::Immutable
-            || kind.immutable.iter().any(|fixed| {
-                shown
-                    .strip_prefix(fixed)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-            })
+        is_fixed(kind)
+            // What comes or goes as a whole takes with it what is inside.
+            || kind.immutable.iter().any(|fixed| within(&shown, fixed) || within(fixed, &shown))
     };
     changes.iter().map(|change| &change.path).filter(|path| is_fixed(path)).cloned().collect()
+}
+
+/// Whether one written path is another, or leads into it.
+fn within(path: &str, outer: &str) -> bool {
+    let rest = path.strip_prefix(outer);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 fn judge_unwanted(input: &Input<'_>, id: &ResourceId, entry: &Entry, draft: &mut Draft<'_>) {

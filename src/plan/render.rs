@@ -81,7 +81,9 @@ const fn symbol(verb: Verb) -> &'static str {
 /// Text that cannot steer a terminal or reorder a line: control and direction characters
 /// become `\u{…}`.
 pub fn clean(text: &str) -> Cow<'_, str> {
-    if !text.chars().any(is_unsafe) {
+    // Nearly all of it is plain ASCII, and there may be megabytes of it.
+    let is_plain = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    if is_plain || !text.chars().any(is_unsafe) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());

@@ -41,11 +41,10 @@ pub(super) fn plan(plan: &Plan, policy: &Policy, key: &FingerprintKey) -> Digest
     section(&mut parts, "deferred", deferred.len());
     for Deferred { id, why, at: _ } in deferred {
         parts.push(id.to_string().into_bytes());
-        parts.push(match why {
-            // The server's text may differ each time; that nothing is known does not.
-            Why::LiveUnknown(_) => b"LiveUnknown".to_vec(),
-            why => format!("{why:?}").into_bytes(),
-        });
+        // The server's text may differ each time; that nothing is known does not.
+        let is_text = matches!(why, Why::LiveUnknown(_));
+        let told = if is_text { why.code().to_owned() } else { format!("{why:?}") };
+        parts.push(told.into_bytes());
     }
     section(&mut parts, "forget", forget.len());
     parts.extend(forget.iter().map(|id| id.to_string().into_bytes()));

@@ -16,6 +16,9 @@ use super::watch::Watches;
 use crate::model::{Digest, Now};
 use crate::wire::message::proto;
 
+/// Our own method beside Teleport's: how often each method was called, as text.
+pub const CALLS: &str = "/reconciler.plane.v1.Plane/Calls";
+
 /// The one method that streams.
 pub const WATCH_EVENTS: &str = "/proto.AuthService/WatchEvents";
 
@@ -77,7 +80,8 @@ impl Core {
             settings.seed.to_be_bytes().as_slice(),
             openings.to_be_bytes().as_slice(),
         ]);
-        let seed = digest.as_bytes().iter().take(8).fold(0, |all, byte| all << 8 | u64::from(*byte));
+        let seed =
+            digest.as_bytes().iter().take(8).fold(0, |all, byte| all << 8 | u64::from(*byte));
         let mut core = Self {
             settings,
             store,
@@ -96,6 +100,10 @@ impl Core {
     /// Answers one unary call. Never panics, whatever the bytes are.
     pub fn call(&mut self, now: Now, caller: &Caller, method: &str, body: &[u8]) -> Answer {
         self.advance(now);
+        if method == CALLS {
+            let changes = self.store.take_written();
+            return Answer { result: Ok(self.calls_text().into_bytes()), changes };
+        }
         if let Some(status) = self.faults.take_failure(method) {
             self.count(method, false);
             return Answer { result: Err(status), changes: self.store.take_written() };
@@ -111,6 +119,13 @@ impl Core {
         }
         self.count(method, self.store.mark() > mark);
         Answer { result, changes: self.store.take_written() }
+    }
+
+    /// A line `CALLS METHOD` for each method that was called since the plane was opened.
+    fn calls_text(&self) -> String {
+        let line =
+            |(method, counters): (&String, &Counters)| format!("{} {method}\n", counters.calls);
+        self.counters.iter().map(line).collect()
     }
 
     /// Opens a watch; `body` is a `proto.Watch`.
@@ -165,11 +180,6 @@ impl Core {
         self.store.take_written()
     }
 
-    /// Takes back the changes of the latest call or tick, which could not be persisted.
-    pub fn undo(&mut self, changes: &[Change]) {
-        self.store.undo(changes);
-    }
-
     /// The faults in force.
     pub fn faults(&self) -> &Faults {
         &self.faults
@@ -206,13 +216,7 @@ impl Core {
     }
 
     fn tx<'a>(&'a mut self, now: Now, caller: &'a Caller) -> Tx<'a> {
-        Tx {
-            now,
-            caller,
-            store: &mut self.store,
-            rng: &mut self.rng,
-            settings: &self.settings,
-        }
+        Tx { now, caller, store: &mut self.store, rng: &mut self.rng, settings: &self.settings }
     }
 
     /// Lets time pass: the cache catches up, watches hear of it, what is over ends.

@@ -7,10 +7,10 @@
 //! Deliberately absent: anything of `plan`, `engine`, `live`, `manifest`, `kind`.
 
 pub mod core;
-
+pub mod disk;
 pub mod faults;
 pub mod rules;
-
+pub mod serve;
 pub mod settings;
 pub mod status;
 pub mod store;
@@ -18,7 +18,7 @@ mod watch;
 
 pub use self::core::{Answer, Core, Counters, WatchId, WatchPoll};
 pub use faults::{Fault, Faults, Moment};
-
+pub use serve::{Plane, PlaneError, PlaneService};
 pub use settings::{Caller, Settings, Trust};
 pub use status::Status;
 pub use store::{Change, Item, Key};

@@ -109,11 +109,6 @@ impl Store {
         }
     }
 
-    /// Everything in the backend.
-    pub fn items(&self) -> impl Iterator<Item = (&Key, &Item)> {
-        self.backend.iter()
-    }
-
     /// Changes the lag of writes to come; what is on its way keeps its own.
     pub fn set_lag(&mut self, lag: Duration) {
         self.lag = lag;
@@ -149,8 +144,10 @@ impl Store {
     pub fn write(&mut self, now: Now, key: Key, after: Option<Item>) {
         let before = self.replace(&key, after.clone());
         let change = Change { key, before, after };
-        self.behind
-            .push_back(Behind { visible: now.monotonic.saturating_add(self.lag), change: change.clone() });
+        self.behind.push_back(Behind {
+            visible: now.monotonic.saturating_add(self.lag),
+            change: change.clone(),
+        });
         self.written.push(change);
     }
 
@@ -165,8 +162,7 @@ impl Store {
         self.undo(&undone);
     }
 
-    /// Takes back the newest changes, in reverse; the cache must not have seen them yet.
-    pub fn undo(&mut self, changes: &[Change]) {
+    fn undo(&mut self, changes: &[Change]) {
         for change in changes.iter().rev() {
             self.replace(&change.key, change.before.clone());
             if self.behind.back().is_some_and(|behind| behind.change == *change) {

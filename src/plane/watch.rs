@@ -73,7 +73,8 @@ impl Watches {
         let event = event.encode_to_vec();
         for watch in self.open.values_mut() {
             let wanted = watch.kinds.iter().any(|kind| {
-                kind.kind == change.key.kind && (kind.name.is_empty() || kind.name == change.key.name)
+                kind.kind == change.key.kind
+                    && (kind.name.is_empty() || kind.name == change.key.name)
             });
             if !wanted || watch.ended.is_some() {
                 continue;

@@ -6,7 +6,7 @@ use super::cluster::at_once;
 use super::source::{Doc, resource, universe};
 use super::world::{Item, Phase, World};
 use crate::engine::Event;
-use crate::kind::{self, Kind, canonical, call};
+use crate::kind::{self, Kind, call, canonical};
 use crate::live::{Live, list};
 use crate::manifest::Adopt;
 use crate::model::{ResourceId, Timestamp};
@@ -64,7 +64,11 @@ impl World {
             12..26 => self.deed("remove document", Self::remove_doc),
             26..38 => self.deed("add document", |world| {
                 let id = world.draw_id();
-                world.source.docs_mut().filter(|doc| doc.id == id).for_each(|doc| doc.broken = None);
+                world
+                    .source
+                    .docs_mut()
+                    .filter(|doc| doc.id == id)
+                    .for_each(|doc| doc.broken = None);
                 if !world.source.docs_mut().any(|doc| doc.id == id) {
                     world.add_doc(id);
                 }
@@ -147,7 +151,10 @@ impl World {
         self.note("deed", name);
         deed(self);
         if self.chaos.u32(..10) < 8 {
-            self.schedule(Duration::from_millis(5), Item::Tell(self.life, Box::new(Event::SourceChanged)));
+            self.schedule(
+                Duration::from_millis(5),
+                Item::Tell(self.life, Box::new(Event::SourceChanged)),
+            );
         }
     }
 

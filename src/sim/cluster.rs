@@ -38,7 +38,9 @@ pub(super) struct Inner {
 
 impl SimCluster {
     pub(super) fn new(core: Core, now: Now) -> Self {
-        Self { inner: Mutex::new(Inner { core, now, fault: None, spare_reads: false, done: false }) }
+        Self {
+            inner: Mutex::new(Inner { core, now, fault: None, spare_reads: false, done: false }),
+        }
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {

@@ -2,6 +2,8 @@
 //!
 //! Deliberately absent: logic. The field options in `options.proto` are read by `kind::schema`.
 
+pub mod codec;
+
 use std::sync::LazyLock;
 
 use prost_reflect::DescriptorPool;

@@ -174,9 +174,10 @@ impl Shared {
     fn root(&self) -> Result<(PathBuf, (u64, u64)), Trouble> {
         let failed = |error: io::Error| {
             let root = self.root.display();
-            Trouble::NotYet(match error.kind() {
-                io::ErrorKind::NotFound => format!("the source `{root}` is not there"),
-                _ => format!("the source `{root}`: {error}"),
+            Trouble::NotYet(if error.kind() == io::ErrorKind::NotFound {
+                format!("the source `{root}` is not there")
+            } else {
+                format!("the source `{root}`: {error}")
             })
         };
         let real = fs::canonicalize(&self.root).map_err(failed)?;

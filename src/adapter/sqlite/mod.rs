@@ -1,4 +1,4 @@
-//! The journal on disk: SQLite, one file, 0600.
+//! The journal on disk: `SQLite`, one file, 0600.
 //!
 //! `inventory`, `open`, `approvals` and `meta` are the fold of all records; `records` is history
 //! for people and is cut at [`HISTORY_MAX`]. Both change in one transaction.
@@ -148,14 +148,29 @@ impl Storage for Sqlite {
     }
 }
 
+/// Whose file is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// A copy of ours: it may be brought forward.
+    Ours,
+    /// A running agent's: SQLite lets us read beside it.
+    Agents,
+}
+
 /// Reads a database that nobody else has open: [`super::offline`] gives it a copy.
 pub(super) fn read_copy(
-    copy: &Path,
+    path: &Path,
+    whose: Whose,
     limit: u32,
     id: Option<&str>,
 ) -> Result<(Identity, State, Vec<Line>), String> {
-    let mut connection = Connection::open_with_flags(copy, OpenFlags::SQLITE_OPEN_READ_WRITE)
-        .map_err(|error| error.to_string())?;
+    let flags = match whose {
+        Whose::Ours => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        Whose::Agents => OpenFlags::SQLITE_OPEN_READ_ONLY,
+    };
+    let mut connection =
+        Connection::open_with_flags(path, flags).map_err(|error| error.to_string())?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| error.to_string())?;
     let transaction = connection.transaction().map_err(|error| error.to_string())?;
     // The copy is brought forward, the original stays as it is.
     schema::migrate(&transaction, schema::STEPS).map_err(|error| error.to_string())?;

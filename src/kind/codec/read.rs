@@ -174,14 +174,7 @@ fn entry(form: &Form, wire: &[u8]) -> Result<(String, Value), Problem> {
             _ => {}
         }
     }
-    let value = match value {
-        Some(value) => value,
-        None => match form {
-            Form::Message(_) => Value::map(),
-            _ => Value::String(String::new()),
-        },
-    };
-    Ok((key, value))
+    Ok((key, value.unwrap_or_else(|| form.nothing())))
 }
 
 /// `wrappers.LabelValues`: field 1 is a map to messages whose field 1 repeats the values.

@@ -56,12 +56,16 @@ fn settle(form: &Form, value: &mut Value) {
         },
         Form::List(item) => {
             if let Value::List(items) = value {
-                items.iter_mut().for_each(|value| settle_item(item, value));
+                for value in items {
+                    settle_item(item, value);
+                }
             }
         }
         Form::Map(item) => {
             if let Value::Map(entries) = value {
-                entries.values_mut().for_each(|value| settle_item(item, value));
+                for value in entries.values_mut() {
+                    settle_item(item, value);
+                }
             }
         }
         Form::Labels => {
@@ -71,11 +75,11 @@ fn settle(form: &Form, value: &mut Value) {
         }
         Form::Traits => {
             if let Value::Map(traits) = value {
-                traits.values_mut().for_each(|values| {
+                for values in traits.values_mut() {
                     if *values == Value::Null {
                         *values = Value::List(Vec::new());
                     }
-                });
+                }
             }
         }
         Form::Duration | Form::DurationMessage => {
@@ -94,22 +98,19 @@ fn settle(form: &Form, value: &mut Value) {
                 *value = Value::String(word.into());
             }
         }
-        Form::Text
-        | Form::Bool
-        | Form::BoolWord
-        | Form::BoolOption
-        | Form::Int { .. }
-        | Form::Bytes => {}
+        Form::Bytes => {
+            if let Value::String(text) = value {
+                text.retain(|c| !c.is_ascii_whitespace());
+            }
+        }
+        Form::Text | Form::Bool | Form::BoolWord | Form::BoolOption | Form::Int { .. } => {}
     }
 }
 
 /// An item is there, even when it says nothing.
 fn settle_item(form: &Form, value: &mut Value) {
     if *value == Value::Null {
-        *value = match form {
-            Form::Message(_) => Value::map(),
-            _ => Value::String(String::new()),
-        };
+        *value = form.nothing();
     }
     settle(form, value);
 }

@@ -191,11 +191,11 @@ fn entry(
 /// What proto3 leaves out.
 fn is_zero(form: &Form, value: &Value) -> bool {
     match (form, value) {
-        (Form::BoolOption | Form::Traits | Form::Labels, _) => false,
+        // Set, whatever it says.
+        (Form::BoolOption, _) | (_, Value::Null | Value::List(_) | Value::Map(_)) => false,
         (_, Value::Bool(value)) => !value,
         (_, Value::Int(value)) => *value == 0,
         (_, Value::String(text)) => text.is_empty(),
-        (_, Value::Null | Value::List(_) | Value::Map(_)) => false,
     }
 }
 
@@ -216,6 +216,7 @@ fn single_into(out: &mut Vec<u8>, number: u32, form: &Form, value: &Value) -> Re
             put_varint(out, number, value.cast_unsigned());
         }
         (Form::Bytes, Value::String(text)) => {
+            let text: String = text.split_ascii_whitespace().collect();
             let bytes = STANDARD.decode(text).map_err(|_secret| "not standard base64")?;
             put_bytes(out, number, &bytes);
         }

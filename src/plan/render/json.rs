@@ -277,7 +277,7 @@ fn escaped(text: String) -> String {
     for c in text.chars() {
         if is_raw(c) {
             // All of them are in the Basic Multilingual Plane: four digits are enough.
-            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            out.extend([format!("\\u{:04x}", u32::from(c))]);
         } else {
             out.push(c);
         }

@@ -23,9 +23,9 @@ pub fn markdown(view: &View<'_>) -> String {
         }
     }
     if left_out > 0 {
-        page.push_str(&format!("… and {left_out} more that do not fit here.\n\n"));
+        page.extend([format!("… and {left_out} more that do not fit here.\n\n")]);
     }
-    page.push_str(&format!("Plan `{}`\n", view.plan.digest.short()));
+    page.extend([format!("Plan `{}`\n", view.plan.digest.short())]);
     page
 }
 
@@ -96,7 +96,7 @@ fn html(text: &str) -> String {
         match c {
             // What starts markup, a mention or a reference in GitHub's Markdown.
             '&' | '<' | '>' | '`' | '*' | '_' | '[' | ']' | '|' | '@' | '#' | '~' | '\\' | '!' => {
-                out.push_str(&format!("&#{};", u32::from(c)));
+                out.extend([format!("&#{};", u32::from(c))]);
             }
             c => out.push(c),
         }

@@ -119,14 +119,11 @@ fn add_held(page: &mut Page, view: &View<'_>) {
         let line = format!("{verb} {id}: {guard} ({})", guard.name());
         page.line("  ", &line, WARN);
     }
-    match &gated.approval {
-        Some(approval) => match approval.expires {
-            Some(until) => page.line("  ", &format!("approved until {until}"), PLAIN),
-            None => {
-                let line = format!("to let it through: reconciler approve {}", approval.hash);
-                page.line("  ", &line, PLAIN);
-            }
-        },
-        None => page.line("  ", "to cancel a delete, restore its manifest", PLAIN),
-    }
+    let asked = gated.approval.as_ref().map(|approval| (&approval.hash, approval.expires));
+    let line = match asked {
+        Some((_, Some(until))) => format!("approved until {until}"),
+        Some((hash, None)) => format!("to let it through: reconciler approve {hash}"),
+        None => "to cancel a delete, restore its manifest".to_owned(),
+    };
+    page.line("  ", &line, PLAIN);
 }

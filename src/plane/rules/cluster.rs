@@ -59,7 +59,8 @@ fn load(tx: &Tx<'_>) -> Result<types::ClusterNameV2, Status> {
     Ok(name)
 }
 
-fn ping(tx: &mut Tx<'_>, _body: &[u8]) -> Result<Vec<u8>, Status> {
+fn ping(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
+    decode::<proto::PingRequest>(body)?;
     let on = || proto::EntitlementInfo { enabled: true, limit: 0 };
     let entitlements = ["App", "DB", "Desktop", "JoinActiveSessions", "K8s"];
     let answer = proto::PingResponse {
@@ -78,11 +79,13 @@ fn ping(tx: &mut Tx<'_>, _body: &[u8]) -> Result<Vec<u8>, Status> {
     Ok(answer.encode_to_vec())
 }
 
-fn domain_name(tx: &mut Tx<'_>, _body: &[u8]) -> Result<Vec<u8>, Status> {
+fn domain_name(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
+    decode::<()>(body)?;
     Ok(proto::GetDomainNameResponse { domain_name: local_name(tx) }.encode_to_vec())
 }
 
-fn cluster_name(tx: &mut Tx<'_>, _body: &[u8]) -> Result<Vec<u8>, Status> {
+fn cluster_name(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
+    decode::<()>(body)?;
     tx.allow(KIND, "read")?;
     Ok(load(tx)?.encode_to_vec())
 }

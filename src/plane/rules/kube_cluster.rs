@@ -25,7 +25,10 @@ pub(super) static RULES: Rules = Rules {
         write("/proto.AuthService/UpdateKubernetesCluster", update),
         write("/proto.AuthService/DeleteKubernetesCluster", delete),
     ],
-    events: Some(Events { version: VERSION, put: |item| load(item).ok().map(Resource::KubernetesCluster) }),
+    events: Some(Events {
+        version: VERSION,
+        put: |item| load(item).ok().map(Resource::KubernetesCluster),
+    }),
     expire: None,
 };
 
@@ -46,7 +49,8 @@ fn get(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     Ok(load(item)?.encode_to_vec())
 }
 
-fn list(tx: &mut Tx<'_>, _body: &[u8]) -> Result<Vec<u8>, Status> {
+fn list(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
+    decode::<()>(body)?;
     tx.allow(KIND, "list")?;
     let items = tx.store.list(View::Cache, KIND, "", tx.now);
     let kubernetes_clusters = items.map(|(_, item)| load(item)).collect::<Result<_, _>>()?;
@@ -90,7 +94,7 @@ fn create(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     if tx.stored(KIND, &name).is_some() {
         return Err(Status::exists(format!("kubernetes cluster {} already exists", quoted(&name))));
     }
-    put(tx, &name, cluster);
+    put(tx, &name, &cluster);
     Ok(empty())
 }
 
@@ -109,7 +113,7 @@ fn update(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
             quoted(&name)
         )));
     }
-    put(tx, &name, cluster);
+    put(tx, &name, &cluster);
     Ok(empty())
 }
 
@@ -123,10 +127,10 @@ fn delete(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     Ok(empty())
 }
 
-fn put(tx: &mut Tx<'_>, name: &str, cluster: types::KubernetesClusterV3) {
+fn put(tx: &mut Tx<'_>, name: &str, cluster: &types::KubernetesClusterV3) {
     let expires = cluster.metadata.as_ref().and_then(|metadata| metadata.expires.as_ref());
     let expiry = Expiry::of(expires);
-    tx.put(KIND, name, &cluster, expiry);
+    tx.put(KIND, name, cluster, expiry);
 }
 
 fn name_of(cluster: &types::KubernetesClusterV3) -> String {

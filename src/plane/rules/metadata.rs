@@ -84,7 +84,7 @@ pub(super) fn quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\r' => out.push_str("\\r"),
             '\t' => out.push_str("\\t"),
-            it if it.is_control() => out.push_str(&format!("\\x{:02x}", u32::from(it))),
+            it if it.is_control() => out.extend(format!("\\x{:02x}", u32::from(it)).chars()),
             it => out.push(it),
         }
     }

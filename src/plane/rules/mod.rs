@@ -17,6 +17,7 @@ mod workload_cluster;
 
 use prost::Message;
 
+pub(super) use self::cluster::SERVER_VERSION;
 use super::core::not_a_message;
 use super::settings::{Caller, Settings};
 use super::status::Status;
@@ -164,28 +165,29 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
 
 /// Whether some path belongs to that service.
 pub(super) fn knows_service(service: &str) -> bool {
-    paths().filter_map(|path| path.trim_start_matches('/').split_once('/')).any(|(it, _)| it == service)
+    paths()
+        .filter_map(|path| path.trim_start_matches('/').split_once('/'))
+        .any(|(it, _)| it == service)
 }
 
 /// The event that a change is to watches; none for kinds that are not watched.
 pub(super) fn event_of(change: &Change) -> Option<proto::Event> {
     let rules = RULES.iter().find(|rules| rules.kind == change.key.kind)?;
     let events = rules.events.as_ref()?;
-    let (operation, resource) = match &change.after {
-        Some(item) => (proto::Operation::Put, (events.put)(item)?),
-        None => {
-            let header = types::ResourceHeader {
-                kind: rules.kind.to_owned(),
-                version: events.version.to_owned(),
-                metadata: Some(types::Metadata {
-                    name: change.key.name.clone(),
-                    namespace: NAMESPACE.to_owned(),
-                    ..Default::default()
-                }),
+    let (operation, resource) = if let Some(item) = &change.after {
+        (proto::Operation::Put, (events.put)(item)?)
+    } else {
+        let header = types::ResourceHeader {
+            kind: rules.kind.to_owned(),
+            version: events.version.to_owned(),
+            metadata: Some(types::Metadata {
+                name: change.key.name.clone(),
+                namespace: NAMESPACE.to_owned(),
                 ..Default::default()
-            };
-            (proto::Operation::Delete, proto::event::Resource::ResourceHeader(header))
-        }
+            }),
+            ..Default::default()
+        };
+        (proto::Operation::Delete, proto::event::Resource::ResourceHeader(header))
     };
     Some(proto::Event { r#type: operation.into(), resource: Some(resource) })
 }

@@ -9,7 +9,10 @@ pub(super) fn size(wanted: i32) -> usize {
 }
 
 /// Cuts a page off the items: the items, and the name of the next one; empty at the end.
-pub(super) fn cut<T>(items: impl IntoIterator<Item = (String, T)>, size: usize) -> (Vec<T>, String) {
+pub(super) fn cut<T>(
+    items: impl IntoIterator<Item = (String, T)>,
+    size: usize,
+) -> (Vec<T>, String) {
     let mut page = Vec::new();
     for (name, item) in items {
         if page.len() == size {

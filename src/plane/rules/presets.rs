@@ -8,8 +8,16 @@ use crate::wire::message::{types, wrappers};
 const RESOURCE_TYPE: &str = "teleport.internal/resource-type";
 
 /// What `editor` may change.
-const EDITED: &[&str] =
-    &["bot", "kube_cluster", "remote_cluster", "role", "token", "trusted_cluster", "user", "workload_cluster"];
+const EDITED: &[&str] = &[
+    "bot",
+    "kube_cluster",
+    "remote_cluster",
+    "role",
+    "token",
+    "trusted_cluster",
+    "user",
+    "workload_cluster",
+];
 
 /// What `auditor` may look at.
 const AUDITED: &[&str] = &["event", "session", "session_tracker"];
@@ -38,11 +46,8 @@ pub(super) fn create(tx: &mut Tx<'_>) {
 }
 
 fn rules(resources: &[&str], verbs: &[&str]) -> types::RoleConditions {
-    let rule = types::Rule {
-        resources: words(resources),
-        verbs: words(verbs),
-        ..Default::default()
-    };
+    let rule =
+        types::Rule { resources: words(resources), verbs: words(verbs), ..Default::default() };
     types::RoleConditions { rules: vec![rule], ..Default::default() }
 }
 

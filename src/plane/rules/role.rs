@@ -3,7 +3,9 @@
 use prost::Message as _;
 
 use super::metadata::{self, quoted};
-use super::{Events, Expiry, Rules, Tx, decode, empty, page, read, role_defaults, role_rules, write};
+use super::{
+    Events, Expiry, Rules, Tx, decode, empty, page, read, role_defaults, role_rules, write,
+};
 use crate::plane::status::Status;
 use crate::plane::store::{Item, View};
 use crate::wire::message::proto::event::Resource;
@@ -47,15 +49,13 @@ pub(super) fn exists(tx: &Tx<'_>, name: &str) -> bool {
 /// labels are not looked at.
 pub(super) fn permits(tx: &Tx<'_>, roles: &[String], kind: &str, verb: &str) -> bool {
     let has = |list: &[String], word: &str| list.iter().any(|it| it == "*" || it == word);
-    let some = |conditions: &Option<types::RoleConditions>| {
-        let rules = conditions.iter().flat_map(|it| &it.rules);
-        rules.into_iter().any(|rule| has(&rule.resources, kind) && has(&rule.verbs, verb))
+    let grants = |conditions: &Option<types::RoleConditions>| {
+        let listed = conditions.iter().flat_map(|it| &it.rules);
+        listed.into_iter().any(|rule| has(&rule.resources, kind) && has(&rule.verbs, verb))
     };
-    let specs: Vec<_> = roles
-        .iter()
-        .filter_map(|name| load(tx.stored(KIND, name)?).ok()?.spec)
-        .collect();
-    specs.iter().any(|spec| some(&spec.allow)) && !specs.iter().any(|spec| some(&spec.deny))
+    let found: Vec<_> =
+        roles.iter().filter_map(|name| load(tx.stored(KIND, name)?).ok()?.spec).collect();
+    found.iter().any(|spec| grants(&spec.allow)) && !found.iter().any(|spec| grants(&spec.deny))
 }
 
 fn get(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
@@ -83,7 +83,10 @@ fn list(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
         let role = load(item).ok()?;
         let metadata = role.metadata.as_ref()?;
         let system = metadata.labels.contains_key("teleport.internal/resource-type")
-            && metadata.labels.get("teleport.internal/resource-type").is_some_and(|it| it == "system");
+            && metadata
+                .labels
+                .get("teleport.internal/resource-type")
+                .is_some_and(|it| it == "system");
         let shown = !(filter.skip_system_roles && system)
             && metadata::search(metadata, &filter.search_keywords);
         shown.then(|| (name.to_owned(), role))

@@ -55,15 +55,13 @@ fn is_template(local: &str) -> bool {
 /// Refuses a regular expression that is none. Texts are Go's where they were seen.
 fn check_pattern(pattern: &str) -> Result<(), Status> {
     let Err(error) = regex_syntax::Parser::new().parse(pattern) else { return Ok(()) };
-    let text = match &error {
-        regex_syntax::Error::Parse(error)
-            if *error.kind() == regex_syntax::ast::ErrorKind::ClassUnclosed =>
-        {
-            let rest = pattern.get(error.span().start.offset..).unwrap_or(pattern);
-            format!("missing closing ]: `{rest}`")
-        }
-        _ => format!("invalid expression: `{pattern}`"),
-    };
+    let mut text = format!("invalid expression: `{pattern}`");
+    if let regex_syntax::Error::Parse(error) = &error
+        && *error.kind() == regex_syntax::ast::ErrorKind::ClassUnclosed
+    {
+        let rest = pattern.get(error.span().start.offset..).unwrap_or(pattern);
+        text = format!("missing closing ]: `{rest}`");
+    }
     Err(Status::invalid(format!(
         "failed to parse 'remote' parameter for role_map: error parsing regexp: {text}"
     )))

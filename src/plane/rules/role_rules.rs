@@ -177,9 +177,7 @@ fn check_conditions(
     conditions.kubernetes_resources.iter().try_for_each(|it| check_kubernetes(it, version))
 }
 
-fn label_sets(
-    conditions: &types::RoleConditions,
-) -> impl Iterator<Item = &wrappers::LabelValues> {
+fn label_sets(conditions: &types::RoleConditions) -> impl Iterator<Item = &wrappers::LabelValues> {
     [
         &conditions.node_labels,
         &conditions.app_labels,
@@ -276,9 +274,7 @@ fn check_kubernetes(resource: &types::KubernetesResource, version: &str) -> Resu
 fn check_kubernetes_v8(resource: &types::KubernetesResource) -> Result<(), Status> {
     let kind = resource.kind.as_str();
     if kind.is_empty() {
-        return Err(Status::invalid(
-            "KubernetesResource kind is required in role version \"v8\"",
-        ));
+        return Err(Status::invalid("KubernetesResource kind is required in role version \"v8\""));
     }
     let singular = kind != "*" && KUBERNETES_KINDS.contains(&kind);
     if singular && ["", "*"].contains(&resource.api_group.as_str()) {

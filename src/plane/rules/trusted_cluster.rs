@@ -63,7 +63,8 @@ fn get(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     Ok(load(item)?.encode_to_vec())
 }
 
-fn list(tx: &mut Tx<'_>, _body: &[u8]) -> Result<Vec<u8>, Status> {
+fn list(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
+    decode::<()>(body)?;
     tx.allow(KIND, "list")?;
     let items = tx.store.list(View::Cache, KIND, "", tx.now);
     let trusted_clusters = items.map(|(_, item)| load(item)).collect::<Result<_, _>>()?;
@@ -219,9 +220,9 @@ fn ask_root(trust: Trust, address: &str, find: Find) -> Result<(), Status> {
         (Find::First, false, Trust::Unreachable) => Err(Status::unknown(format!(
             "Get \"https://{address}/webapi/find\": dial tcp {address}: connect: connection refused"
         ))),
-        (Find::Skipped, false, Trust::Unreachable) => Err(Status::unavailable(format!(
-            "dial tcp {address}: connect: connection refused"
-        ))),
+        (Find::Skipped, false, Trust::Unreachable) => {
+            Err(Status::unavailable(format!("dial tcp {address}: connect: connection refused")))
+        }
         (Find::First | Find::Skipped, false, Trust::Simulated) => Ok(()),
     }
 }

@@ -27,7 +27,7 @@ const MARKER: &str = "plane_provisioning";
 const TOMBSTONE: &str = "plane_blocked_name";
 
 /// How long a deleted name stays blocked, by the published guide.
-const GRACE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+const GRACE: Duration = Duration::from_hours(14 * 24);
 
 /// The longest label of a domain name.
 const NAME_MAX: usize = 63;
@@ -155,7 +155,8 @@ fn provision(
             quoted(name)
         )));
     }
-    let status = workload::WorkloadClusterStatus { state: "creating".to_owned(), ..Default::default() };
+    let status =
+        workload::WorkloadClusterStatus { state: "creating".to_owned(), ..Default::default() };
     cluster.status = Some(status);
     let ready: Timestamp = tx.now.wall.plus(tx.settings.provisioning);
     tx.put(MARKER, name, &(), Expiry(Some(ready)));
@@ -195,7 +196,10 @@ fn prepare(
 ) -> Result<(String, workload::WorkloadCluster, String), Status> {
     let mut cluster = cluster.ok_or_else(|| Status::invalid("cluster is missing"))?;
     if !["", KIND].contains(&cluster.kind.as_str()) {
-        return Err(Status::invalid(format!("kind must be {KIND:?}, got {}", quoted(&cluster.kind))));
+        return Err(Status::invalid(format!(
+            "kind must be {KIND:?}, got {}",
+            quoted(&cluster.kind)
+        )));
     }
     if !["", VERSION].contains(&cluster.version.as_str()) {
         return Err(Status::invalid(format!(
@@ -239,9 +243,7 @@ fn check_spec(spec: &workload::WorkloadClusterSpec) -> Result<(), Status> {
         )));
     }
     if token.allow.is_empty() {
-        return Err(Status::invalid(
-            "the \"iam\" join method requires defined token allow rules",
-        ));
+        return Err(Status::invalid("the \"iam\" join method requires defined token allow rules"));
     }
     if token.allow.iter().any(|rule| rule.aws_account.is_empty() && rule.aws_arn.is_empty()) {
         return Err(Status::invalid(

@@ -1,0 +1,144 @@
+//! The agent itself: everything put together and run.
+
+use std::io::IsTerminal as _;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::UnixListenerStream;
+use tokio_util::sync::CancellationToken;
+
+use super::args::Color;
+use super::control::{Socket, Switch};
+use super::error::{CliError, chain};
+use super::exit::Exit;
+use super::log::colour;
+use super::session::Session;
+use super::setup::Setup;
+use crate::adapter::clock::System;
+use crate::adapter::entropy::Seeded;
+use crate::adapter::watch::SourceWatch;
+use crate::driver::{Asked, World, drive};
+use crate::engine::{Engine, Mode, Outcome};
+use crate::manifest::{Reading, Snapshot, render};
+use crate::plane::Plane;
+use crate::port::Entropy as _;
+
+/// Questions that may wait for the agent.
+const ASKED_MAX: usize = 16;
+
+/// Runs the agent for ever, or for one pass.
+///
+/// # Errors
+/// A state that another process holds or that cannot be opened; a part of the agent that died.
+pub async fn run(
+    setup: &Setup,
+    mode: Mode,
+    color: Color,
+    clock: &System,
+) -> Result<Exit, CliError> {
+    if !setup.source.exists() {
+        let dir = setup.source.display();
+        tracing::warn!("there is no directory {dir} yet; waiting for it");
+    }
+    let session = Session::owning(setup, "reconciler", clock)?;
+    let entropy = Seeded::from_system().map_err(|error| CliError::new(error.to_string()))?;
+    let mut engine = Engine::new(setup.engine(mode), session.key.clone(), entropy.stream("engine"));
+    let (Some(storage), Some(plane)) = (session.storage.clone(), session.plane.clone()) else {
+        return Err(CliError::new("the state was opened for reading only"));
+    };
+    let (ask, asked) = mpsc::channel(ASKED_MAX);
+    let stop = CancellationToken::new();
+    let served = CancellationToken::new();
+    let socket = if setup.memory { None } else { Some(Socket::bind(&setup.socket)?) };
+    let world = World {
+        cluster: session.cluster.clone(),
+        files: Arc::new(setup.files()?),
+        source: SourceWatch::new(&setup.source, setup.config.source.resync),
+        storage,
+        clock: Arc::new(*clock),
+        owner: setup.config.agent.name.clone(),
+        on_reading: show_findings(colour(color, std::io::stderr().is_terminal())),
+    };
+    tracing::info!(
+        "watching {}, state in {}",
+        setup.source.display(),
+        if setup.memory { "memory".to_owned() } else { setup.state.display().to_string() }
+    );
+    let serving = serve(socket, &plane, ask, &served);
+    let driving = async {
+        let ended = drive(&mut engine, world, asked, stop.clone()).await;
+        served.cancel();
+        ended
+    };
+    let (ended, served, ()) = tokio::join!(driving, serving, signals(&stop, &served));
+    ended.map_err(|error| CliError::new(chain(&error)))?;
+    served?;
+    plane.close().await;
+    Ok(exit_of(engine.outcome()))
+}
+
+/// Shows findings on stderr when they change, not at each reading.
+fn show_findings(coloured: bool) -> Arc<dyn Fn(&Snapshot, &Reading) + Send + Sync> {
+    let last = Mutex::new(String::new());
+    Arc::new(move |snapshot: &Snapshot, reading: &Reading| {
+        let text = render::text(&reading.findings, snapshot, coloured);
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        if *last != text {
+            anstream::eprint!("{text}");
+            *last = text;
+        }
+    })
+}
+
+/// Answers on the socket until told to stop.
+async fn serve(
+    socket: Option<Socket>,
+    plane: &Plane,
+    asked: mpsc::Sender<Asked>,
+    stop: &CancellationToken,
+) -> Result<(), CliError> {
+    let Some(Socket { listener, file: _file }) = socket else {
+        stop.cancelled().await;
+        drop(asked);
+        return Ok(());
+    };
+    let service = Switch { plane: plane.service(), asked };
+    tonic::transport::Server::builder()
+        .serve_with_incoming_shutdown(service, UnixListenerStream::new(listener), stop.cancelled())
+        .await
+        .map_err(|error| CliError::new(chain(&error)))
+}
+
+/// Turns the first SIGINT or SIGTERM into a wish to stop; the second ends at once, with a
+/// journal that is read back at the next start.
+async fn signals(stop: &CancellationToken, done: &CancellationToken) {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        done.cancelled().await;
+        return;
+    };
+    for asked in ["finishing what is in flight; again to stop at once", "stopping at once"] {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            () = done.cancelled() => return,
+        }
+        tracing::info!("{asked}");
+        if stop.is_cancelled() {
+            #[expect(clippy::exit, reason = "the person asked twice")]
+            #[expect(clippy::disallowed_methods, reason = "the person asked twice")]
+            std::process::exit(i32::from(super::exit::ERROR));
+        }
+        stop.cancel();
+    }
+}
+
+const fn exit_of(outcome: Outcome) -> Exit {
+    match outcome {
+        Outcome::Running | Outcome::Converged | Outcome::Stopped => Exit::Done,
+        Outcome::NeedsApproval => Exit::Held,
+        Outcome::Incomplete | Outcome::StorageFailed => Exit::Error,
+    }
+}

@@ -1,0 +1,212 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Keeps a Teleport installation equal to a directory of YAML manifests.
+#[derive(Debug, Parser)]
+#[command(
+    name = "reconciler",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    after_help = "Exit codes: 0 done; 1 error; 2 changes pending (only with --detailed-exitcode); \
+                  3 refused by a guard or waiting for approval; 64 usage."
+)]
+pub struct Args {
+    /// What to run; without a command, the agent.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
+    /// How the agent, the preview or the single pass is run.
+    #[command(flatten)]
+    pub run: RunArgs,
+
+    /// What every command takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of the agent itself.
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    /// The directory of manifests [default: desired-state, or `source.path` of the configuration]
+    pub dir: Option<PathBuf>,
+
+    /// Preview: print the plan and change nothing
+    #[arg(long, conflicts_with = "once")]
+    pub dry_run: bool,
+
+    /// One pass to convergence, waits included, then exit
+    #[arg(long)]
+    pub once: bool,
+
+    /// With --dry-run: exit 2 when there are changes
+    #[arg(long, requires = "dry_run")]
+    pub detailed_exitcode: bool,
+
+    /// How a preview is printed
+    #[arg(long, value_enum, default_value_t = Format::Text, requires = "dry_run")]
+    pub format: Format,
+}
+
+/// Options of every command.
+#[derive(Debug, clap::Args)]
+pub struct Common {
+    /// The configuration [default: ./reconciler.toml, then /etc/reconciler/reconciler.toml]
+    #[arg(long, global = true, env = "RECONCILER_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// The journal's database; the embedded control plane's lies beside it
+    #[arg(long, global = true, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+
+    /// Which control plane: `memory` is an embedded one that is thrown away
+    #[arg(long, global = true, value_enum)]
+    pub control_plane: Option<ControlPlane>,
+
+    /// Colours: `auto` means on a terminal
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    pub color: Color,
+
+    /// How log lines are written to stderr
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Human)]
+    pub log_format: LogFormat,
+
+    /// Say more; twice: everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Preview: print the plan and change nothing
+    Plan {
+        /// The directory of manifests
+        dir: Option<PathBuf>,
+        /// Exit 2 when there are changes
+        #[arg(long)]
+        detailed_exitcode: bool,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Check the manifests without any control plane
+    Validate {
+        /// The directory of manifests
+        dir: Option<PathBuf>,
+        /// How findings are printed
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// How the agent and its resources are
+    Status {
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Print live resources as manifests, secrets as fingerprints
+    Get {
+        /// KIND or KIND/NAME
+        what: String,
+        /// How they are printed
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Wait until a resource is there and ready
+    Wait {
+        /// KIND/NAME
+        what: String,
+        /// Wait until it is gone instead
+        #[arg(long)]
+        gone: bool,
+        /// Give up after this long, as Go writes durations
+        #[arg(long, default_value = "5m")]
+        timeout: String,
+    },
+    /// What was done, newest last
+    History {
+        /// Only this resource, KIND/NAME
+        what: Option<String>,
+        /// How many at most
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
+    /// Let one guarded plan through, once
+    Approve {
+        /// The hash that the plan or `status` showed; eight digits are enough
+        hash: String,
+    },
+    /// The embedded control plane, by hand
+    #[command(subcommand)]
+    Plane(PlaneCommand),
+    /// Shell completions
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Changing the live side by hand, for trying drift.
+#[derive(Debug, Subcommand)]
+pub enum PlaneCommand {
+    /// Print live resources as they are, secrets in clear
+    Get {
+        /// KIND or KIND/NAME
+        what: String,
+    },
+    /// Create or change resources from a YAML file (`-`: standard input)
+    Set {
+        /// The file
+        file: PathBuf,
+    },
+    /// Remove a resource
+    Rm {
+        /// KIND/NAME
+        what: String,
+    },
+    /// How often each method was called
+    Calls,
+}
+
+/// How a result is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Text,
+    /// For programs; has a `format_version`
+    Json,
+    /// For a pull request's comment
+    Markdown,
+}
+
+/// Which control plane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ControlPlane {
+    /// The embedded one, kept beside the journal
+    Embedded,
+    /// The embedded one, with a journal, both thrown away at the end
+    Memory,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    /// Yes
+    Always,
+    /// No
+    Never,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Human,
+    /// One JSON object a line
+    Json,
+}

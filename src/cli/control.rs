@@ -1,0 +1,161 @@
+//! The agent's socket: questions to it, and the embedded plane's own API, on one Unix socket.
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper_util::rt::TokioIo;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, oneshot};
+use tonic::body::Body;
+use tonic::transport::{Channel, Endpoint};
+
+use super::error::CliError;
+use crate::adapter::cluster::Remote;
+use crate::driver::{Asked, Question};
+use crate::port::{CallCode, Cluster as _};
+use crate::wire::codec::BytesCodec;
+
+/// Everything under this prefix is for the agent; all else is for the plane.
+const PREFIX: &str = "/reconciler.control.v1.Control/";
+
+/// The one call; its body and answer are JSON.
+const ASK: &str = "/reconciler.control.v1.Control/Ask";
+
+/// How long a command waits for a running agent. Longer than any answer takes; an agent that is
+/// stopped in a debugger should not hang every command for ever.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// Connects to the agent behind a socket, if there is one.
+pub async fn connect(path: &Path) -> Option<Channel> {
+    UnixStream::connect(path).await.ok()?;
+    let path = path.to_owned();
+    let connector = tower::service_fn(move |_| {
+        let path = path.clone();
+        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+    });
+    Endpoint::from_static("http://reconciler.sock").connect_with_connector(connector).await.ok()
+}
+
+/// Asks a running agent.
+///
+/// # Errors
+/// What the agent said, or that it gave no answer.
+pub async fn ask(agent: &Remote<Channel>, question: &Question) -> Result<String, CliError> {
+    let body = serde_json::to_vec(question).map_err(|error| CliError::new(error.to_string()))?;
+    match agent.call(ASK, Bytes::from(body), PATIENCE).await {
+        Ok(answer) => Ok(String::from_utf8_lossy(&answer).into_owned()),
+        Err(error) if error.code == CallCode::FailedPrecondition => {
+            Err(CliError::new(error.message))
+        }
+        Err(error) => Err(CliError::new(format!("the running agent gave no answer: {error}"))),
+    }
+}
+
+/// The socket of an agent, with its file; removed at the end.
+#[derive(Debug)]
+pub struct Socket {
+    /// Accepts connections.
+    pub listener: UnixListener,
+    /// Removes the file when dropped.
+    pub file: SocketFile,
+}
+
+/// The socket's place in the file system.
+#[derive(Debug)]
+pub struct SocketFile(PathBuf);
+
+impl Socket {
+    /// Binds, mode 0600. The caller holds the lock of the state, so that a file which is there
+    /// was left by an agent that is gone.
+    ///
+    /// # Errors
+    /// The system's, with the path.
+    pub fn bind(path: &Path) -> Result<Self, CliError> {
+        let failed = |error: std::io::Error| {
+            CliError::new(format!("cannot listen on {}: {error}", path.display()))
+        };
+        match std::fs::remove_file(path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(failed(error)),
+        }
+        let listener = UnixListener::bind(path).map_err(failed)?;
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(path, mode).map_err(failed)?;
+        Ok(Self { listener, file: SocketFile(path.to_owned()) })
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+/// Routes by path: the agent's own questions, and everything else to the plane.
+#[derive(Debug, Clone)]
+pub struct Switch<P> {
+    /// The plane's service.
+    pub plane: P,
+    /// The way to the driver.
+    pub asked: mpsc::Sender<Asked>,
+}
+
+impl<P> tower::Service<http::Request<Body>> for Switch<P>
+where
+    P: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    P::Future: Send + 'static,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = std::pin::Pin<
+        Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send + 'static>,
+    >;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if request.uri().path().starts_with(PREFIX) {
+            let ask = Ask { asked: self.asked.clone() };
+            Box::pin(
+                async move { Ok(tonic::server::Grpc::new(BytesCodec).unary(ask, request).await) },
+            )
+        } else {
+            Box::pin(tower::ServiceExt::oneshot(self.plane.clone(), request))
+        }
+    }
+}
+
+/// The agent's one call.
+struct Ask {
+    asked: mpsc::Sender<Asked>,
+}
+
+impl tonic::server::UnaryService<Bytes> for Ask {
+    type Response = Bytes;
+    type Future = std::pin::Pin<
+        Box<dyn Future<Output = Result<tonic::Response<Bytes>, tonic::Status>> + Send + 'static>,
+    >;
+
+    fn call(&mut self, request: tonic::Request<Bytes>) -> Self::Future {
+        let asked = self.asked.clone();
+        Box::pin(async move {
+            let question: Question = serde_json::from_slice(request.get_ref())
+                .map_err(|error| tonic::Status::invalid_argument(error.to_string()))?;
+            let (reply, answer) = oneshot::channel();
+            let gone = || tonic::Status::unavailable("the agent is ending");
+            asked.send(Asked { question, reply }).await.map_err(|_| gone())?;
+            match answer.await.map_err(|_| gone())? {
+                Ok(text) => Ok(tonic::Response::new(Bytes::from(text))),
+                Err(text) => Err(tonic::Status::failed_precondition(text)),
+            }
+        })
+    }
+}

@@ -1,0 +1,43 @@
+//! What a command says when it cannot go on.
+
+use super::exit::Exit;
+
+/// A message for people, and the exit code that goes with it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct CliError {
+    /// Lower case; causes after colons; a remedy on a line of its own.
+    pub message: String,
+    /// How the program ends.
+    pub exit: Exit,
+}
+
+impl CliError {
+    /// Something failed.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), exit: Exit::Error }
+    }
+
+    /// The command line was wrong.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), exit: Exit::Usage }
+    }
+}
+
+/// An error and all its causes, after colons.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+impl From<crate::port::StorageError> for CliError {
+    fn from(error: crate::port::StorageError) -> Self {
+        Self::new(error.message)
+    }
+}

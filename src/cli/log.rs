@@ -1,0 +1,47 @@
+//! Log lines on stderr: for people, or one JSON object each.
+
+use std::io::{self, IsTerminal as _};
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::time::FormatTime;
+
+use super::args::{Color, Common, LogFormat};
+use crate::adapter::clock::System;
+use crate::port::Clock as _;
+
+/// Sets the program's log up; once, at the start.
+pub fn start(common: &Common, clock: &System) {
+    let level = match common.verbose {
+        0 => "reconciler=info",
+        1 => "reconciler=debug",
+        _ => "debug",
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(level))
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_timer(Wall(*clock))
+        .with_ansi(colour(common.color, io::stderr().is_terminal()));
+    match common.log_format {
+        LogFormat::Human => builder.init(),
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+}
+
+/// Whether to use colours on a stream.
+pub fn colour(choice: Color, is_terminal: bool) -> bool {
+    match choice {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+    }
+}
+
+/// RFC 3339 from the program's one clock.
+struct Wall(System);
+
+impl FormatTime for Wall {
+    fn format_time(&self, w: &mut tracing_subscriber::fmt::format::Writer<'_>) -> std::fmt::Result {
+        write!(w, "{}", self.0.now().wall)
+    }
+}

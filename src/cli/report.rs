@@ -1,0 +1,258 @@
+//! `plan`, `validate`, `status`, `history`, `approve`: what is printed about plans and states.
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal as _, Write};
+
+use super::args::{Color, Format};
+use super::control;
+use super::error::CliError;
+use super::exit::Exit;
+use super::kinds::parse_one;
+use super::log::colour;
+use super::session::{Access, Session};
+use super::setup::Setup;
+use super::survey::{self, Survey};
+use crate::adapter::clock::System;
+use crate::adapter::offline::Offline;
+use crate::adapter::sqlite::Line;
+use crate::driver::Question;
+use crate::journal::{OpId, Outcome, Record};
+use crate::manifest::{Reading, Snapshot, render as findings};
+use crate::model::{Place, Severity};
+use crate::plan::guard::APPROVAL_LIFETIME;
+use crate::plan::render;
+use crate::port::Clock as _;
+
+/// Where results and remarks go.
+pub struct Streams<'a> {
+    /// The result.
+    pub out: &'a mut dyn Write,
+    /// Everything else.
+    pub err: &'a mut dyn Write,
+    /// What the person said about colours.
+    pub color: Color,
+}
+
+impl std::fmt::Debug for Streams<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Streams({:?})", self.color)
+    }
+}
+
+impl Streams<'_> {
+    /// Writes the result.
+    ///
+    /// # Errors
+    /// The stream's.
+    pub fn print(&mut self, text: &str) -> Result<(), CliError> {
+        self.out.write_all(text.as_bytes()).map_err(|error| CliError::new(error.to_string()))
+    }
+
+    /// Writes a remark.
+    ///
+    /// # Errors
+    /// The stream's.
+    pub fn remark(&mut self, text: &str) -> Result<(), CliError> {
+        self.err.write_all(text.as_bytes()).map_err(|error| CliError::new(error.to_string()))
+    }
+}
+
+fn has_errors(reading: &Reading) -> bool {
+    reading.findings.iter().any(|finding| finding.severity == Severity::Error)
+}
+
+/// `roles/dev.yaml:4`.
+fn line_of(snapshot: &Snapshot, place: &Place) -> String {
+    snapshot.files.get(&place.path).map_or_else(
+        || place.path.to_string(),
+        |bytes| format!("{}:{}", place.path, findings::position(bytes, place.range().start).0),
+    )
+}
+
+/// Prints the plan and changes nothing.
+///
+/// # Errors
+/// A source or a state that cannot be read.
+pub async fn plan(
+    setup: &Setup,
+    format: Format,
+    detailed: bool,
+    clock: &System,
+    to: &mut Streams<'_>,
+) -> Result<Exit, CliError> {
+    let session = Session::open(setup, Access::Read, "plan", clock).await?;
+    let seen = survey::take(setup, &session, clock).await?;
+    let Survey { snapshot, reading, live: _, state: _, plan, gated } = &seen;
+    let err_colour = colour(to.color, std::io::stderr().is_terminal());
+    to.remark(&findings::text(&reading.findings, snapshot, err_colour))?;
+    if session.known.is_none() && !setup.memory {
+        to.remark("note: no journal was seen; ownership is judged by the live marks alone\n")?;
+    }
+    let locate = |place: &Place| line_of(snapshot, place);
+    let view = render::View {
+        plan,
+        gated: Some(gated),
+        key: &session.key,
+        locate: &locate,
+        colour: colour(to.color, std::io::stdout().is_terminal()),
+    };
+    to.print(&match format {
+        Format::Text => render::text(&view),
+        Format::Json => render::json(&view) + "\n",
+        Format::Markdown => render::markdown(&view),
+    })?;
+    Ok(match (has_errors(reading), gated.approval.is_some(), plan.steps.is_empty()) {
+        (true, _, _) => Exit::Error,
+        (false, _, true) => Exit::Done,
+        (false, true, false) if !detailed => Exit::Held,
+        (false, _, false) if detailed => Exit::Changes,
+        (false, _, false) => Exit::Done,
+    })
+}
+
+/// Checks the manifests without any control plane.
+///
+/// # Errors
+/// A source that cannot be read.
+pub async fn validate(
+    setup: &Setup,
+    format: Format,
+    clock: &System,
+    to: &mut Streams<'_>,
+) -> Result<Exit, CliError> {
+    let (snapshot, reading) = survey::read(setup, clock).await?;
+    match format {
+        Format::Json => to.print(&json_findings(&reading, &snapshot)?)?,
+        Format::Text | Format::Markdown => {
+            let coloured = colour(to.color, std::io::stdout().is_terminal());
+            to.print(&findings::text(&reading.findings, &snapshot, coloured))?;
+            let errors =
+                reading.findings.iter().filter(|found| found.severity == Severity::Error).count();
+            to.print(&format!(
+                "{} in {}: {}, {}.\n",
+                count(reading.manifests.len(), "manifest"),
+                count(snapshot.files.len(), "file"),
+                count(errors, "error"),
+                count(reading.findings.len().saturating_sub(errors), "other finding"),
+            ))?;
+        }
+    }
+    Ok(if has_errors(&reading) { Exit::Error } else { Exit::Done })
+}
+
+fn json_findings(reading: &Reading, snapshot: &Snapshot) -> Result<String, CliError> {
+    let found = findings::json(&reading.findings, snapshot);
+    let value = serde_json::json!({ "format_version": 1, "findings": found });
+    serde_json::to_string_pretty(&value)
+        .map(|text| text + "\n")
+        .map_err(|error| CliError::new(error.to_string()))
+}
+
+fn count(number: usize, what: &str) -> String {
+    match number {
+        1 => format!("1 {what}"),
+        number => format!("{number} {what}s"),
+    }
+}
+
+/// Lets one guarded plan through: told to the agent, or, when none runs, written down for the
+/// next one after the hash was found to be that of what waits now.
+///
+/// # Errors
+/// Nothing waits under that hash.
+pub async fn approve(
+    setup: &Setup,
+    hash: &str,
+    clock: &System,
+    to: &mut Streams<'_>,
+) -> Result<Exit, CliError> {
+    let session = Session::open(setup, Access::Change, "approve", clock).await?;
+    if let Some(agent) = &session.agent {
+        let text = control::ask(agent, &Question::Approve { hash: hash.to_owned() }).await?;
+        to.print(&(text + "\n"))?;
+        return Ok(Exit::Done);
+    }
+    let seen = survey::take(setup, &session, clock).await?;
+    let waiting = seen.gated.approval.map(|pending| pending.hash);
+    let full = match waiting {
+        Some(full) if hash.len() >= crate::engine::APPROVAL_DIGITS && full.starts_with(hash) => {
+            full
+        }
+        Some(full) => {
+            return Err(CliError::new(format!(
+                "nothing waits under {hash}; what waits now is {full}"
+            )));
+        }
+        None => return Err(CliError::new("nothing waits for approval")),
+    };
+    let at = clock.now().wall;
+    let expires = at.plus(APPROVAL_LIFETIME);
+    if let Some(storage) = &session.storage {
+        storage.append(&[Record::Approved { hash: full.clone(), expires, at }])?;
+    }
+    to.print(&format!("approved {full} until {expires}; the next run will carry it out\n"))?;
+    Ok(Exit::Done)
+}
+
+/// What was intended and what became of it, oldest first.
+///
+/// # Errors
+/// A word that is no kind, a state that cannot be read.
+pub fn history(
+    setup: &Setup,
+    what: Option<&str>,
+    limit: usize,
+    to: &mut Streams<'_>,
+) -> Result<Exit, CliError> {
+    let id = match what {
+        Some(what) => Some(parse_one(what).map_err(CliError::usage)?.1.to_string()),
+        None => None,
+    };
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    let mut found = Offline::history(&setup.state, limit, id.as_deref())?.unwrap_or_default();
+    found.reverse();
+    let text = lines(&found);
+    if text.is_empty() {
+        to.remark("nothing was done yet\n")?;
+    }
+    to.print(&text)?;
+    Ok(Exit::Done)
+}
+
+/// One line for each operation, approval and adoption; an operation without an outcome is in
+/// doubt.
+fn lines(history: &[Line]) -> String {
+    let outcomes: BTreeMap<OpId, &Outcome> = history
+        .iter()
+        .filter_map(|line| match &line.record {
+            Record::Settled { op, outcome, at: _ } => Some((*op, outcome)),
+            Record::Intended { .. }
+            | Record::Adopted { .. }
+            | Record::Forgotten { .. }
+            | Record::Approved { .. } => None,
+        })
+        .collect();
+    let mut text = String::new();
+    for line in history {
+        let at = line.at;
+        let said = match &line.record {
+            Record::Intended { op, run, id, verb, reason, .. } => {
+                let outcome = match outcomes.get(op) {
+                    None => "in doubt".to_owned(),
+                    Some(Outcome::Done { revision: _ }) => "done".to_owned(),
+                    Some(Outcome::Refused { error }) => format!("refused: {error}"),
+                    Some(Outcome::NotDone) => "not done".to_owned(),
+                };
+                format!("{at}  run {}  {verb} {id} ({reason}): {outcome}\n", run.0)
+            }
+            Record::Settled { .. } => continue,
+            Record::Adopted { id, .. } => format!("{at}  adopted {id}\n"),
+            Record::Forgotten { id, .. } => format!("{at}  forgot {id}: gone without us\n"),
+            Record::Approved { hash, expires, .. } => {
+                format!("{at}  approved {hash} until {expires}\n")
+            }
+        };
+        text.push_str(&said);
+    }
+    text
+}

@@ -1,0 +1,214 @@
+//! `get`, `wait` and `plane`: single resources, read and written by hand.
+
+use std::io::{Read as _, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize as _;
+
+use super::args::{Format, PlaneCommand};
+use super::error::CliError;
+use super::kinds::{parse, parse_one};
+use super::session::Session;
+use crate::adapter::clock::System;
+use crate::kind::{self, Kind, Readiness, call, canonical};
+use crate::live::{Coverage, Live, Observed, list};
+use crate::model::{Cluster, ResourceId, Value, duration};
+use crate::plan::diff;
+use crate::port::{CallCode, Clock as _, Cluster as _};
+
+/// Longest wait for one answer of a hand-made call.
+const CALL_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Between two looks of `wait`.
+const LOOK_PERIOD: Duration = Duration::from_millis(200);
+
+/// Whether secrets are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Secrets {
+    /// As fingerprints.
+    Masked,
+    /// In clear: only for `plane get`.
+    Clear,
+}
+
+/// Prints live resources.
+///
+/// # Errors
+/// A word that is no kind, a resource that is not there, a list that was cut.
+pub async fn get(
+    session: &Session,
+    what: &str,
+    format: Format,
+    secrets: Secrets,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
+    let (kind, id) = parse(what).map_err(CliError::usage)?;
+    let found = match id {
+        Some(id) => vec![fetch(session, kind, &id).await?.ok_or_else(|| not_there(&id))?],
+        None => all(list::list(&session.cluster, kind, Cluster::Parent).await)?,
+    };
+    let mut values = Vec::new();
+    for live in &found {
+        let value =
+            canonical::to_value(kind, &live.wire).map_err(|e| CliError::new(e.to_string()))?;
+        values.push(match secrets {
+            Secrets::Masked => canonical::mask(kind, &value, &session.key),
+            Secrets::Clear => value,
+        });
+    }
+    let text = match format {
+        Format::Json => {
+            let list = Value::List(values);
+            serde_json::to_string_pretty(&list.to_serde()).unwrap_or_default() + "\n"
+        }
+        Format::Text | Format::Markdown => {
+            values.iter().map(diff::yaml).collect::<Vec<_>>().join("---\n")
+        }
+    };
+    out.write_all(text.as_bytes()).map_err(|error| CliError::new(error.to_string()))
+}
+
+fn all(observed: Observed) -> Result<Vec<Live>, CliError> {
+    match observed.coverage() {
+        Coverage::Complete => Ok(observed.seen().map(|live| live.as_ref().clone()).collect()),
+        Coverage::Partial(reason) => Err(CliError::new(format!("the list is not whole: {reason}"))),
+    }
+}
+
+fn not_there(id: &ResourceId) -> CliError {
+    CliError::new(format!("{id} is not there"))
+}
+
+async fn fetch(session: &Session, kind: &Kind, id: &ResourceId) -> Result<Option<Live>, CliError> {
+    list::fetch(&session.cluster, kind, id)
+        .await
+        .map_err(|error| CliError::new(format!("cannot read {id}: {error}")))
+}
+
+/// Waits until a resource is there and ready, or gone.
+///
+/// # Errors
+/// It was not so in time; says how it was last.
+pub async fn wait(
+    session: &Session,
+    what: &str,
+    gone: bool,
+    timeout: &str,
+    clock: &System,
+) -> Result<(), CliError> {
+    let (kind, id) = parse_one(what).map_err(CliError::usage)?;
+    let nanos = duration::parse(timeout).map_err(CliError::usage)?;
+    let limit = clock.now().monotonic + Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
+    loop {
+        let seen = fetch(session, kind, &id).await?;
+        let now = match (&seen, gone) {
+            (None, true) => return Ok(()),
+            (None, false) => "it is not there".to_owned(),
+            (Some(_), true) => "it is still there".to_owned(),
+            (Some(live), false) => match &live.readiness {
+                Readiness::Ready => return Ok(()),
+                Readiness::Waiting(state) => format!("it is {state}"),
+            },
+        };
+        if clock.now().monotonic >= limit {
+            return Err(CliError::new(format!("{id}: gave up after {timeout}: {now}")));
+        }
+        tokio::time::sleep(LOOK_PERIOD).await;
+    }
+}
+
+/// Changes the embedded plane by hand.
+///
+/// # Errors
+/// What the plane answered, or a file that cannot be read.
+pub async fn plane(
+    session: &Session,
+    command: &PlaneCommand,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
+    match command {
+        PlaneCommand::Get { what } => get(session, what, Format::Text, Secrets::Clear, out).await,
+        PlaneCommand::Set { file } => set(session, file, out).await,
+        PlaneCommand::Rm { what } => {
+            let (kind, id) = parse_one(what).map_err(CliError::usage)?;
+            send(session, &call::delete(kind, &id.name)).await?;
+            say(out, &format!("{id} has been deleted"))
+        }
+        PlaneCommand::Calls => {
+            let answer = send(session, &call::Request { path: CALLS, body: Bytes::new() }).await?;
+            say(out, String::from_utf8_lossy(&answer).trim_end())
+        }
+    }
+}
+
+/// The embedded plane's own method: a line `COUNT METHOD` for each method that was called.
+const CALLS: &str = "/reconciler.plane.v1.Plane/Calls";
+
+async fn set(session: &Session, file: &Path, out: &mut dyn Write) -> Result<(), CliError> {
+    let mut text = Vec::new();
+    let unreadable = |error| CliError::new(format!("cannot read {}: {error}", file.display()));
+    if file == Path::new("-") {
+        std::io::stdin().read_to_end(&mut text).map_err(unreadable)?;
+    } else {
+        text = std::fs::read(file).map_err(unreadable)?;
+    }
+    let unclear = |error: String| CliError::new(format!("{}: {error}", file.display()));
+    for document in serde_yaml::Deserializer::from_slice(&text) {
+        let value = serde_json::Value::deserialize(document).map_err(|e| unclear(e.to_string()))?;
+        if value.is_null() {
+            continue;
+        }
+        let value = Value::from_serde(value);
+        let word = value.get("kind").and_then(Value::as_str).unwrap_or_default();
+        let kind = kind::find(word).ok_or_else(|| unclear(format!("unknown kind `{word}`")))?;
+        let name = value.get("metadata").and_then(|m| m.get("name")).and_then(Value::as_str);
+        let name = name.ok_or_else(|| unclear("a resource has no name".to_owned()))?;
+        let id = ResourceId::parent(kind.name, name);
+        let verb = put(session, kind, &id, value).await?;
+        say(out, &format!("{id} has been {verb}"))?;
+    }
+    Ok(())
+}
+
+/// As `tctl create -f`: makes it, or overwrites whatever is there at its present revision.
+async fn put(
+    session: &Session,
+    kind: &'static Kind,
+    id: &ResourceId,
+    mut value: Value,
+) -> Result<&'static str, CliError> {
+    let create = call::create(kind, message(kind, &value)?);
+    match session.cluster.call(create.path, create.body, CALL_DEADLINE).await {
+        Ok(_) => return Ok("created"),
+        Err(error) if error.code == CallCode::AlreadyExists => {}
+        Err(error) => return Err(CliError::new(format!("{id}: {error}"))),
+    }
+    let live = fetch(session, kind, id).await?.ok_or_else(|| not_there(id))?;
+    if let (Value::Map(fields), Some(revision)) = (&mut value, live.revision) {
+        if let Some(Value::Map(metadata)) = fields.get_mut("metadata") {
+            metadata.insert("revision".to_owned(), Value::String(revision.0));
+        }
+    }
+    let request = call::update(kind, message(kind, &value)?)
+        .ok_or_else(|| CliError::new(format!("{id}: this kind cannot be changed")))?;
+    send(session, &request).await?;
+    Ok("updated")
+}
+
+fn message(kind: &Kind, value: &Value) -> Result<Bytes, CliError> {
+    canonical::from_value(kind, value).map_err(|error| CliError::new(error.to_string()))
+}
+
+async fn send(session: &Session, request: &call::Request) -> Result<Bytes, CliError> {
+    session
+        .cluster
+        .call(request.path, request.body.clone(), CALL_DEADLINE)
+        .await
+        .map_err(|error| CliError::new(error.to_string()))
+}
+
+fn say(out: &mut dyn Write, line: &str) -> Result<(), CliError> {
+    writeln!(out, "{line}").map_err(|error| CliError::new(error.to_string()))
+}

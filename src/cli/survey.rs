@@ -1,0 +1,109 @@
+//! A look at everything at one moment: what is wanted, what there is, and what would be done.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::error::CliError;
+use super::session::Session;
+use super::setup::Setup;
+use crate::adapter::clock::System;
+use crate::journal::{State, parse_id};
+use crate::live::LiveState;
+use crate::manifest::{Reading, Snapshot, decode};
+use crate::plan::guard::{Gated, GuardFacts, guard};
+use crate::plan::{Action, Input, Plan, check};
+use crate::port::{Clock as _, Files, NotYet};
+
+/// How long a command waits for a source that is being changed just now. Longer than a `git
+/// pull`'s file writes; a person is waiting.
+const SOURCE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two tries.
+const SOURCE_RETRY: Duration = Duration::from_millis(200);
+
+/// Everything at one moment.
+#[derive(Debug)]
+pub struct Survey {
+    /// The files.
+    pub snapshot: Snapshot,
+    /// What they say.
+    pub reading: Reading,
+    /// What there is.
+    pub live: LiveState,
+    /// What is ours; an empty one where no journal was seen.
+    pub state: State,
+    /// What would be done.
+    pub plan: Plan,
+    /// What of it may be done at once, as if every pending period were over.
+    pub gated: Gated,
+}
+
+/// Reads the source, patiently.
+///
+/// # Errors
+/// Why it cannot be read.
+pub async fn read(setup: &Setup, clock: &System) -> Result<(Snapshot, Reading), CliError> {
+    let files = setup.files()?;
+    let give_up = clock.now().monotonic + SOURCE_PATIENCE;
+    let snapshot = loop {
+        match files.read().await {
+            Ok(snapshot) => break snapshot,
+            Err(NotYet { reason }) if clock.now().monotonic >= give_up => {
+                let dir = setup.source.display();
+                return Err(CliError::new(format!("cannot read {dir}: {reason}")));
+            }
+            Err(_) if !setup.source.exists() => {
+                let dir = setup.source.display();
+                return Err(CliError::new(format!("there is no directory {dir}")));
+            }
+            Err(_) => tokio::time::sleep(SOURCE_RETRY).await,
+        }
+    };
+    let reading = decode::read(&snapshot);
+    Ok((snapshot, reading))
+}
+
+/// Looks at everything and plans.
+///
+/// # Errors
+/// A source that cannot be read, or a plan that our own check refuses.
+pub async fn take(setup: &Setup, session: &Session, clock: &System) -> Result<Survey, CliError> {
+    let (snapshot, reading) = read(setup, clock).await?;
+    let live = session.live().await;
+    let state = session.known.clone().unwrap_or_default();
+    let policy = setup.policy();
+    let wall = clock.now().wall;
+    // What is in doubt is read back by the agent before anything is planned for it.
+    let busy: BTreeSet<_> = state.open.values().filter_map(|open| parse_id(&open.id)).collect();
+    let input = Input {
+        reading: &reading,
+        live: &live,
+        inventory: &state.inventory,
+        busy: &busy,
+        policy: &policy,
+        key: &session.key,
+        wall,
+    };
+    let plan = crate::plan::plan(&input);
+    let wrong = check::check(&plan, &input);
+    if let Some(first) = wrong.first() {
+        return Err(CliError::new(format!(
+            "the plan breaks our own rules, nothing is done: {first}"
+        )));
+    }
+    let deletes = plan.steps.iter().filter(|step| matches!(step.action, Action::Delete { .. }));
+    let matured = deletes.map(|step| step.id.clone()).collect();
+    let gated = guard(
+        &plan,
+        &GuardFacts {
+            policy: &policy,
+            managed: state.inventory.len(),
+            source_empty: reading.manifests.is_empty(),
+            approvals: &state.approvals,
+            wall,
+            matured: &matured,
+            key: &session.key,
+        },
+    );
+    Ok(Survey { snapshot, reading, live, state, plan, gated })
+}

@@ -1,0 +1,335 @@
+//! From TOML with places to [`Config`]. All findings at once.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{Config, ConfigError, ControlPlane, Finding};
+use crate::adapter::files;
+use crate::kind;
+use crate::model::{KindName, duration};
+
+/// Tables and keys of this version. A table's own line has no key.
+const KEYS: &[(&str, &[&str])] = &[
+    ("agent", &["name"]),
+    ("source", &["path", "include", "exclude", "settle", "resync"]),
+    ("control_plane", &["kind", "provision", "lag", "faults"]),
+    ("workload_clusters", &["poll", "timeout"]),
+    ("safety", &["max_delete_percent", "max_delete_free", "confirm", "prune_delay"]),
+    ("state", &["path"]),
+];
+
+/// Keys that later versions know. Silence about them would look like obedience.
+const LATER: &[(&str, &[&str])] = &[
+    ("kubernetes", &[]),
+    ("http", &[]),
+    ("secrets", &[]),
+    ("workload_clusters", &["children"]),
+    ("control_plane", &["address", "identity_file"]),
+];
+
+/// Longest `agent.name`, in bytes: it becomes the value of a label.
+const NAME_MAX: usize = 64;
+
+/// Shortest time between two polls or resyncs; below it the agent would do nothing else.
+const PERIOD_MIN: Duration = Duration::from_millis(100);
+
+/// Edits by which a typed word may differ from the one that is suggested.
+const EDITS_MAX: usize = 2;
+
+pub(super) fn default_confirm() -> Vec<KindName> {
+    kind::find("workload_cluster").map(|kind| kind.name).into_iter().collect()
+}
+
+pub(super) fn read(text: &str, file: &Path) -> Result<Config, ConfigError> {
+    let mut reader = Reader { text, file, findings: Vec::new() };
+    let mut config = Config::default();
+    match DeTable::parse(text) {
+        Ok(root) => reader.root(root.get_ref(), &mut config),
+        Err(error) => {
+            let span = error.span().unwrap_or(0..0);
+            reader.add(&span, error.message().trim().replace('\n', ", "), None);
+        }
+    }
+    let mut findings = reader.findings;
+    if findings.is_empty() {
+        return Ok(config);
+    }
+    findings.sort_by_key(|finding| (finding.line, finding.column));
+    Err(ConfigError::Findings(findings))
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    file: &'a Path,
+    findings: Vec<Finding>,
+}
+
+type Item<'a> = Spanned<DeValue<'a>>;
+
+impl Reader<'_> {
+    fn root(&mut self, root: &DeTable<'_>, config: &mut Config) {
+        for (key, value) in root {
+            let table = key.get_ref().as_ref();
+            if LATER.iter().any(|(name, keys)| *name == table && keys.is_empty()) {
+                self.later(&key.span(), &format!("[{table}]"));
+                continue;
+            }
+            let Some((_, keys)) = KEYS.iter().find(|(name, _)| *name == table) else {
+                let words = KEYS.iter().map(|(name, _)| *name);
+                self.unknown(&key.span(), &format!("no table `{table}`"), table, words);
+                continue;
+            };
+            let DeValue::Table(entries) = value.get_ref() else {
+                self.add(&value.span(), format!("`{table}` is a table"), None);
+                continue;
+            };
+            for (key, value) in entries {
+                let name = key.get_ref().as_ref();
+                if keys.contains(&name) {
+                    self.key(table, name, value, config);
+                } else if LATER.iter().any(|(of, keys)| *of == table && keys.contains(&name)) {
+                    self.later(&key.span(), &format!("`{table}.{name}`"));
+                } else {
+                    let what = format!("no key `{name}` in [{table}]");
+                    self.unknown(&key.span(), &what, name, keys.iter().copied());
+                }
+            }
+        }
+    }
+
+    fn key(&mut self, table: &str, name: &str, value: &Item<'_>, config: &mut Config) {
+        let zero = Duration::ZERO;
+        match (table, name) {
+            ("agent", "name") => self.agent(value, &mut config.agent.name),
+            ("source", "path") => self.path(value, &mut config.source.path),
+            ("source", "include") => self.globs(value, &mut config.source.include),
+            ("source", "exclude") => self.globs(value, &mut config.source.exclude),
+            ("source", "settle") => self.time(value, zero, &mut config.source.settle),
+            ("source", "resync") => self.time(value, PERIOD_MIN, &mut config.source.resync),
+            ("control_plane", "kind") => self.control_plane(value),
+            ("control_plane", "provision") => {
+                let ControlPlane::Embedded { provision, lag: _, faults: _ } =
+                    &mut config.control_plane;
+                self.time(value, zero, provision);
+            }
+            ("control_plane", "lag") => {
+                let ControlPlane::Embedded { provision: _, lag, faults: _ } =
+                    &mut config.control_plane;
+                self.time(value, zero, lag);
+            }
+            ("control_plane", "faults") => {
+                let ControlPlane::Embedded { provision: _, lag: _, faults } =
+                    &mut config.control_plane;
+                if let Some(text) = self.text(value) {
+                    *faults = text;
+                }
+            }
+            ("workload_clusters", "poll") => {
+                self.time(value, PERIOD_MIN, &mut config.workload_clusters.poll);
+            }
+            ("workload_clusters", "timeout") => {
+                self.time(value, PERIOD_MIN, &mut config.workload_clusters.timeout);
+            }
+            ("safety", "max_delete_percent") => {
+                if let Some(percent) = self.number(value, 100) {
+                    config.safety.max_delete_percent = percent;
+                }
+            }
+            ("safety", "max_delete_free") => {
+                if let Some(free) = self.number(value, u32::MAX) {
+                    config.safety.max_delete_free = usize::try_from(free).unwrap_or(usize::MAX);
+                }
+            }
+            ("safety", "confirm") => self.kinds(value, &mut config.safety.confirm),
+            ("safety", "prune_delay") => self.time(value, zero, &mut config.safety.prune_delay),
+            ("state", "path") => {
+                let mut path = PathBuf::new();
+                self.path(value, &mut path);
+                config.state.path = Some(path);
+            }
+            // A row of `KEYS` without a reader; the test over all rows finds it.
+            (_, _) => self.add(&value.span(), format!("`{table}.{name}` is not read"), None),
+        }
+    }
+
+    fn agent(&mut self, value: &Item<'_>, name: &mut String) {
+        let Some(text) = self.text(value) else { return };
+        let good = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.')
+        };
+        let ends = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+        let bytes = text.as_bytes();
+        if bytes.len() <= NAME_MAX
+            && bytes.iter().copied().all(good)
+            && ends(bytes.first())
+            && ends(bytes.last())
+        {
+            *name = text;
+            return;
+        }
+        let hint = format!(
+            "it takes up to {NAME_MAX} lower-case letters, digits, `-`, `_` and `.`, and begins \
+             and ends with a letter or digit"
+        );
+        self.add(&value.span(), format!("`{text}` cannot be an agent's name"), Some(hint));
+    }
+
+    fn control_plane(&mut self, value: &Item<'_>) {
+        match self.text(value).as_deref() {
+            None | Some("embedded") => {}
+            Some("teleport") => {
+                let message = "this version drives the embedded control plane only";
+                let hint = "leave `kind` out, or set it to \"embedded\"";
+                self.add(&value.span(), message.to_owned(), Some(hint.to_owned()));
+            }
+            Some(other) => {
+                let what = format!("no control plane `{other}`");
+                self.unknown(&value.span(), &what, other, ["embedded"].into_iter());
+            }
+        }
+    }
+
+    fn globs(&mut self, value: &Item<'_>, out: &mut Vec<String>) {
+        let Some(items) = self.list(value) else { return };
+        let mut patterns = Vec::new();
+        for (span, text) in items {
+            if let Err(error) = files::pattern(&text) {
+                let message = format!("`{text}` is not a pattern: {}", error.kind());
+                self.add(&span, message, None);
+            } else {
+                patterns.push(text);
+            }
+        }
+        *out = patterns;
+    }
+
+    fn kinds(&mut self, value: &Item<'_>, out: &mut Vec<KindName>) {
+        let Some(items) = self.list(value) else { return };
+        let mut kinds = Vec::new();
+        for (span, text) in items {
+            if let Some(kind) = kind::find(&text) {
+                kinds.push(kind.name);
+            } else {
+                let words = kind::KINDS.iter().map(|kind| kind.name.as_str());
+                self.unknown(&span, &format!("no kind `{text}`"), &text, words);
+            }
+        }
+        *out = kinds;
+    }
+
+    fn time(&mut self, value: &Item<'_>, least: Duration, out: &mut Duration) {
+        let hint = || Some("write a duration as Go does: \"250ms\", \"30s\", \"1h30m\"".to_owned());
+        let DeValue::String(text) = value.get_ref() else {
+            self.add(&value.span(), "a duration is text".to_owned(), hint());
+            return;
+        };
+        let Ok(nanoseconds) = duration::parse(text) else {
+            self.add(&value.span(), format!("`{text}` is not a duration"), hint());
+            return;
+        };
+        let parsed = u64::try_from(nanoseconds).map(Duration::from_nanos);
+        match parsed {
+            Ok(time) if time >= least => *out = time,
+            Ok(_) => self.add(&value.span(), format!("`{text}` is less than {least:?}"), None),
+            Err(_) => self.add(&value.span(), format!("`{text}` is less than nothing"), None),
+        }
+    }
+
+    fn number(&mut self, value: &Item<'_>, most: u32) -> Option<u32> {
+        let number = match value.get_ref() {
+            DeValue::Integer(number) => u32::from_str_radix(number.as_str(), number.radix()).ok(),
+            DeValue::String(_)
+            | DeValue::Float(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => None,
+        };
+        let number = number.filter(|number| *number <= most);
+        if number.is_none() {
+            self.add(&value.span(), format!("not a whole number from 0 to {most}"), None);
+        }
+        number
+    }
+
+    fn path(&mut self, value: &Item<'_>, out: &mut PathBuf) {
+        match self.text(value) {
+            Some(text) if text.is_empty() => {
+                self.add(&value.span(), "an empty path".to_owned(), None);
+            }
+            // `join` keeps an absolute path as it is.
+            Some(text) => *out = self.file.parent().unwrap_or(Path::new("")).join(text),
+            None => {}
+        }
+    }
+
+    fn text(&mut self, value: &Item<'_>) -> Option<String> {
+        if let DeValue::String(text) = value.get_ref() {
+            return Some(text.to_string());
+        }
+        self.add(&value.span(), "not text; write it in quotes".to_owned(), None);
+        None
+    }
+
+    fn list(&mut self, value: &Item<'_>) -> Option<Vec<(Range<usize>, String)>> {
+        let DeValue::Array(items) = value.get_ref() else {
+            self.add(&value.span(), "not a list; write [\"…\"]".to_owned(), None);
+            return None;
+        };
+        items.iter().map(|item| self.text(item).map(|text| (item.span(), text))).collect()
+    }
+
+    fn later(&mut self, span: &Range<usize>, what: &str) {
+        self.add(span, format!("{what} is not supported by this version yet"), None);
+    }
+
+    fn unknown<'w>(
+        &mut self,
+        span: &Range<usize>,
+        message: &str,
+        typed: &str,
+        words: impl Iterator<Item = &'w str>,
+    ) {
+        let words: Vec<&str> = words.collect();
+        let near = words
+            .iter()
+            .map(|word| (edits(typed, word), *word))
+            .filter(|(edits, _)| *edits <= EDITS_MAX)
+            .min();
+        let hint = match near {
+            Some((_, word)) => format!("did you mean `{word}`?"),
+            None => format!("known are `{}`", words.join("`, `")),
+        };
+        self.add(span, message.to_owned(), Some(hint));
+    }
+
+    fn add(&mut self, span: &Range<usize>, message: String, hint: Option<String>) {
+        let before = self.text.get(..span.start).unwrap_or(self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let path = self.file.to_owned();
+        self.findings.push(Finding { path, line, column, message, hint });
+    }
+}
+
+/// Letters that must be inserted, removed or exchanged to get from one word to the other.
+fn edits(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (above, letter) in from.chars().enumerate() {
+        let mut next = vec![above + 1];
+        let mut left = above + 1;
+        for (other, pair) in to.iter().zip(row.windows(2)) {
+            let [diagonal, up] = pair else { continue };
+            let exchanged = diagonal + usize::from(letter != *other);
+            left = exchanged.min(up + 1).min(left + 1);
+            next.push(left);
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or(0)
+}

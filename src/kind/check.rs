@@ -1,0 +1,129 @@
+//! What the checks of all kinds share: ways through a document, names and labels.
+
+use super::canonical::{DIRECTIVE_LABELS, SERVER_LABELS};
+use super::{ORIGIN_LABEL, OWNER_LABEL, codes, label_key_is_valid};
+use crate::manifest::Findings;
+use crate::model::tree::NodeValue;
+use crate::model::{Node, Scalar, Severity};
+
+/// The node at a path of keys, unless it is absent or null.
+pub(super) fn at<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
+    let found = path.iter().try_fold(node, |node, key| node.get(key))?;
+    (!is_null(found)).then_some(found)
+}
+
+/// As [`at`], but neither empty text nor an empty list or mapping.
+pub(super) fn filled<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
+    at(node, path).filter(|node| match &node.value {
+        NodeValue::Scalar { text, .. } => !text.is_empty(),
+        NodeValue::List(items) => !items.is_empty(),
+        NodeValue::Map(entries) => !entries.is_empty(),
+    })
+}
+
+/// Whether nothing stands there.
+pub(super) fn is_null(node: &Node) -> bool {
+    matches!(&node.value, NodeValue::Scalar { scalar: Scalar::Null, .. })
+}
+
+/// The items of a list; none of anything else.
+pub(super) fn items(node: Option<&Node>) -> &[Node] {
+    match node.map(|node| &node.value) {
+        Some(NodeValue::List(items)) => items,
+        Some(NodeValue::Scalar { .. } | NodeValue::Map(_)) | None => &[],
+    }
+}
+
+/// The entries of a mapping; none of anything else.
+pub(super) fn entries(node: Option<&Node>) -> &[(Node, Node)] {
+    match node.map(|node| &node.value) {
+        Some(NodeValue::Map(entries)) => entries,
+        Some(NodeValue::Scalar { .. } | NodeValue::List(_)) | None => &[],
+    }
+}
+
+/// Reports an error.
+pub(super) fn error(
+    findings: &mut Findings<'_>,
+    code: crate::model::Code,
+    node: &Node,
+    message: impl Into<String>,
+    hint: &str,
+) {
+    findings.add(Severity::Error, code, &node.span, message, Some(hint));
+}
+
+/// Reports a warning.
+pub(super) fn warning(
+    findings: &mut Findings<'_>,
+    code: crate::model::Code,
+    node: &Node,
+    message: impl Into<String>,
+    hint: &str,
+) {
+    findings.add(Severity::Warning, code, &node.span, message, Some(hint));
+}
+
+/// Checks what every kind has: name and labels.
+pub(super) fn metadata(resource: &Node, findings: &mut Findings<'_>) {
+    if let Some(name) = at(resource, &["metadata", "name"])
+        && let Some(text) = name.text()
+        && !text.is_empty()
+        && !is_storable(text)
+    {
+        error(
+            findings,
+            codes::NAME,
+            name,
+            format!("the server cannot store the name `{text}`"),
+            "use letters, digits, `.`, `_`, `-`, `:`, `@`, `+`",
+        );
+    }
+    for (key, _) in entries(at(resource, &["metadata", "labels"])) {
+        let Some(text) = key.text() else { continue };
+        if text.starts_with(DIRECTIVE_LABELS) || text == ORIGIN_LABEL {
+            continue;
+        }
+        label_key(key, findings);
+        if SERVER_LABELS.iter().any(|prefix| text.starts_with(prefix)) {
+            warning(
+                findings,
+                codes::SERVER_LABEL,
+                key,
+                format!("the label `{text}` belongs to Teleport and is ignored"),
+                "use a prefix of your own",
+            );
+        }
+        if text == OWNER_LABEL {
+            warning(
+                findings,
+                codes::OWNER_MARK,
+                key,
+                format!("the label `{text}` is set by the agent and ignored here"),
+                "remove it; `agent.name` in the configuration says who owns what",
+            );
+        }
+    }
+}
+
+/// Checks one key of labels.
+pub(super) fn label_key(key: &Node, findings: &mut Findings<'_>) {
+    if let Some(text) = key.text()
+        && !label_key_is_valid(text)
+    {
+        error(
+            findings,
+            codes::LABEL_KEY,
+            key,
+            format!("`{text}` is no label key"),
+            "a label key has ASCII letters, digits and `/._:*-`, at least one",
+        );
+    }
+}
+
+/// What a backend takes as part of a key. (A role `a/b c` and a cluster `..` were refused by a
+/// real server with `special characters are not allowed in resource names`.)
+fn is_storable(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "@_:.-/+".contains(c);
+    name.chars().all(plain) && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}

@@ -1,0 +1,219 @@
+//! A document's tree against the field list of its kind.
+//!
+//! Gives the value in the form of [`crate::model::Value`] and a finding for everything that
+//! tctl refuses, and for what it would silently drop.
+
+use super::leaf::{self, At};
+use super::suggest::nearest;
+use super::{Findings, codes};
+use crate::kind::schema::{Field, Form, Schema};
+use crate::model::tree::NodeValue;
+use crate::model::{Node, Scalar, Severity, Value};
+
+/// Reads a whole document. Fields that the server owns are left out, with a note; what is
+/// wrong is left out, with an error.
+pub fn document(root: &Node, schema: &Schema, findings: &mut Findings<'_>) -> Value {
+    message(root, schema, "", findings)
+}
+
+fn message(node: &Node, schema: &Schema, path: &str, findings: &mut Findings<'_>) -> Value {
+    let NodeValue::Map(entries) = &node.value else {
+        if !is_null(node) {
+            let at = At { node, name: name_of(path), secret: false };
+            at.wrong("a mapping of fields", findings);
+        }
+        return Value::map();
+    };
+    let mut out = std::collections::BTreeMap::new();
+    for (key, value) in entries {
+        let Some(name) = key.text() else { continue };
+        let Some(field) = schema.fields.get(name) else {
+            let inner = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+            if PASTED.contains(&inner.as_str()) {
+                server_owned(key, value, &inner, findings);
+                continue;
+            }
+            unknown_field(key, name, schema, path, findings);
+            continue;
+        };
+        let inner = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        if field.server_owned {
+            server_owned(key, value, &inner, findings);
+            continue;
+        }
+        if let Some(read) = read(value, field, &inner, findings) {
+            out.insert(name.to_owned(), read);
+        }
+    }
+    Value::Map(out)
+}
+
+/// Fields that `tctl get` prints or printed, which no field list has for every kind.
+const PASTED: &[&str] = &["metadata.id", "metadata.revision", "metadata.namespace", "status"];
+
+fn server_owned(key: &Node, value: &Node, path: &str, findings: &mut Findings<'_>) {
+    if !is_null(value) {
+        let message = format!("`{path}` is set by the server and ignored here");
+        findings.add(Severity::Note, codes::SERVER_OWNED, &key.span, message, None);
+    }
+}
+
+/// A field's value; nothing where it is unset or wrong.
+fn read(node: &Node, field: &Field, path: &str, findings: &mut Findings<'_>) -> Option<Value> {
+    if is_null(node) {
+        return None;
+    }
+    form(node, &field.form, field.secret, path, findings)
+}
+
+/// What an entry or an item means that was written as nothing.
+fn empty(form: &Form) -> Option<Value> {
+    match form {
+        Form::Text | Form::Bytes => Some(Value::String(String::new())),
+        Form::Bool | Form::BoolWord => Some(Value::Bool(false)),
+        Form::Int { .. } => Some(Value::Int(0)),
+        Form::List(_) => Some(Value::List(Vec::new())),
+        Form::Map(_) | Form::Message(_) | Form::Labels | Form::Traits => Some(Value::map()),
+        Form::BoolOption
+        | Form::Duration
+        | Form::DurationMessage
+        | Form::Timestamp
+        | Form::Enum(_) => None,
+    }
+}
+
+fn form(
+    node: &Node,
+    form: &Form,
+    secret: bool,
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> Option<Value> {
+    let at = At { node, name: name_of(path), secret };
+    match form {
+        Form::Text => at.text(findings).map(Value::String),
+        Form::Bool => at.boolean(findings).map(Value::Bool),
+        Form::BoolWord | Form::BoolOption => at.boolean_word(findings).map(Value::Bool),
+        Form::Int { min, max } => at.integer(*min, *max, findings).map(Value::Int),
+        Form::Bytes => at.bytes(findings).map(Value::String),
+        Form::Duration | Form::DurationMessage => at.duration(findings).map(Value::String),
+        Form::Timestamp => at.timestamp(findings).map(Value::String),
+        Form::Enum(words) => at.word(words, findings).map(Value::String),
+        Form::Labels => {
+            entries(&at, findings, |name, value, findings| labels(value, name, findings))
+        }
+        Form::Traits => entries(&at, findings, |name, value, findings| {
+            if is_null(value) {
+                return Some(Value::List(Vec::new()));
+            }
+            items(value, &Form::Text, false, name, findings)
+        }),
+        Form::List(inner) => items(node, inner, secret, path, findings),
+        Form::Map(inner) => entries(&at, findings, |name, value, findings| {
+            let path = format!("{path}.{name}");
+            if is_null(value) {
+                empty(inner)
+            } else {
+                self::form(value, inner, secret, &path, findings)
+            }
+        }),
+        Form::Message(schema) => Some(message(node, schema, path, findings)),
+    }
+}
+
+/// Label values: one text or several.
+fn labels(node: &Node, name: &str, findings: &mut Findings<'_>) -> Option<Value> {
+    match &node.value {
+        NodeValue::List(values) => {
+            let read = items(node, &Form::Text, false, name, findings)?;
+            // One value in a list is that value.
+            match read {
+                Value::List(mut read) if values.len() == 1 => read.pop(),
+                Value::Null
+                | Value::Bool(_)
+                | Value::Int(_)
+                | Value::String(_)
+                | Value::List(_)
+                | Value::Map(_) => Some(read),
+            }
+        }
+        NodeValue::Scalar { scalar: Scalar::Null, .. } => Some(Value::String(String::new())),
+        NodeValue::Scalar { .. } => {
+            At { node, name, secret: false }.text(findings).map(Value::String)
+        }
+        NodeValue::Map(_) => {
+            At { node, name, secret: false }.wrong("text or a list of text", findings);
+            None
+        }
+    }
+}
+
+fn items(
+    node: &Node,
+    inner: &Form,
+    secret: bool,
+    path: &str,
+    findings: &mut Findings<'_>,
+) -> Option<Value> {
+    let NodeValue::List(items) = &node.value else {
+        let at = At { node, name: name_of(path), secret };
+        let hint = leaf::as_list_hint(&at);
+        at.wrong_with("a list", hint.as_deref(), findings);
+        return None;
+    };
+    let read = |item: &Node, findings: &mut Findings<'_>| {
+        if is_null(item) { empty(inner) } else { form(item, inner, secret, path, findings) }
+    };
+    Some(Value::List(items.iter().filter_map(|item| read(item, findings)).collect()))
+}
+
+fn entries(
+    at: &At<'_>,
+    findings: &mut Findings<'_>,
+    mut read: impl FnMut(&str, &Node, &mut Findings<'_>) -> Option<Value>,
+) -> Option<Value> {
+    let NodeValue::Map(entries) = &at.node.value else {
+        at.wrong("a mapping", findings);
+        return None;
+    };
+    let mut out = std::collections::BTreeMap::new();
+    for (key, value) in entries {
+        let Some(name) = key.text() else { continue };
+        if let Some(value) = read(name, value, findings) {
+            out.insert(name.to_owned(), value);
+        }
+    }
+    Some(Value::Map(out))
+}
+
+fn unknown_field(key: &Node, name: &str, schema: &Schema, path: &str, findings: &mut Findings<'_>) {
+    let place = if path.is_empty() { String::new() } else { format!(" in `{path}`") };
+    let message = format!("there is no field `{name}`{place}");
+    let ours = schema.fields.iter().filter(|(_, field)| !field.server_owned);
+    let known: Vec<&str> = ours.map(|(name, _)| name.as_str()).collect();
+    let hint = match nearest(name, known.iter().copied()) {
+        Some(near) => format!("is `{near}` meant?"),
+        None => format!("there are {}", list(&known)),
+    };
+    findings.add(Severity::Error, codes::UNKNOWN_FIELD, &key.span, message, Some(&hint));
+}
+
+/// Most words that a hint lists.
+const LISTED_MAX: usize = 12;
+
+/// `` `a`, `b`, `c` ``, cut when it gets long.
+pub(super) fn list(words: &[&str]) -> String {
+    let shown: Vec<String> =
+        words.iter().take(LISTED_MAX).map(|word| format!("`{word}`")).collect();
+    let more = if words.len() > LISTED_MAX { ", …" } else { "" };
+    format!("{}{more}", shown.join(", "))
+}
+
+fn name_of(path: &str) -> &str {
+    path.rsplit('.').next().unwrap_or(path)
+}
+
+/// Whether a node was written as nothing, which means unset.
+pub(super) fn is_null(node: &Node) -> bool {
+    matches!(&node.value, NodeValue::Scalar { scalar: Scalar::Null, .. })
+}

@@ -1,0 +1,181 @@
+//! A whole snapshot: what every file declares, what is in doubt, and what is wrong.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::document::{self, FileReading};
+use super::{Findings, Manifest, Reading, Snapshot, codes};
+use crate::model::{Diagnostic, Digest, Place, ResourceId, Severity};
+
+/// Folder whose files describe the inside of a child cluster.
+const CHILDREN: &str = "children/";
+
+/// Fewest files that are worth a thread.
+const FILES_PER_THREAD_MIN: usize = 64;
+
+/// Most threads. Reading is a small part of a pass, and others want to run too.
+const THREADS_MAX: usize = 4;
+
+/// Most findings kept of one file.
+pub const FINDINGS_PER_FILE_MAX: usize = 1000;
+
+/// What files said the last time, by path and content. Holds no trees.
+#[derive(Debug, Default)]
+pub struct Cache {
+    files: BTreeMap<Arc<str>, (Digest, Arc<FileReading>)>,
+}
+
+/// Reads a snapshot.
+pub fn read(snapshot: &Snapshot) -> Reading {
+    read_with_cache(snapshot, &mut Cache::default())
+}
+
+/// Reads a snapshot; files that have not changed since the last call are not parsed again.
+/// Gives exactly what [`read`] gives.
+pub fn read_with_cache(snapshot: &Snapshot, cache: &mut Cache) -> Reading {
+    let files: Vec<(&Arc<str>, &Arc<[u8]>)> = snapshot.files.iter().collect();
+    let share = files.len().div_ceil(THREADS_MAX).max(FILES_PER_THREAD_MIN);
+    let known = &cache.files;
+    let read_share = |share: &[(&Arc<str>, &Arc<[u8]>)]| -> Vec<(Digest, Arc<FileReading>)> {
+        share.iter().map(|(path, bytes)| read_file(path, bytes, known)).collect()
+    };
+    let results: Vec<(Digest, Arc<FileReading>)> = if files.len() <= share {
+        read_share(&files)
+    } else {
+        std::thread::scope(|scope| {
+            let shares: Vec<_> = files
+                .chunks(share)
+                .map(|share| (share, scope.spawn(move || read_share(share))))
+                .collect();
+            // A thread that died is made up for here, where a panic reaches the caller.
+            shares
+                .into_iter()
+                .flat_map(|(share, thread)| thread.join().unwrap_or_else(|_| read_share(share)))
+                .collect()
+        })
+    };
+    cache.files =
+        files.iter().zip(results).map(|((path, _), result)| (Arc::clone(path), result)).collect();
+    let digests = cache.files.iter().map(|(path, (digest, _))| (path, *digest));
+    let mut reading = Reading { digest: Some(digest(digests, snapshot)), ..Reading::default() };
+    for (path, reason) in &snapshot.unreadable {
+        let at = Place { path: Arc::clone(path), start: 0, end: 0 };
+        reading.findings.push(Diagnostic {
+            at: at.clone(),
+            severity: Severity::Error,
+            code: codes::UNREADABLE,
+            message: format!("the file cannot be read: {reason}"),
+            also: Vec::new(),
+            hint: None,
+        });
+        reading.unknown.push(at);
+    }
+    merge(cache.files.values().map(|(_, file)| file.as_ref()), &mut reading);
+    reading.findings.sort();
+    reading.unknown.sort();
+    reading
+}
+
+impl Snapshot {
+    /// Over all paths and contents, and the paths that could not be read.
+    pub fn digest(&self) -> Digest {
+        let files: Vec<_> =
+            self.files.iter().map(|(path, bytes)| (path, Digest::of(bytes))).collect();
+        digest(files.into_iter(), self)
+    }
+}
+
+fn digest<'a>(files: impl Iterator<Item = (&'a Arc<str>, Digest)>, snapshot: &Snapshot) -> Digest {
+    let mut parts: Vec<Vec<u8>> = Vec::new();
+    for (path, digest) in files {
+        parts.push(path.as_bytes().to_vec());
+        parts.push(digest.as_bytes().to_vec());
+    }
+    for path in snapshot.unreadable.keys() {
+        parts.push(path.as_bytes().to_vec());
+        parts.push(b"unreadable".to_vec());
+    }
+    Digest::of_parts(parts.iter().map(Vec::as_slice))
+}
+
+fn read_file(
+    path: &Arc<str>,
+    bytes: &[u8],
+    known: &BTreeMap<Arc<str>, (Digest, Arc<FileReading>)>,
+) -> (Digest, Arc<FileReading>) {
+    let digest = Digest::of(bytes);
+    if let Some((before, reading)) = known.get(path)
+        && *before == digest
+    {
+        return (digest, Arc::clone(reading));
+    }
+    let mut found = Vec::new();
+    let mut findings = Findings { path: Arc::clone(path), out: &mut found };
+    let mut reading = if path.starts_with(CHILDREN) {
+        let message = "files below `children/` describe the inside of a child cluster, which this \
+                       version does not manage";
+        let hint = Some("the file is left out");
+        findings.add(Severity::Warning, codes::CHILD_FILE, &(0..0), message, hint);
+        FileReading::default()
+    } else {
+        document::read_file(bytes, &mut findings)
+    };
+    found.sort();
+    cut(&mut found);
+    reading.findings = found;
+    (digest, Arc::new(reading))
+}
+
+/// Keeps the number of findings within bounds.
+fn cut(found: &mut Vec<Diagnostic>) {
+    let Some(at) = found.get(FINDINGS_PER_FILE_MAX).map(|first| first.at.clone()) else { return };
+    let message = format!("{} more findings are not shown", found.len() - FINDINGS_PER_FILE_MAX);
+    found.truncate(FINDINGS_PER_FILE_MAX);
+    found.push(Diagnostic {
+        at,
+        severity: Severity::Warning,
+        code: codes::TOO_MANY_FINDINGS,
+        message,
+        also: Vec::new(),
+        hint: Some("mend the first ones".into()),
+    });
+}
+
+/// Puts the files together and finds what is declared twice.
+fn merge<'a>(files: impl Iterator<Item = &'a FileReading>, reading: &mut Reading) {
+    let mut first: BTreeMap<ResourceId, Place> = BTreeMap::new();
+    for file in files {
+        reading.findings.extend(file.findings.iter().cloned());
+        reading.unknown.extend(file.unknown.iter().cloned());
+        for document in &file.documents {
+            let id = &document.id;
+            if let Some(before) = first.get(id) {
+                reading.findings.push(Diagnostic {
+                    at: document.named_at.clone(),
+                    severity: Severity::Error,
+                    code: codes::DUPLICATE_RESOURCE,
+                    message: format!("`{id}` is declared twice"),
+                    also: vec![(before.clone(), "first here".into())],
+                    hint: Some("keep one of them; until then it stays as it is".into()),
+                });
+                reading.manifests.remove(id);
+                reading.frozen.entry(id.clone()).or_insert_with(|| document.at.clone());
+                continue;
+            }
+            first.insert(id.clone(), document.named_at.clone());
+            match &document.manifest {
+                Some((resource, directives)) => {
+                    let manifest = Manifest {
+                        at: document.at.clone(),
+                        resource: Arc::clone(resource),
+                        directives: directives.clone(),
+                    };
+                    reading.manifests.insert(id.clone(), manifest);
+                }
+                None => {
+                    reading.frozen.insert(id.clone(), document.at.clone());
+                }
+            }
+        }
+    }
+}

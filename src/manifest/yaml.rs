@@ -1,0 +1,310 @@
+//! One document's text read into a tree in which every key and value knows its place.
+//!
+//! Syntax is granit-parser's, meaning is [`super::scalar`]'s. What granit reads is compared with
+//! a second reader ([`super::second`]) before it counts.
+
+use std::collections::BTreeMap;
+
+use granit_parser::{
+    Event, Options, Parser, ScalarStyle as Written, Span, StrInput, StructureStyle,
+};
+
+use super::syntax::Problem;
+use super::{Findings, codes, merge, scalar, second, syntax};
+use crate::model::tree::NodeValue;
+use crate::model::{Code, Node, Place, Scalar, ScalarStyle, Severity};
+
+/// Deepest nesting of lists and mappings. Teleport's own resources stay below 12.
+pub const DEPTH_MAX: usize = 64;
+
+/// Most nodes of one document once its aliases are filled in.
+pub const NODES_MAX: usize = 100_000;
+
+/// What one document turned out to be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Parsed {
+    /// Nothing but comments.
+    Empty,
+    /// Not readable; reported.
+    Broken,
+    /// A tree. It may still have been reported, for a duplicate key say.
+    Tree(Node),
+}
+
+/// Reads one document. `base` is the offset of `text` in its file.
+pub fn parse(text: &str, base: u32, findings: &mut Findings<'_>) -> Parsed {
+    if let Some(range) = syntax::directive(text) {
+        let hint = "remove the line; Teleport refuses it too";
+        let message = "a YAML directive";
+        let at = shift(&range, base);
+        findings.add(Severity::Error, codes::DIRECTIVE, &at, message, Some(hint));
+        return Parsed::Broken;
+    }
+    let before = findings.out.len();
+    let mut options = Options::default();
+    options.set_emit_comments(false);
+    options.flow_nesting_limit = DEPTH_MAX;
+    options.block_nesting_limit = DEPTH_MAX;
+    let parser = Parser::new_from_str_with_options(text, options);
+    let anchors = BTreeMap::new();
+    let mut builder = Builder { parser, text, base, findings, anchors, nodes: 0, merges: false };
+    let built = builder.document();
+    let merges = builder.merges;
+    let node = match built {
+        Ok(Some(node)) => node,
+        Ok(None) => return Parsed::Empty,
+        Err(problem) => {
+            let at = shift(&problem.range, base);
+            let hint = problem.hint.as_deref();
+            findings.add(Severity::Error, problem.code, &at, problem.message, hint);
+            return Parsed::Broken;
+        }
+    };
+    let clean = findings.out.len() == before;
+    if clean
+        && !second::is_plain(text)
+        && let Err(problem) = second::agrees(text, &node)
+    {
+        let at = shift(&problem.range, base);
+        let hint = problem.hint.as_deref();
+        findings.add(Severity::Error, problem.code, &at, problem.message, hint);
+        return Parsed::Broken;
+    }
+    Parsed::Tree(if merges { merge::fill(node, findings) } else { node })
+}
+
+/// A range of the document as a range of the file.
+fn shift(range: &std::ops::Range<usize>, base: u32) -> std::ops::Range<u32> {
+    let offset = |offset: usize| base.saturating_add(u32::try_from(offset).unwrap_or(u32::MAX));
+    offset(range.start)..offset(range.end)
+}
+
+struct Builder<'a, 'f, 'g> {
+    parser: Parser<'a, StrInput<'a>>,
+    text: &'a str,
+    base: u32,
+    findings: &'f mut Findings<'g>,
+    /// Finished nodes with an anchor, and how many nodes each is.
+    anchors: BTreeMap<usize, (Node, usize)>,
+    nodes: usize,
+    merges: bool,
+}
+
+impl<'a> Builder<'a, '_, '_> {
+    /// The root, unless the document is empty.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's enum may grow")]
+    fn document(&mut self) -> Result<Option<Node>, Problem> {
+        let mut root = None;
+        loop {
+            let (event, span) = self.next()?;
+            match event {
+                Event::StreamStart | Event::DocumentEnd => {}
+                Event::DocumentStart(..) if root.is_none() => {
+                    let (event, span) = self.next()?;
+                    root = Some(self.node(event, span)?);
+                }
+                Event::DocumentStart(..) => {
+                    let message = "text after the end of the document";
+                    let range = self.range(span);
+                    let hint = Some("begin the next document with `---`".to_owned());
+                    return Err(Problem {
+                        code: codes::AFTER_END,
+                        range,
+                        message: message.into(),
+                        hint,
+                    });
+                }
+                Event::StreamEnd => break,
+                // A node outside of a document, or an event of a later version of the parser.
+                _ => return Err(self.unexpected(span)),
+            }
+        }
+        Ok(root.filter(|root| !is_nothing(root)))
+    }
+
+    fn next(&mut self) -> Result<(Event<'a>, Span), Problem> {
+        match self.parser.next_event() {
+            Some(Ok(next)) => Ok(next),
+            Some(Err(error)) => Err(syntax::problem(self.text, &error)),
+            None => Ok((Event::StreamEnd, Span::empty(granit_parser::Marker::default()))),
+        }
+    }
+
+    fn unexpected(&self, span: Span) -> Problem {
+        let message = "text that belongs to nothing".to_owned();
+        Problem { code: codes::SYNTAX, range: self.range(span), message, hint: None }
+    }
+
+    fn range(&self, span: Span) -> std::ops::Range<usize> {
+        let end = self.text.len();
+        let range = span.byte_range().unwrap_or(end..end);
+        let (start, end) = (range.start.min(end), range.end.min(end));
+        let written = self.text.get(start..end).unwrap_or_default();
+        start..start + written.trim_end().len()
+    }
+
+    fn count(&mut self, nodes: usize, span: Span) -> Result<(), Problem> {
+        self.nodes = self.nodes.saturating_add(nodes);
+        if self.nodes <= NODES_MAX {
+            return Ok(());
+        }
+        let message =
+            format!("the document has more than {NODES_MAX} values once aliases are filled in");
+        let hint = Some("write out what is needed".to_owned());
+        Err(Problem { code: codes::TOO_MANY_NODES, range: self.range(span), message, hint })
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's enum may grow")]
+    fn node(&mut self, event: Event<'a>, span: Span) -> Result<Node, Problem> {
+        let nodes_before = self.nodes;
+        self.count(1, span)?;
+        let (node, anchor) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let tag = tag.map(|tag| format!("{}{}", tag.handle(), tag.suffix()));
+                (self.scalar(&text, style, tag.as_deref(), span), anchor)
+            }
+            Event::SequenceStart(style, anchor, _) => (self.sequence(style, span)?, anchor),
+            Event::MappingStart(style, anchor, _) => (self.mapping(style, span)?, anchor),
+            Event::Alias(id) => {
+                let Some((node, size)) = self.anchors.get(&id).cloned() else {
+                    let message = "an alias inside what it stands for".to_owned();
+                    let range = self.range(span);
+                    return Err(Problem { code: codes::SYNTAX, range, message, hint: None });
+                };
+                self.count(size, span)?;
+                return Ok(node);
+            }
+            // The end of what has not begun, or an event of a later version of the parser.
+            _ => return Err(self.unexpected(span)),
+        };
+        if anchor != 0 {
+            self.anchors.insert(anchor, (node.clone(), self.nodes - nodes_before));
+        }
+        Ok(node)
+    }
+
+    fn scalar(&mut self, text: &str, style: Written, tag: Option<&str>, span: Span) -> Node {
+        let range = self.range(span);
+        let block = matches!(style, Written::Literal | Written::Folded);
+        // Without a final newline in the file Go reads none here; granit adds it.
+        let text = match text.strip_suffix('\n') {
+            Some(shorter)
+                if block
+                    && range.end == self.text.trim_end().len()
+                    && !self.text.ends_with('\n') =>
+            {
+                shorter
+            }
+            Some(_) | None => text,
+        };
+        let style = if style == Written::Plain { ScalarStyle::Plain } else { ScalarStyle::Text };
+        // A value that is missing comes as `~` at an empty range.
+        let missing = style == ScalarStyle::Plain && range.is_empty();
+        let text = if missing { "" } else { text };
+        let span = shift(&range, self.base);
+        let scalar = scalar::resolve(text, style, tag).unwrap_or_else(|message| {
+            let hint = match tag {
+                Some(_) => Some("remove the tag, or mend the value"),
+                None => Some("quote the value"),
+            };
+            self.findings.add(Severity::Error, codes::BAD_SCALAR, &span, message, hint);
+            Scalar::Null
+        });
+        Node { span, value: NodeValue::Scalar { scalar, text: text.into(), style } }
+    }
+
+    fn sequence(&mut self, style: StructureStyle, start: Span) -> Result<Node, Problem> {
+        let mut items = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::SequenceEnd) {
+                let last = items.last().map(|item: &Node| item.span.end);
+                let span = self.whole(style, start, span, last);
+                return Ok(Node { span, value: NodeValue::List(items) });
+            }
+            items.push(self.node(event, span)?);
+        }
+    }
+
+    fn mapping(&mut self, style: StructureStyle, start: Span) -> Result<Node, Problem> {
+        let mut entries: Vec<(Node, Node)> = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::MappingEnd) {
+                let last = entries.last().map(|(key, value)| key.span.end.max(value.span.end));
+                let span = self.whole(style, start, span, last);
+                self.duplicates(&entries);
+                return Ok(Node { span, value: NodeValue::Map(entries) });
+            }
+            let key = self.node(event, span)?;
+            let (event, span) = self.next()?;
+            let value = self.node(event, span)?;
+            if merge::is_merge(&key) {
+                self.merges = true;
+            } else if let Some((message, hint)) = bad_key(&key) {
+                self.error(codes::BAD_KEY, &key, message, hint);
+            }
+            entries.push((key, value));
+        }
+    }
+
+    /// A block collection ends where its last item ends, a flow collection at its bracket.
+    fn whole(
+        &self,
+        style: StructureStyle,
+        start: Span,
+        end: Span,
+        last: Option<u32>,
+    ) -> std::ops::Range<u32> {
+        let start = shift(&self.range(start), self.base).start;
+        let end = match style {
+            StructureStyle::Flow => shift(&self.range(end), self.base).end,
+            StructureStyle::Block => last.unwrap_or(start),
+        };
+        start..end.max(start)
+    }
+
+    fn duplicates(&mut self, entries: &[(Node, Node)]) {
+        let mut seen: BTreeMap<&str, &Node> = BTreeMap::new();
+        for (key, _) in entries {
+            let Some(text) = key.text() else { continue };
+            let Some(first) = seen.insert(text, key) else { continue };
+            let message = format!("`{text}` stands twice");
+            let hint = "keep one of them; tctl would silently take the last";
+            self.error(codes::DUPLICATE_KEY, key, message, hint);
+            let also = Place {
+                path: self.findings.path.clone(),
+                start: first.span.start,
+                end: first.span.end,
+            };
+            if let Some(finding) = self.findings.out.last_mut() {
+                finding.also.push((also, "first here".into()));
+            }
+        }
+    }
+
+    fn error(&mut self, code: Code, at: &Node, message: impl Into<String>, hint: &str) {
+        self.findings.add(Severity::Error, code, &at.span, message, Some(hint));
+    }
+}
+
+/// Whether nothing at all was written.
+fn is_nothing(node: &Node) -> bool {
+    matches!(&node.value, NodeValue::Scalar { text, style, .. }
+        if text.is_empty() && *style == ScalarStyle::Plain)
+}
+
+/// What is wrong with a key: one that Go would turn into another text, or that is none.
+fn bad_key(key: &Node) -> Option<(String, &'static str)> {
+    let NodeValue::Scalar { scalar, text, .. } = &key.value else {
+        return Some(("a list or mapping as key".into(), "a key is text"));
+    };
+    let read_as = match scalar {
+        Scalar::String(_) => return None,
+        Scalar::Null => return Some(("a key that is null".into(), "write the key, or quote it")),
+        Scalar::Bool(value) => value.to_string(),
+        Scalar::Int(value) => value.to_string(),
+        Scalar::Float(value) => value.to_string(),
+    };
+    (read_as != *text).then(|| (format!("the key `{text}` is read as `{read_as}`"), "quote it"))
+}

@@ -1,0 +1,139 @@
+//! The plane's own database: one `SQLite` file, one table of items.
+//!
+//! Each call's changes are one transaction, synced before the answer is sent (`WAL`, synchronous
+//! `FULL`). The file is locked for as long as it is open.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::store::{Change, Item, Key};
+use crate::model::Timestamp;
+
+/// The schema that this program writes. Raise it with every change of the tables.
+const SCHEMA: i64 = 1;
+
+/// `rcpl`, so that another program's database is not taken for ours.
+const APPLICATION: i64 = 0x7263_706c;
+
+const TABLES: &str = "
+    CREATE TABLE items (
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        value BLOB NOT NULL,
+        revision TEXT NOT NULL,
+        expires INTEGER, -- milliseconds since 1970, or never
+        PRIMARY KEY (kind, name)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// Why the database cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DiskError {
+    /// What `SQLite` says.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// Written by a newer program.
+    #[error("schema {found} is newer than this program's schema {SCHEMA}")]
+    Newer {
+        /// The file's schema.
+        found: i64,
+    },
+    /// Another program's database.
+    #[error("not a control plane's database")]
+    Foreign,
+}
+
+/// An open database.
+#[derive(Debug)]
+pub struct Disk {
+    connection: Connection,
+}
+
+impl Disk {
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// A file that is locked, damaged, newer, or another program's.
+    pub fn open(path: &Path) -> Result<Self, DiskError> {
+        let connection = Connection::open(path)?;
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        let application: i64 =
+            connection.pragma_query_value(None, "application_id", |it| it.get(0))?;
+        let found: i64 = connection.pragma_query_value(None, "user_version", |it| it.get(0))?;
+        let tables: Option<i64> = connection
+            .query_row("SELECT 1 FROM sqlite_schema LIMIT 1", [], |row| row.get(0))
+            .optional()?;
+        if tables.is_some() && application != APPLICATION {
+            return Err(DiskError::Foreign);
+        }
+        if found > SCHEMA {
+            return Err(DiskError::Newer { found });
+        }
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let mut disk = Self { connection };
+        if tables.is_none() {
+            disk.create()?;
+        }
+        Ok(disk)
+    }
+
+    fn create(&mut self) -> Result<(), DiskError> {
+        let transaction = self.connection.transaction()?;
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.pragma_update(None, "user_version", SCHEMA)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Everything that is stored.
+    ///
+    /// # Errors
+    /// What `SQLite` says.
+    pub fn load(&self) -> Result<Vec<(Key, Item)>, DiskError> {
+        let mut select =
+            self.connection.prepare("SELECT kind, name, value, revision, expires FROM items")?;
+        let rows = select.query_map([], |row| {
+            let value: Vec<u8> = row.get(2)?;
+            let expires: Option<i64> = row.get(4)?;
+            let item = Item {
+                value: value.into(),
+                revision: row.get(3)?,
+                expires: expires.map(Timestamp),
+            };
+            Ok((Key { kind: row.get(0)?, name: row.get(1)? }, item))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Writes the changes; durable when it returns.
+    ///
+    /// # Errors
+    /// What `SQLite` says. Whether the changes are stored is then unknown until the next opening.
+    pub fn commit(&mut self, changes: &[Change]) -> Result<(), DiskError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let transaction = self.connection.transaction()?;
+        for Change { key, before: _, after } in changes {
+            match after {
+                Some(item) => transaction
+                    .prepare_cached("INSERT OR REPLACE INTO items VALUES (?1, ?2, ?3, ?4, ?5)")?
+                    .execute(params![
+                        key.kind,
+                        key.name,
+                        item.value.as_ref(),
+                        item.revision,
+                        item.expires.map(|at| at.0)
+                    ])?,
+                None => transaction
+                    .prepare_cached("DELETE FROM items WHERE kind = ?1 AND name = ?2")?
+                    .execute(params![key.kind, key.name])?,
+            };
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,194 @@
+//! The plane behind gRPC: any path, raw bytes, unary but for the one method that streams.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderValue, Uri};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, once};
+use tonic::body::Body;
+use tonic::server::Grpc;
+use tonic::transport::server::Connected;
+use tonic::transport::{Channel, Endpoint, Server};
+use tonic::{Request, Response};
+
+use super::{Caller, Plane, Reply, Status};
+use crate::plane::core::WATCH_EVENTS;
+use crate::plane::rules::SERVER_VERSION;
+use crate::wire::codec::BytesCodec;
+
+/// Bytes that an in-process connection holds in each direction.
+const PIPE: usize = 64 * 1024;
+
+/// Connections that may wait to be taken in.
+const PIPES: usize = 16;
+
+/// What the in-process endpoint is called; nothing is looked up.
+const IN_PROCESS: &str = "http://plane.in-process";
+
+/// Why serving ended.
+#[derive(Debug, thiserror::Error)]
+#[error("the control plane's gRPC server ended")]
+pub struct ServeError(#[from] tonic::transport::Error);
+
+impl Plane {
+    /// The plane as a service for HTTP/2 servers, for callers who may do everything: the
+    /// program's own socket and pipe. Mount it as the fallback beside other services.
+    pub fn service(&self) -> PlaneService {
+        self.service_as(Caller::admin())
+    }
+
+    /// The plane as a service for one authenticated caller.
+    pub fn service_as(&self, caller: Caller) -> PlaneService {
+        PlaneService { plane: self.clone(), caller }
+    }
+
+    /// Serves connections until the stream or `shutdown` ends, then lets running calls finish.
+    ///
+    /// # Errors
+    /// What the transport says.
+    pub async fn serve_incoming<IO>(
+        &self,
+        incoming: impl Stream<Item = io::Result<IO>>,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), ServeError>
+    where
+        IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+        IO::ConnectInfo: Clone + Send + Sync + 'static,
+    {
+        let server = Server::builder();
+        Ok(server.serve_with_incoming_shutdown(self.service(), incoming, shutdown).await?)
+    }
+
+    /// A channel to the plane through a pipe in this process, connected when first used.
+    ///
+    /// # Errors
+    /// Never in practice; the endpoint's name is fixed.
+    pub fn in_process(&self) -> Result<Channel, ServeError> {
+        let (connect, connections) = mpsc::channel::<io::Result<DuplexStream>>(PIPES);
+        let plane = self.clone();
+        let stop = self.shared.stop.clone();
+        self.shared.tasks.spawn(async move {
+            let incoming = ReceiverStream::new(connections);
+            // Nobody listens for the outcome: each caller sees its own connection break.
+            let _ended = plane.serve_incoming(incoming, stop.cancelled_owned()).await;
+        });
+        let connector = tower::service_fn(move |_: Uri| {
+            let connect = connect.clone();
+            async move {
+                let (ours, theirs) = tokio::io::duplex(PIPE);
+                let closed = |_| io::Error::from(io::ErrorKind::ConnectionRefused);
+                connect.send(Ok(theirs)).await.map_err(closed)?;
+                Ok::<_, io::Error>(TokioIo::new(ours))
+            }
+        });
+        Ok(Endpoint::from_shared(IN_PROCESS)?.connect_with_connector_lazy(connector))
+    }
+}
+
+/// The plane as a tower service; see [`Plane::service`].
+#[derive(Debug, Clone)]
+pub struct PlaneService {
+    plane: Plane,
+    caller: Caller,
+}
+
+impl<B> tower::Service<http::Request<B>> for PlaneService
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+{
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let service = self.clone();
+        Box::pin(async move {
+            let mut response = if request.uri().path() == WATCH_EVENTS {
+                service.stream(request).await
+            } else {
+                service.unary(request).await
+            };
+            response.headers_mut().insert("version", HeaderValue::from_static(SERVER_VERSION));
+            Ok(response)
+        })
+    }
+}
+
+/// Marks the response to an answer that is to be dropped.
+#[derive(Debug, Clone, Copy)]
+struct Drop;
+
+impl PlaneService {
+    async fn unary<B>(self, request: http::Request<B>) -> http::Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        let path = request.uri().path().to_owned();
+        let answer = tower::service_fn(move |request: Request<Bytes>| {
+            let (service, path) = (self.clone(), path.clone());
+            async move {
+                let reply = service.plane.answer(&service.caller, &path, request.get_ref()).await;
+                match reply {
+                    Reply::Answer(Ok(bytes)) => Ok(Response::new(Bytes::from(bytes))),
+                    Reply::Answer(Err(failed)) => Err(status(failed)),
+                    Reply::Dropped => {
+                        let mut response = Response::new(Bytes::new());
+                        response.extensions_mut().insert(Drop);
+                        Ok(response)
+                    }
+                }
+            }
+        });
+        let response = Grpc::new(BytesCodec).unary(answer, request).await;
+        if response.extensions().get::<Drop>().is_some() {
+            return broken();
+        }
+        response
+    }
+
+    async fn stream<B>(self, request: http::Request<B>) -> http::Response<Body>
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>> + Send,
+    {
+        let watch = tower::service_fn(move |request: Request<Bytes>| {
+            let service = self.clone();
+            async move {
+                let events = service.plane.watch(&service.caller, request.get_ref());
+                events.map(|events| Response::new(ReceiverStream::new(events))).map_err(status)
+            }
+        });
+        Grpc::new(BytesCodec).server_streaming(watch, request).await
+    }
+}
+
+/// A response whose body breaks off before there is an answer.
+fn broken() -> http::Response<Body> {
+    let failure = io::Error::from(io::ErrorKind::ConnectionReset);
+    let frames = once(Err::<Frame<Bytes>, _>(tonic::Status::from_error(failure.into())));
+    let mut response = http::Response::new(Body::new(StreamBody::new(frames)));
+    let kind = HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert(http::header::CONTENT_TYPE, kind);
+    response
+}
+
+/// The status as tonic has it.
+pub(super) fn status(status: Status) -> tonic::Status {
+    tonic::Status::new(tonic::Code::from_i32(status.code), status.message)
+}

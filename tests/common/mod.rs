@@ -1,0 +1,224 @@
+//! A running agent in a directory of its own, as a user has one.
+
+#![allow(dead_code, reason = "each test file uses its own part of this")]
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    clippy::missing_panics_doc,
+    reason = "test code"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Longest wait for anything: generous, because the machine may be slow; never reached when all
+/// is well.
+pub const PATIENCE: Duration = Duration::from_secs(40);
+
+/// One user's folder: source, state, configuration.
+pub struct Place {
+    pub dir: tempfile::TempDir,
+}
+
+impl Place {
+    /// A place whose configuration has short times; `extra` is added to `[control_plane]`.
+    pub fn new(extra: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let place = Self { dir };
+        fs::create_dir(place.source()).unwrap();
+        place.configure(extra);
+        place
+    }
+
+    /// Writes the configuration anew.
+    pub fn configure(&self, extra: &str) {
+        let text = format!(
+            "[source]\npath = \"desired-state\"\nsettle = \"100ms\"\n\
+             [control_plane]\nkind = \"embedded\"\nprovision = \"500ms\"\n{extra}\n\
+             [workload_clusters]\npoll = \"300ms\"\n\
+             [safety]\nprune_delay = \"1s\"\n\
+             [state]\npath = \"state/state.db\"\n"
+        );
+        fs::write(self.dir.path().join("reconciler.toml"), text).unwrap();
+    }
+
+    pub fn source(&self) -> PathBuf {
+        self.dir.path().join("desired-state")
+    }
+
+    pub fn state(&self) -> PathBuf {
+        self.dir.path().join("state")
+    }
+
+    /// Writes a manifest as a careful tool does: beside it, then renamed over it.
+    pub fn put(&self, name: &str, text: &str) {
+        let path = self.source().join(name);
+        let beside = self.source().join(format!(".{name}.new"));
+        fs::write(&beside, text).unwrap();
+        fs::rename(&beside, &path).unwrap();
+    }
+
+    pub fn remove(&self, name: &str) {
+        fs::remove_file(self.source().join(name)).unwrap();
+    }
+
+    /// Runs one command of the built binary to its end.
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.command(args).output().expect("the binary runs")
+    }
+
+    /// Runs one command that must succeed; its standard output.
+    pub fn ok(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        assert!(
+            output.status.success(),
+            "{args:?} ended with {}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_reconciler"));
+        command
+            .args(args)
+            .current_dir(self.dir.path())
+            .env_remove("RECONCILER_CONFIG")
+            .env_remove("STATE_DIRECTORY")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts the agent and waits until it says that it is ready to be asked.
+    pub fn agent(&self) -> Agent {
+        let mut child = self
+            .command(&["-v"])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the agent starts");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let reader = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let sink = Arc::clone(&lines);
+        thread::spawn(move || {
+            for line in reader.lines().map_while(Result::ok) {
+                sink.lock().unwrap().push(line);
+            }
+        });
+        let mut agent = Agent { child, lines };
+        let started = Instant::now();
+        while !self.run(&["status"]).status.success()
+            || !self.state().join("reconciler.sock").exists()
+        {
+            assert!(
+                agent.child.try_wait().unwrap().is_none() && started.elapsed() < PATIENCE,
+                "the agent did not start:\n{}",
+                agent.log()
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+        agent
+    }
+
+    /// What is live, in clear, `None` when it is not there.
+    pub fn live(&self, what: &str) -> Option<String> {
+        let output = self.run(&["plane", "get", what]);
+        output.status.success().then(|| String::from_utf8(output.stdout).expect("UTF-8"))
+    }
+
+    /// The plane's calls per method.
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        self.ok(&["plane", "calls"])
+            .lines()
+            .filter_map(|line| {
+                let (count, method) = line.trim().split_once(' ')?;
+                Some((method.trim().to_owned(), count.parse().ok()?))
+            })
+            .collect()
+    }
+
+    /// How many writes the plane has seen.
+    pub fn writes(&self) -> u64 {
+        self.calls()
+            .iter()
+            .filter(|(method, _)| {
+                let name = method.rsplit('/').next().unwrap_or("");
+                ["Create", "Update", "Upsert", "Delete"].iter().any(|verb| name.starts_with(verb))
+            })
+            .map(|(_, count)| count)
+            .sum()
+    }
+}
+
+/// A running agent; killed when dropped.
+pub struct Agent {
+    pub child: Child,
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Agent {
+    pub fn log(&self) -> String {
+        self.lines.lock().unwrap().join("\n")
+    }
+
+    /// Asks it to end, as Ctrl-C does, and waits.
+    pub fn interrupt(mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(started.elapsed() < PATIENCE, "it did not end:\n{}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Ends it without a word.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Waits until something holds; what it was is in the message if it never does.
+pub fn until(what: &str, agent: &Agent, mut holds: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !holds() {
+        assert!(started.elapsed() < PATIENCE, "never: {what}\nlog:\n{}", agent.log());
+        thread::sleep(Duration::from_millis(30));
+    }
+}
+
+/// Every file below a directory with its bytes.
+pub fn bytes_of(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    let Ok(entries) = fs::read_dir(dir) else { return all };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all.extend(bytes_of(&path));
+        } else if path.is_file() {
+            all.insert(path.clone(), fs::read(&path).unwrap());
+        }
+    }
+    all
+}

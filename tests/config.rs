@@ -1,0 +1,177 @@
+//! `reconciler.toml`: values, findings, places.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use reconciler::config::{Config, ControlPlane, Search};
+
+fn parse(text: &str) -> Result<Config, String> {
+    Config::parse(text, Path::new("conf/r.toml")).map_err(|error| error.to_string())
+}
+
+const FULL: &str = r#"
+[agent]
+name = "prod-1"
+[source]
+path = "desired"
+include = ["*.yaml"]
+exclude = []
+settle = "1s"
+resync = "1h30m"
+[control_plane]
+kind = "embedded"
+provision = "0s"
+lag = "1s"
+[workload_clusters]
+poll = "10s"
+timeout = "1h"
+[safety]
+max_delete_percent = 100
+max_delete_free = 0
+confirm = ["role", "kube_cluster"]
+prune_delay = "0s"
+[state]
+path = "/var/lib/reconciler/state.db"
+"#;
+
+#[test]
+fn every_key_is_read() {
+    let config = parse(FULL).unwrap();
+    assert_eq!(config.agent.name, "prod-1");
+    assert_eq!(config.source.path, Path::new("conf/desired"));
+    assert_eq!(config.source.include, ["*.yaml"]);
+    assert!(config.source.exclude.is_empty());
+    assert_eq!(config.source.settle, Duration::from_secs(1));
+    assert_eq!(config.source.resync, Duration::from_mins(90));
+    let ControlPlane::Embedded { provision, lag, faults } = config.control_plane;
+    assert_eq!((provision, lag), (Duration::ZERO, Duration::from_secs(1)));
+    assert_eq!(faults, "");
+    assert_eq!(config.workload_clusters.poll, Duration::from_secs(10));
+    assert_eq!(config.workload_clusters.timeout, Duration::from_hours(1));
+    assert_eq!((config.safety.max_delete_percent, config.safety.max_delete_free), (100, 0));
+    let confirm: Vec<&str> = config.safety.confirm.iter().map(|kind| kind.as_str()).collect();
+    assert_eq!(confirm, ["role", "kube_cluster"]);
+    assert_eq!(config.safety.prune_delay, Duration::ZERO);
+    assert_eq!(config.state.path.as_deref(), Some(Path::new("/var/lib/reconciler/state.db")));
+}
+
+#[test]
+fn an_empty_file_is_the_defaults() {
+    let config = parse("").unwrap();
+    assert_eq!(config, Config::default());
+    assert_eq!(config.safety.confirm.len(), 1, "workload clusters wait for a person");
+}
+
+#[test]
+fn findings() {
+    let table = [
+        ("[agnet]", "1:2: no table `agnet`; did you mean `agent`?"),
+        ("[agent]\nnmae = \"x\"", "2:1: no key `nmae` in [agent]; did you mean `name`?"),
+        (
+            "[workload_clusters]\ninterval = \"1s\"",
+            "2:1: no key `interval` in [workload_clusters]; known are `poll`, `timeout`",
+        ),
+        ("agent = 1", "1:9: `agent` is a table"),
+        ("[agent]\nname = 1", "2:8: not text; write it in quotes"),
+        (
+            "[agent]\nname = \"Größe\"",
+            "2:8: `Größe` cannot be an agent's name; it takes up to 64 lower-case letters, digits, \
+             `-`, `_` and `.`, and begins and ends with a letter or digit",
+        ),
+        ("[source]\npath = \"\"", "2:8: an empty path"),
+        ("[source]\ninclude = \"x\"", "2:11: not a list; write [\"…\"]"),
+        ("[source]\ninclude = [\"ä\", \"[a\"]", "2:17: `[a` is not a pattern: "),
+        (
+            "[source]\nsettle = 250",
+            "2:10: a duration is text; write a duration as Go does: \"250ms\", \"30s\", \"1h30m\"",
+        ),
+        (
+            "[source]\nsettle = \"5 minutes\"",
+            "2:10: `5 minutes` is not a duration; write a duration as Go does",
+        ),
+        ("[source]\nsettle = \"-1s\"", "2:10: `-1s` is less than nothing"),
+        ("[source]\nresync = \"1ms\"", "2:10: `1ms` is less than 100ms"),
+        (
+            "[control_plane]\nkind = \"teleport\"",
+            "2:8: this version drives the embedded control plane only; leave `kind` out, or set it \
+             to \"embedded\"",
+        ),
+        (
+            "[control_plane]\nkind = \"embeded\"",
+            "2:8: no control plane `embeded`; did you mean `embedded`?",
+        ),
+        (
+            "[control_plane]\naddress = \"a:443\"",
+            "2:1: `control_plane.address` is not supported by this version yet",
+        ),
+        ("[http]\nlisten = \"x\"", "1:2: [http] is not supported by this version yet"),
+        ("[kubernetes]", "1:2: [kubernetes] is not supported by this version yet"),
+        ("[secrets]", "1:2: [secrets] is not supported by this version yet"),
+        (
+            "[workload_clusters.children]\ntbot = \"tbot\"",
+            "1:20: `workload_clusters.children` is not supported by this version yet",
+        ),
+        ("[safety]\nmax_delete_percent = 101", "2:22: not a whole number from 0 to 100"),
+        ("[safety]\nmax_delete_percent = -1", "2:22: not a whole number from 0 to 100"),
+        ("[safety]\nmax_delete_free = 1.5", "2:19: not a whole number from 0 to 4294967295"),
+        ("[safety]\nconfirm = [\"roles\"]", "2:12: no kind `roles`; did you mean `role`?"),
+        ("[agent]\nname = \"a\"\nname = \"b\"", "3:1: duplicate key"),
+    ];
+    for (text, expected) in table {
+        let error = parse(text).unwrap_err();
+        let expected = format!("conf/r.toml:{expected}");
+        assert!(error.starts_with(&expected), "{text}\n  gives {error}\n  not   {expected}");
+        assert!(!error.contains('\n'), "one finding: {error}");
+    }
+}
+
+#[test]
+fn all_findings_come_at_once_and_in_order() {
+    let error =
+        parse("[state]\npaht = 1\n[agent]\nname = \"!\"\n[source]\nsettle = \"x\"").unwrap_err();
+    let lines: Vec<&str> = error.lines().filter_map(|line| line.get(..14)).collect();
+    assert_eq!(lines, ["conf/r.toml:2:", "conf/r.toml:4:", "conf/r.toml:6:"]);
+}
+
+#[test]
+fn the_first_place_that_applies_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, format!("[agent]\nname = \"{name}\"")).unwrap();
+        path
+    };
+    let (option, variable, usual) = (file("option"), file("variable"), file("usual"));
+    let absent = dir.path().join("absent");
+    let name = |option: Option<&PathBuf>, variable: Option<&PathBuf>, usual: &[&Path]| {
+        let search = Search {
+            option: option.map(PathBuf::as_path),
+            variable: variable.map(PathBuf::as_path),
+            usual,
+        };
+        Config::load(&search).map(|config| config.agent.name).map_err(|error| error.to_string())
+    };
+    let usual: &[&Path] = &[&absent, &usual];
+    assert_eq!(name(Some(&option), Some(&variable), usual).unwrap(), "option");
+    assert_eq!(name(None, Some(&variable), usual).unwrap(), "variable");
+    assert_eq!(name(None, None, usual).unwrap(), "usual");
+    assert_eq!(name(None, None, &[&absent]).unwrap(), "reconciler");
+    let error = name(Some(&absent), Some(&variable), usual).unwrap_err();
+    assert!(error.contains("absent`: No such file"), "{error}");
+    assert!(name(None, Some(&absent), usual).is_err());
+}
+
+#[test]
+fn where_the_state_is() {
+    let config = Config::default();
+    let files = config.files(Path::new("/srv/repo/desired-state"), None);
+    assert_eq!(files.state, Path::new("/srv/repo/.reconciler/state.db"));
+    assert_eq!(files.plane, Path::new("/srv/repo/.reconciler/plane.db"));
+    assert_eq!(files.socket, Path::new("/srv/repo/.reconciler/reconciler.sock"));
+    let dirs = Path::new("/var/lib/reconciler:/var/lib/other");
+    let files = config.files(Path::new("x"), Some(dirs));
+    assert_eq!(files.state, Path::new("/var/lib/reconciler/state.db"));
+    let files = parse(FULL).unwrap().files(Path::new("x"), Some(Path::new("/elsewhere")));
+    assert_eq!(files.state, Path::new("/var/lib/reconciler/state.db"));
+}

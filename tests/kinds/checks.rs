@@ -1,0 +1,290 @@
+//! What a server would refuse is found in the document, at its place.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use reconciler::kind;
+use reconciler::manifest::Findings;
+use reconciler::model::tree::NodeValue;
+use reconciler::model::{Node, Scalar, ScalarStyle};
+
+/// A document from JSON; every node's span is its place in the compact text.
+fn node(value: &serde_json::Value, text: &mut String) -> Node {
+    let start = text.len();
+    let value = match value {
+        serde_json::Value::Array(items) => {
+            text.push('[');
+            let items = items
+                .iter()
+                .enumerate()
+                .map(|(index, item)| {
+                    text.push_str(if index > 0 { "," } else { "" });
+                    node(item, text)
+                })
+                .collect();
+            text.push(']');
+            NodeValue::List(items)
+        }
+        serde_json::Value::Object(entries) => {
+            text.push('{');
+            let entries = entries
+                .iter()
+                .enumerate()
+                .map(|(index, (key, value))| {
+                    text.push_str(if index > 0 { "," } else { "" });
+                    let key = node(&serde_json::Value::String(key.clone()), text);
+                    text.push(':');
+                    (key, node(value, text))
+                })
+                .collect();
+            text.push('}');
+            NodeValue::Map(entries)
+        }
+        scalar => {
+            let shown = scalar.to_string();
+            text.push_str(&shown);
+            let (scalar, written) = match scalar {
+                serde_json::Value::Null => (Scalar::Null, shown),
+                serde_json::Value::Bool(value) => (Scalar::Bool(*value), shown),
+                serde_json::Value::Number(number) => (Scalar::Int(number.as_i64().unwrap()), shown),
+                other => {
+                    let text = other.as_str().unwrap();
+                    (Scalar::String(text.into()), text.into())
+                }
+            };
+            NodeValue::Scalar { scalar, text: written, style: ScalarStyle::Text }
+        }
+    };
+    let at = |offset: usize| u32::try_from(offset).unwrap();
+    Node { span: Range { start: at(start), end: at(text.len()) }, value }
+}
+
+/// The findings of a document: code and the text that is pointed at.
+fn findings(kind: &str, json: &str) -> Vec<(String, String)> {
+    let mut text = String::new();
+    let document = node(&serde_json::from_str(json).expect(json), &mut text);
+    let mut out = Vec::new();
+    let mut collected = Findings { path: Arc::from("x.yaml"), out: &mut out };
+    (kind::find(kind).unwrap().check)(&document, &mut collected);
+    out.iter()
+        .map(|found| {
+            assert!(found.hint.is_some(), "{} has no hint", found.message);
+            (found.code.to_string(), text[found.at.range()].to_string())
+        })
+        .collect()
+}
+
+const CHECKS: &[(&str, &str, &[(&str, &str)])] = &[
+    (
+        "role",
+        r#"{"metadata":{"name":"dev"},"version":"v7","spec":{"allow":{"logins":["root"],"rules":[{"resources":["a"],"verbs":["*"]}]}}}"#,
+        &[],
+    ),
+    ("role", r#"{"metadata":{"name":"a/b c"}}"#, &[("K004", r#""a/b c""#)]),
+    ("role", r#"{"metadata":{"name":"Proxy"}}"#, &[("K034", r#""Proxy""#)]),
+    (
+        "role",
+        r#"{"metadata":{"name":"r","labels":{"a b":"c","reconciler/prune":"x","teleport.dev/x":"y","teleport.dev/origin":"z"}}}"#,
+        &[("K001", r#""a b""#), ("K002", r#""teleport.dev/x""#)],
+    ),
+    (
+        "role",
+        r#"{"metadata":{"labels":{"teleport.hidden/reconciler-owner":"y"}}}"#,
+        &[("K003", r#""teleport.hidden/reconciler-owner""#)],
+    ),
+    (
+        "role",
+        r#"{"spec":{"allow":{"logins":["a","*"]},"deny":{"logins":["*"]}}}"#,
+        &[("K020", r#""*""#)],
+    ),
+    (
+        "role",
+        r#"{"spec":{"allow":{"node_labels":{"*":"x"},"app_labels":{"*":["*"]}}}}"#,
+        &[("K021", r#""x""#)],
+    ),
+    ("role", r#"{"spec":{"deny":{"db_labels":{"*":["*","y"]}}}}"#, &[("K021", r#"["*","y"]"#)]),
+    (
+        "role",
+        r#"{"spec":{"allow":{"rules":[{"verbs":["read"]},{"resources":["a"],"verbs":[]}]}}}"#,
+        &[("K022", r#"{"verbs":["read"]}"#), ("K023", r#"{"resources":["a"],"verbs":[]}"#)],
+    ),
+    (
+        "role",
+        r#"{"spec":{"options":{"enhanced_recording":["disk","x"],"lock":"maybe"}}}"#,
+        &[("K024", r#""x""#), ("K025", r#""maybe""#)],
+    ),
+    (
+        "role",
+        r#"{"spec":{"deny":{"impersonate":{"where":"x"},"node_labels":{"dynamic/a":"b"}},"allow":{"impersonate":{"where":"x"}}}}"#,
+        &[("K026", r#""x""#), ("K033", r#""dynamic/a""#)],
+    ),
+    (
+        "role",
+        r#"{"version":"v7","spec":{"allow":{"kubernetes_resources":[{"kind":"nonsense","name":"*","namespace":"*","verbs":["*"]}]}}}"#,
+        &[("K027", r#""nonsense""#)],
+    ),
+    (
+        "role",
+        r#"{"version":"v7","spec":{"allow":{"kubernetes_resources":[{"kind":"pod","namespace":"*","verbs":["*"]}]}}}"#,
+        &[("K028", r#"{"kind":"pod","namespace":"*","verbs":["*"]}"#)],
+    ),
+    (
+        "role",
+        r#"{"version":"v7","spec":{"allow":{"kubernetes_resources":[{"kind":"pod","name":"*"},{"kind":"kube_node","name":"*"}]}}}"#,
+        &[("K028", r#"{"kind":"pod","name":"*"}"#)],
+    ),
+    (
+        "role",
+        r#"{"version":"v5","spec":{"allow":{"kubernetes_resources":[{"kind":"secret","name":"*","namespace":"*","verbs":["get"]}]}}}"#,
+        &[("K027", r#""secret""#), ("K029", r#""get""#)],
+    ),
+    (
+        "role",
+        r#"{"version":"v8","spec":{"allow":{"kubernetes_resources":[{"kind":"pods","name":"*","namespace":"*","verbs":["get","*"]},{"kind":"deployments","name":"*"}]}}}"#,
+        &[("K029", r#""*""#), ("K030", r#"{"kind":"deployments","name":"*"}"#)],
+    ),
+    (
+        "role",
+        r#"{"version":"v8","spec":{"allow":{"kubernetes_resources":[{"kind":"pod","name":"*"},{"kind":"*","name":"*"}]}}}"#,
+        &[("K027", r#""pod""#)],
+    ),
+    (
+        "role",
+        r#"{"version":"v7","spec":{"deny":{"kubernetes_resources":[{"kind":"pod","name":"*","namespace":"*","verbs":["eat"],"api_group":"x"}]}}}"#,
+        &[("K029", r#""eat""#), ("K030", r#""x""#)],
+    ),
+    (
+        "role",
+        r#"{"version":"v8","spec":{"options":{"idp":{},"port_forwarding":true,"ssh_port_forwarding":{"local":{}}}}}"#,
+        &[("K031", r#"{"local":{}}"#), ("K032", "{}")],
+    ),
+    ("role", r#"{"version":"v7","spec":{"options":{"idp":{},"port_forwarding":true}}}"#, &[]),
+    (
+        "kube_cluster",
+        r#"{"metadata":{"name":"k"},"spec":{"kubeconfig":"eA==","aws":{},"gcp":{"name":""},"dynamic_labels":{"a":{"command":["x"],"period":"1h"}}}}"#,
+        &[],
+    ),
+    (
+        "kube_cluster",
+        r#"{"metadata":{"name":"a+b"},"spec":{"kubeconfig":"eA=="}}"#,
+        &[("K010", r#""a+b""#)],
+    ),
+    (
+        "kube_cluster",
+        r#"{"metadata":{"name":".."},"spec":{"kubeconfig":"eA=="}}"#,
+        &[("K004", r#""..""#)],
+    ),
+    (
+        "kube_cluster",
+        r#"{"spec":{"aws":{"region":"r","name":"n"}}}"#,
+        &[("K011", r#"{"name":"n","region":"r"}"#)],
+    ),
+    (
+        "kube_cluster",
+        r#"{"spec":{"azure":{"resource_group":"r","resource_name":"n","subscription_id":"s"},"kubeconfig":"eA=="}}"#,
+        &[("K012", r#"{"resource_group":"r","resource_name":"n","subscription_id":"s"}"#)],
+    ),
+    ("kube_cluster", r#"{"spec":{"aws":{}}}"#, &[("K013", r#"{"aws":{}}"#)]),
+    (
+        "kube_cluster",
+        r#"{"metadata":{"labels":{"b":"x"}},"spec":{"kubeconfig":"eA==","dynamic_labels":{"a b":{"command":["x"],"period":"10ms"},"b":{"period":"1m"}}}}"#,
+        &[("K001", r#""a b""#), ("K015", r#""10ms""#), ("K014", r#""b""#), ("K016", r#""b""#)],
+    ),
+    (
+        "kube_cluster",
+        r#"{"spec":{"kubeconfig":"eA==","dynamic_labels":{"a":null}}}"#,
+        &[("K014", r#""a""#), ("K015", r#""a""#)],
+    ),
+    (
+        "trusted_cluster",
+        r#"{"spec":{"token":"t","web_proxy_addr":"a:443","role_map":[{"remote":"access","local":["visitor"]},{"remote":"^(a|b)-(.*)$","local":["$1"]},{"remote":"c-*","local":["c"]}]}}"#,
+        &[],
+    ),
+    ("trusted_cluster", r#"{"spec":{"token":"t","web_proxy_addr":"a:443","roles":["a"]}}"#, &[]),
+    (
+        "trusted_cluster",
+        r#"{"spec":{"token":"t","web_proxy_addr":"a:443","roles":["a"],"role_map":[{"remote":"a","local":["b"]}]}}"#,
+        &[("K040", r#"["a"]"#)],
+    ),
+    (
+        "trusted_cluster",
+        r#"{"spec":{"enabled":true}}"#,
+        &[
+            ("K047", r#"{"enabled":true}"#),
+            ("K049", r#"{"enabled":true}"#),
+            ("K041", r#"{"enabled":true}"#),
+        ],
+    ),
+    (
+        "trusted_cluster",
+        r#"{"metadata":{"expires":"2030-01-01T00:00:00Z"},"spec":{"token":"t","web_proxy_addr":"a","role_map":[{"remote":"","local":["","*"]},{"remote":"a"},{"remote":"a","local":["x"]}]}}"#,
+        &[
+            ("K048", r#""2030-01-01T00:00:00Z""#),
+            ("K042", r#"{"local":["","*"],"remote":""}"#),
+            ("K043", r#""""#),
+            ("K043", r#""*""#),
+            ("K042", r#"{"remote":"a"}"#),
+            ("K044", r#""a""#),
+        ],
+    ),
+    (
+        "trusted_cluster",
+        r#"{"spec":{"token":"t","web_proxy_addr":"a","role_map":[{"remote":"^[$","local":["a"]},{"remote":"^(x$","local":["a"]},{"remote":"^x)$","local":["a"]},{"remote":"^*$","local":["a"]},{"remote":"^a{1001}$","local":["a"]},{"remote":"^(?=a)$","local":["a"]},{"remote":"^a","local":["a"]},{"remote":"r-.*","local":["a"]}]}}"#,
+        &[
+            ("K045", r#""^[$""#),
+            ("K045", r#""^(x$""#),
+            ("K045", r#""^x)$""#),
+            ("K045", r#""^a{1001}$""#),
+            ("K045", r#""^(?=a)$""#),
+            ("K046", r#""^a""#),
+            ("K046", r#""r-.*""#),
+        ],
+    ),
+    (
+        "trusted_cluster",
+        r#"{"spec":{"token":"t","web_proxy_addr":"a","role_map":[{"remote":"^[]a[:alpha:]-]+?(?i:x{2,5})\\d$","local":["a"]},{"remote":"^(?P<env>[a-z]+)-ops$","local":["a"]}]}}"#,
+        &[],
+    ),
+    (
+        "workload_cluster",
+        r#"{"metadata":{"name":"c","labels":{"reconciler/prune":"false"}},"spec":{"regions":[{"name":"us-west-2"}],"bot":{"name":"b"},"token":{"join_method":"iam","allow":[{"aws_account":"123456789012","aws_arn":"arn:aws:sts::123456789012:assumed-role/r/s"}]}}}"#,
+        &[],
+    ),
+    (
+        "workload_cluster",
+        r#"{"spec":{}}"#,
+        &[("K067", "{}"), ("K066", "{}"), ("K060", "{}"), ("K061", "{}")],
+    ),
+    (
+        "workload_cluster",
+        r#"{"metadata":{"description":"x","labels":{"a":"b"}},"spec":{"regions":[{}],"bot":{"name":"b"},"token":{"join_method":"token","allow":[{},{"aws_account":"account"},{"aws_arn":"arn"}]}}}"#,
+        &[
+            ("K065", r#""x""#),
+            ("K065", r#""a""#),
+            ("K067", "{}"),
+            ("K060", r#""token""#),
+            ("K062", "{}"),
+            ("K063", r#""account""#),
+            ("K064", r#""arn""#),
+        ],
+    ),
+];
+
+#[test]
+fn each_rule_points_at_its_place() {
+    for (kind, json, expected) in CHECKS {
+        let found = findings(kind, json);
+        let found: Vec<(&str, &str)> =
+            found.iter().map(|(code, text)| (code.as_str(), text.as_str())).collect();
+        assert_eq!(&found, expected, "{json}");
+    }
+}
+
+#[test]
+fn every_code_has_a_case() {
+    let used: std::collections::BTreeSet<&str> =
+        CHECKS.iter().flat_map(|(_, _, expected)| expected.iter().map(|(code, _)| *code)).collect();
+    for (code, meaning) in kind::codes::CODES {
+        assert!(used.contains(code.0), "{code}: {meaning}");
+    }
+}

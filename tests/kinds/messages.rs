@@ -1,0 +1,363 @@
+//! Messages survive the way through the canonical form.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use prost_reflect::prost::Message as _;
+use prost_reflect::{DynamicMessage, ReflectMessage as _, UnknownField};
+use reconciler::kind::canonical::{decode, encode, from_value, resource, to_value};
+use reconciler::kind::{self, Kind, OWNER_LABEL};
+use reconciler::live::Live;
+use reconciler::manifest::Resource;
+use reconciler::model::{Cluster, Value};
+use reconciler::wire::DESCRIPTORS;
+
+use super::recorded::{Found, lines, resources};
+
+const OWNER: &str = "reconciler";
+
+fn wanted(live: &Live) -> Resource {
+    Resource { id: live.id.clone(), canonical: live.canonical.clone(), digest: live.digest }
+}
+
+fn named(found: &Found) -> Option<Live> {
+    match decode(found.kind, Cluster::Parent, found.wire.clone()) {
+        Ok(live) => Some(live),
+        Err(error) => {
+            assert!(error.message.contains("it has no name"), "{}: {error}", found.from);
+            None
+        }
+    }
+}
+
+fn reflected(kind: &Kind, wire: &Bytes) -> DynamicMessage {
+    let descriptor = DESCRIPTORS.get_message_by_name(kind.message).unwrap();
+    DynamicMessage::decode(descriptor, wire.clone()).unwrap()
+}
+
+fn canonical_json(live: &Live) -> Value {
+    Value::from_json(&live.canonical).unwrap()
+}
+
+#[test]
+fn what_was_recorded_comes_back() {
+    let mut seen = BTreeMap::new();
+    for found in resources() {
+        let Some(live) = named(&found) else { continue };
+        *seen.entry(found.kind.name.as_str()).or_insert(0) += 1;
+        let created = encode(found.kind, &wanted(&live), None, OWNER).expect(&found.from);
+        let again = decode(found.kind, Cluster::Parent, created).expect(&found.from);
+        assert_eq!(again.canonical, live.canonical, "{}: created", found.from);
+        assert_eq!(again.digest, live.digest, "{}", found.from);
+        assert_eq!(again.owner.as_deref(), found.kind.keeps_labels.then_some(OWNER));
+        assert_eq!(again.revision, None, "{}: a create bears no revision", found.from);
+
+        let updated = encode(found.kind, &wanted(&live), Some(&live), OWNER).expect(&found.from);
+        let again = decode(found.kind, Cluster::Parent, updated.clone()).expect(&found.from);
+        assert_eq!(again.canonical, live.canonical, "{}: updated", found.from);
+        assert_eq!(again.revision, live.revision, "{}", found.from);
+        assert_eq!(again.origin, live.origin, "{}", found.from);
+        assert_eq!(
+            encode(found.kind, &wanted(&live), Some(&live), OWNER).unwrap(),
+            updated,
+            "{}: the same bytes every time",
+            found.from
+        );
+    }
+    assert!(seen["role"] > 60, "{seen:?}");
+    assert!(seen["kube_cluster"] > 60, "{seen:?}");
+    assert!(seen["trusted_cluster"] > 20, "{seen:?}");
+}
+
+/// The plain view loses nothing that reflection sees, except fields without a name in YAML.
+#[test]
+fn the_plain_view_is_the_whole_message() {
+    let hidden = |message: &mut DynamicMessage| {
+        if let Some(metadata) =
+            message.get_field_by_name_mut("metadata").and_then(|v| v.as_message_mut())
+        {
+            metadata.clear_field_by_name("namespace");
+        }
+        if let Some(spec) = message.get_field_by_name_mut("spec").and_then(|v| v.as_message_mut()) {
+            for part in ["allow", "deny"] {
+                if spec.has_field_by_name(part) {
+                    let part = spec.get_field_by_name_mut(part).unwrap().as_message_mut().unwrap();
+                    part.clear_field_by_name("namespaces");
+                }
+            }
+        }
+    };
+    let mut compared = 0;
+    for found in resources() {
+        let value = to_value(found.kind, &found.wire).expect(&found.from);
+        let back = from_value(found.kind, &value).expect(&found.from);
+        assert_eq!(to_value(found.kind, &back).unwrap(), value, "{}", found.from);
+        let mut sent = reflected(found.kind, &found.wire);
+        hidden(&mut sent);
+        let mut back = reflected(found.kind, &back);
+        hidden(&mut back);
+        assert_eq!(simplify(&back), simplify(&sent), "{}", found.from);
+        compared += 1;
+    }
+    assert!(compared > 150, "{compared}");
+}
+
+/// Reflection's view without fields that say nothing: a Go server writes empty messages where
+/// ours leaves them out.
+fn simplify(message: &DynamicMessage) -> String {
+    fn value(wire: &prost_reflect::Value) -> Option<String> {
+        match wire {
+            prost_reflect::Value::Message(inner)
+                if inner.descriptor().full_name() == "types.BoolValue" =>
+            {
+                Some(format!("{inner:?}"))
+            }
+            prost_reflect::Value::Message(inner) => {
+                Some(simplify(inner)).filter(|text| !text.is_empty())
+            }
+            prost_reflect::Value::List(items) => Some(format!(
+                "[{}]",
+                items
+                    .iter()
+                    .map(|item| value(item).unwrap_or_default())
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )),
+            prost_reflect::Value::Map(entries) => {
+                let entries: BTreeMap<String, String> = entries
+                    .iter()
+                    .map(|(key, item)| (format!("{key:?}"), value(item).unwrap_or_default()))
+                    .collect();
+                Some(format!("{entries:?}"))
+            }
+            other => Some(format!("{other:?}")),
+        }
+    }
+    let fields: Vec<String> = message
+        .fields()
+        .filter_map(|(field, inner)| Some(format!("{}: {}", field.name(), value(inner)?)))
+        .collect();
+    fields.join("; ")
+}
+
+/// Server defaults are no drift: what was sent and what the server made of it are one.
+#[test]
+fn what_the_server_made_of_a_create_is_what_was_sent() {
+    let lines = lines(&["role", "kube"]);
+    let mut compared = (0, 0);
+    for line in lines.iter().filter(|line| line.code == "OK") {
+        let (kind, sent, stored) = match line.method.as_str() {
+            "/proto.AuthService/CreateRole"
+            | "/proto.AuthService/UpdateRole"
+            | "/proto.AuthService/UpsertRoleV2" => {
+                compared.0 += 1;
+                let request = line.request.clone().unwrap();
+                (kind::find("role").unwrap(), inside(&request), line.answer.clone().unwrap())
+            }
+            "/proto.AuthService/CreateKubernetesCluster" => {
+                let stored = lines.iter().find(|other| {
+                    other.case == line.case && other.step == line.step + 1 && other.code == "OK"
+                });
+                let Some(stored) = stored.and_then(|line| line.answer.clone()) else { continue };
+                compared.1 += 1;
+                (kind::find("kube_cluster").unwrap(), line.request.clone().unwrap(), stored)
+            }
+            _ => continue,
+        };
+        let sent = decode(kind, Cluster::Parent, sent).unwrap();
+        let stored = decode(kind, Cluster::Parent, stored).unwrap();
+        assert_eq!(sent.canonical, stored.canonical, "{} {}", line.case, line.step);
+    }
+    assert!(compared.0 > 25 && compared.1 > 20, "{compared:?}");
+}
+
+/// The message in field 1 of a request.
+fn inside(request: &Bytes) -> Bytes {
+    let descriptor = DESCRIPTORS.get_message_by_name("proto.CreateRoleRequest").unwrap();
+    let message = DynamicMessage::decode(descriptor, request.clone()).unwrap();
+    let role = message.get_field_by_number(1).unwrap();
+    role.as_message().unwrap().encode_to_vec().into()
+}
+
+#[test]
+fn the_canonical_form_is_its_own() {
+    for found in resources() {
+        let Some(live) = named(&found) else { continue };
+        let again = resource(found.kind, Cluster::Parent, &live.id.name, canonical_json(&live));
+        assert_eq!(again.canonical, live.canonical, "{}", found.from);
+        assert_eq!(again.canonical.as_ref(), canonical_json(&live).to_json(), "{}", found.from);
+    }
+}
+
+fn unknown(text: &str) -> Vec<u8> {
+    // Field 900, length-delimited.
+    let mut bytes = vec![0xa2, 0x38, u8::try_from(text.len()).unwrap()];
+    bytes.extend_from_slice(text.as_bytes());
+    bytes
+}
+
+/// A role of a newer server, with a field that we don't know at every level.
+fn newer_role() -> Bytes {
+    let descriptor = DESCRIPTORS.get_message_by_name("types.RoleV6").unwrap();
+    let kind = kind::find("role").unwrap();
+    let value = Value::from_json(
+        r#"{"kind":"role","version":"v7","metadata":{"name":"r","revision":"7","labels":{
+            "teleport.dev/x":"1","team":"a"}},"spec":{"allow":{"logins":["root"],
+            "rules":[{"resources":["a"],"verbs":["read"]},{"resources":["b"],"verbs":["read"]}]}}}"#,
+    )
+    .unwrap();
+    let wire = from_value(kind, &value).unwrap();
+    let mut message = DynamicMessage::decode(descriptor, wire).unwrap();
+    mark(&mut message, "top");
+    message.encode_to_vec().into()
+}
+
+fn mark(message: &mut DynamicMessage, path: &str) {
+    use prost_reflect::prost::Message as _;
+    message.merge(unknown(path).as_slice()).unwrap();
+    for (field, value) in message.fields_mut() {
+        let path = format!("{path}.{}", field.name());
+        match value {
+            prost_reflect::Value::Message(inner) => mark(inner, &path),
+            prost_reflect::Value::List(items) => {
+                for (index, item) in items.iter_mut().enumerate() {
+                    if let prost_reflect::Value::Message(inner) = item {
+                        mark(inner, &format!("{path}.{index}"));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The marks of [`mark`] that are still there.
+fn marks(message: &DynamicMessage, out: &mut Vec<String>) {
+    for field in message.unknown_fields() {
+        let field: &UnknownField = field;
+        let mut bytes = Vec::new();
+        field.encode(&mut bytes);
+        out.push(String::from_utf8(bytes[3..].to_vec()).unwrap());
+    }
+    for (_, value) in message.fields() {
+        match value {
+            prost_reflect::Value::Message(inner) => marks(inner, out),
+            prost_reflect::Value::List(items) => {
+                for item in items {
+                    if let prost_reflect::Value::Message(inner) = item {
+                        marks(inner, out);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn marks_of(wire: &Bytes) -> Vec<String> {
+    let mut out = Vec::new();
+    marks(&reflected(kind::find("role").unwrap(), wire), &mut out);
+    out.sort();
+    out
+}
+
+#[test]
+fn unknown_fields_survive_an_update_at_every_level() {
+    let kind = kind::find("role").unwrap();
+    let live = decode(kind, Cluster::Parent, newer_role()).unwrap();
+    let before = marks_of(&live.wire);
+    assert_eq!(
+        before,
+        [
+            "top",
+            "top.metadata",
+            "top.spec",
+            "top.spec.allow",
+            "top.spec.allow.rules.0",
+            "top.spec.allow.rules.1"
+        ]
+    );
+    let same = encode(kind, &wanted(&live), Some(&live), OWNER).unwrap();
+    assert_eq!(marks_of(&same), before);
+
+    // The first rule goes: the second keeps what is its own, and so does what is now empty.
+    let changed = Value::from_json(
+        r#"{"version":"v7","spec":{"allow":{"rules":[{"resources":["b"],"verbs":["read"]}]}}}"#,
+    )
+    .unwrap();
+    let changed = resource(kind, Cluster::Parent, "r", changed);
+    let sent = encode(kind, &changed, Some(&live), OWNER).unwrap();
+    assert_eq!(
+        marks_of(&sent),
+        ["top", "top.metadata", "top.spec", "top.spec.allow", "top.spec.allow.rules.1"]
+    );
+    let value = to_value(kind, &sent).unwrap();
+    let metadata = value.get("metadata").unwrap();
+    assert_eq!(metadata.get("revision").and_then(Value::as_str), Some("7"));
+    let labels = metadata.get("labels").unwrap().to_json();
+    assert_eq!(labels, format!(r#"{{"teleport.dev/x":"1","{OWNER_LABEL}":"{OWNER}"}}"#));
+    assert_eq!(value.get("spec").unwrap().get("allow").unwrap().get("logins"), None);
+
+    // Nothing is wanted of `allow` any more.
+    let nothing =
+        resource(kind, Cluster::Parent, "r", Value::from_json(r#"{"version":"v7"}"#).unwrap());
+    let sent = encode(kind, &nothing, Some(&live), OWNER).unwrap();
+    assert_eq!(marks_of(&sent), ["top", "top.metadata", "top.spec", "top.spec.allow"]);
+}
+
+#[test]
+fn hidden_fields_survive_an_update() {
+    let kind = kind::find("role").unwrap();
+    let answer =
+        resources().into_iter().find(|found| found.from.starts_with("role/labels-v8 2")).unwrap();
+    let live = decode(kind, Cluster::Parent, answer.wire).unwrap();
+    let sent = encode(kind, &wanted(&live), Some(&live), OWNER).unwrap();
+    let message = reflected(kind, &sent);
+    let spec = message.get_field_by_name("spec").unwrap().into_owned();
+    let allow = spec.as_message().unwrap().get_field_by_name("allow").unwrap().into_owned();
+    let namespaces =
+        allow.as_message().unwrap().get_field_by_name("namespaces").unwrap().into_owned();
+    assert_eq!(namespaces.as_list().unwrap()[0].as_str(), Some("default"));
+}
+
+#[test]
+fn a_label_result_of_an_agent_is_kept_and_not_compared() {
+    let kind = kind::find("kube_cluster").unwrap();
+    let value = |result: &str| {
+        Value::from_json(&format!(
+            r#"{{"metadata":{{"name":"k"}},"spec":{{"dynamic_labels":{{"region":{{"period":"1h",
+            "command":["x"],"result":"{result}"}}}}}}}}"#
+        ))
+        .unwrap()
+    };
+    let live = decode(kind, Cluster::Parent, from_value(kind, &value("us")).unwrap()).unwrap();
+    let desired = resource(kind, Cluster::Parent, "k", value("eu"));
+    assert_eq!(desired.canonical, live.canonical);
+    let sent = to_value(kind, &encode(kind, &desired, Some(&live), OWNER).unwrap()).unwrap();
+    assert!(sent.to_json().contains(r#""result":"us""#), "{}", sent.to_json());
+    let created = to_value(kind, &encode(kind, &desired, None, OWNER).unwrap()).unwrap();
+    assert!(!created.to_json().contains("result"), "{}", created.to_json());
+}
+
+#[test]
+fn an_error_names_the_field_and_not_the_secret() {
+    let kind = kind::find("kube_cluster").unwrap();
+    let value = Value::from_json(r#"{"spec":{"kubeconfig":"not base64: s3cret"}}"#).unwrap();
+    let error = from_value(kind, &value).unwrap_err().message;
+    assert_eq!(error, "types.KubernetesClusterV3: spec: kubeconfig: not standard base64");
+    let error = from_value(kind, &Value::from_json(r#"{"nonsense":1}"#).unwrap()).unwrap_err();
+    assert!(error.message.contains("no field `nonsense`"), "{error}");
+}
+
+#[test]
+fn broken_bytes_are_errors() {
+    let kind = kind::find("role").unwrap();
+    let good = resources().into_iter().find(|found| found.kind.name == kind.name).unwrap().wire;
+    for length in 1..good.len() {
+        // Whatever is left of it, there is an answer, and no panic.
+        drop(decode(kind, Cluster::Parent, good.slice(..length)));
+    }
+    assert!(decode(kind, Cluster::Parent, good.slice(..good.len() - 1)).is_err());
+    assert!(decode(kind, Cluster::Parent, Bytes::from_static(b"\xff")).is_err());
+    assert!(decode(kind, Cluster::Parent, Bytes::new()).unwrap_err().message.contains("no name"));
+}

@@ -1,0 +1,17 @@
+//! The embedded control plane: against recordings of a real server, and by itself.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::wildcard_enum_match_arm,
+    unreachable_pub,
+    reason = "test code"
+)]
+
+mod behaviour;
+mod random;
+mod recorded;
+mod shell;
+mod support;
+mod workload;

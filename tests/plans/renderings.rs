@@ -1,0 +1,221 @@
+//! What people and programs see.
+
+use expect_test::{expect, expect_file};
+use reconciler::plan::guard::{Gated, GuardFacts, guard};
+use reconciler::plan::render::{COMMENT_BYTES_MAX, View, clean, json, markdown, path_only, text};
+use reconciler::plan::{Plan, diff};
+
+use super::world::{KEY, World};
+
+const MIXED: &str = "desired: kube_cluster/new {kubeconfig: bmV3LWt1YmVjb25maWc=}
+    desired: role/edited {allow: {logins: [ops, root]}}
+    live: role/edited {allow: {logins: [root]}}
+    inventory: role/edited {allow: {logins: [root]}}
+    live: role/old {}
+    inventory: role/old {}
+    desired: workload_cluster/found {regions: [{name: us-west-2}]}
+    live: workload_cluster/found {regions: [{name: us-west-2}]}
+    desired: role/other {}
+    live: role/other {} ; owner: other
+    same: role/same {}
+    live: workload_cluster/acme {regions: [{name: us-west-2}]}
+    inventory: workload_cluster/acme {regions: [{name: us-west-2}]}";
+
+fn gated(world: &World, plan: &Plan) -> Gated {
+    let facts = GuardFacts {
+        policy: &world.policy,
+        managed: world.inventory.len(),
+        source_empty: false,
+        approvals: &std::collections::BTreeMap::new(),
+        wall: world.wall,
+        matured: &std::collections::BTreeSet::new(),
+        key: &KEY,
+    };
+    guard(plan, &facts)
+}
+
+fn view<'a>(plan: &'a Plan, gated: Option<&'a Gated>) -> View<'a> {
+    View { plan, gated, key: &KEY, locate: &path_only, colour: false }
+}
+
+#[test]
+fn text_of_a_mixed_plan() {
+    let world = World::parse(MIXED);
+    let plan = world.plan();
+    let gated = gated(&world, &plan);
+    expect![[r#"
+        ~ role/edited  (edited)  role/edited.yaml
+            @@ -5,6 +5,7 @@
+             spec:
+               allow:
+                 logins:
+            +    - ops
+                 - root
+               options:
+                 cert_format: standard
+        + kube_cluster/new  (missing)  kube_cluster/new.yaml
+            kind: kube_cluster
+            version: v3
+            metadata:
+              name: new
+            spec:
+              kubeconfig: (secret 95bca40d)
+        = workload_cluster/found  (adopted)  journal only  workload_cluster/found.yaml
+        - workload_cluster/acme  (pruned)
+        - role/old  (pruned)
+
+        Deferred:
+          role/other: owned by agent `other`  role/other.yaml
+            remove it from the other agent, or set `reconciler/adopt: always`
+
+        Held by guards:
+          delete workload_cluster/acme: deleting this kind needs confirmation (confirm)
+          delete workload_cluster/acme: its pending period is not over (prune-delay)
+          delete role/old: its pending period is not over (prune-delay)
+          to let it through: reconciler approve e78c23e306b7f4d6251c4a78e16e74f048be85485052f382463bd457180acf97
+
+        Plan: 1 to create, 1 to update, 2 to delete, 1 to adopt, 1 deferred.
+    "#]].assert_eq(&text(&view(&plan, Some(&gated))));
+}
+
+#[test]
+fn json_of_a_mixed_plan() {
+    let world = World::parse(MIXED);
+    let plan = world.plan();
+    let gated = gated(&world, &plan);
+    let shown = json(&view(&plan, Some(&gated)));
+    let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(read["format_version"], 1);
+    expect_file!["../fixtures/plans/mixed.json"].assert_eq(&shown);
+}
+
+#[test]
+fn markdown_of_a_mixed_plan() {
+    let world = World::parse(MIXED);
+    let plan = world.plan();
+    let gated = gated(&world, &plan);
+    expect![[r#"
+        **Plan: 1 to create, 1 to update, 2 to delete, 1 to adopt, 1 deferred.**
+
+        - held: delete <code>workload&#95;cluster/acme</code>: deleting this kind needs confirmation
+        - held: delete <code>workload&#95;cluster/acme</code>: its pending period is not over
+        - held: delete <code>role/old</code>: its pending period is not over
+        - to let it through: `reconciler approve e78c23e306b7f4d6251c4a78e16e74f048be85485052f382463bd457180acf97`
+
+        <details><summary><code>~ role/edited</code> update (edited) role/edited.yaml</summary>
+
+        ```diff
+        @@ -5,6 +5,7 @@
+         spec:
+           allow:
+             logins:
+        +    - ops
+             - root
+           options:
+             cert_format: standard
+        ```
+
+        </details>
+
+        <details><summary><code>+ kube&#95;cluster/new</code> create (missing) kube&#95;cluster/new.yaml</summary>
+
+        ```yaml
+        kind: kube_cluster
+        version: v3
+        metadata:
+          name: new
+        spec:
+          kubeconfig: (secret 95bca40d)
+        ```
+
+        </details>
+
+        <code>= workload&#95;cluster/found</code> adopt (adopted) workload&#95;cluster/found.yaml<br>
+
+        <code>- workload&#95;cluster/acme</code> delete (pruned)<br>
+
+        <code>- role/old</code> delete (pruned)<br>
+
+        - deferred: <code>role/other</code>: owned by agent &#96;other&#96;
+        Plan `b0f4c6465597`
+    "#]].assert_eq(&markdown(&view(&plan, Some(&gated))));
+}
+
+#[test]
+fn no_changes() {
+    let world = World::parse("same: role/a {}\nsame: role/b {}");
+    expect![[r#"
+        No changes. 2 resources in sync.
+    "#]]
+    .assert_eq(&text(&view(&world.plan(), None)));
+}
+
+#[test]
+fn what_is_not_known_is_said() {
+    let world = World::parse("partial: role a page was cut\nunknown: broken");
+    expect![[r#"
+        Not known:
+          role is not wholly known: a page was cut
+          some documents could not be understood: nothing is deleted
+
+        No changes. 0 resources in sync.
+    "#]]
+    .assert_eq(&text(&view(&world.plan(), None)));
+}
+
+#[test]
+fn colour_is_only_for_who_asks() {
+    let world = World::parse(MIXED);
+    let plan = world.plan();
+    let bare = view(&plan, None);
+    assert!(!text(&bare).contains('\u{1b}'), "no escape sequence without colour");
+    assert!(text(&View { colour: true, ..bare }).contains("\u{1b}[32m+ "), "green creates");
+}
+
+#[test]
+fn nothing_written_can_steer_a_terminal() {
+    let evil = "desired: role/dev {allow: {logins: [\"\\e[2Jx\\u202ey\\x9bz\"]}}
+        live: role/dev {allow: {logins: [\"\\e]0;title\\a\"]}} ; owner: reconciler";
+    let world = World::parse(evil);
+    let plan = world.plan();
+    let shown = view(&plan, None);
+    for out in [text(&shown), json(&shown), markdown(&shown)] {
+        let bad = out.chars().find(|c| *c != '\n' && (c.is_control() || *c == '\u{202e}'));
+        assert_eq!(bad, None, "{out}");
+    }
+    let read: serde_json::Value = serde_json::from_str(&json(&shown)).unwrap();
+    let login = &read["steps"][0]["after"]["spec"]["allow"]["logins"][0];
+    assert_eq!(login, "\u{1b}[2Jx\u{202e}y\u{9b}z", "JSON says the same");
+    assert_eq!(clean("a\u{1b}b"), "a\\u{1b}b");
+}
+
+#[test]
+fn markdown_cannot_be_broken_out_of() {
+    let world = World::parse("desired: role/dev {allow: {logins: [\"```</details> @everyone\"]}}");
+    let plan = world.plan();
+    let shown = markdown(&view(&plan, None));
+    assert!(shown.contains("\n````yaml\n"), "the fence is longer than what is inside:\n{shown}");
+}
+
+#[test]
+fn a_comment_stays_below_its_limit() {
+    let mut world = World::empty();
+    for index in 0..500 {
+        let name = format!("role/role-{index}");
+        world.want(super::world::resource(&name, "{allow: {logins: [root]}}"), &[]);
+    }
+    let plan = world.plan();
+    let shown = markdown(&view(&plan, None));
+    assert!(shown.len() <= COMMENT_BYTES_MAX, "{} bytes", shown.len());
+    assert!(shown.contains("more that do not fit here"));
+}
+
+#[test]
+fn yaml_reads_back_as_what_it_was() {
+    for awkward in ["no", "010", "1e3", "123456789012", "~", "a: b", "- x", "", " lead", "x\ny\n"] {
+        let value = reconciler::model::Value::String(awkward.into());
+        let yaml = diff::yaml(&value);
+        let read: serde_json::Value = serde_yaml::from_str(&yaml).unwrap();
+        assert_eq!(read, serde_json::Value::String(awkward.into()), "{yaml}");
+    }
+}
