@@ -10,9 +10,9 @@ pub const MAX_IN_FLIGHT: usize = 64;
 /// First delay after a failure of one resource; doubles with each further one.
 pub(super) const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// Longest delay between two attempts at one resource.
-pub const RETRY_MAX: Duration = Duration::from_secs(300);
+pub const RETRY_MAX: Duration = Duration::from_mins(5);
 /// Delay after an answer that only the author can do something about.
-pub const REFUSED_BACKOFF: Duration = Duration::from_secs(600);
+pub const REFUSED_BACKOFF: Duration = Duration::from_mins(10);
 /// How long our own write may stay unseen before planning resumes without it. Reads of a real
 /// server lag by a second at worst.
 pub const SETTLE_DEADLINE: Duration = Duration::from_secs(30);
@@ -73,10 +73,10 @@ impl Default for Config {
             mode: Mode::Run,
             settle: Duration::from_millis(250),
             settle_max: Duration::from_secs(5),
-            resync: Duration::from_secs(300),
+            resync: Duration::from_mins(5),
             poll: Duration::from_secs(30),
             poll_waiting: Duration::from_secs(5),
-            ready_timeout: Duration::from_secs(900),
+            ready_timeout: Duration::from_mins(15),
             prune_delay: Duration::from_secs(10),
             policy: Policy {
                 agent: "reconciler".to_owned(),

@@ -5,7 +5,7 @@ use super::machine::{Engine, Life};
 use super::slot::Condition;
 use super::source::has_errors;
 use crate::kind::Readiness;
-use crate::live::Coverage;
+use crate::live::{Coverage, Observed};
 use crate::plan::{Reason, Step, Why};
 
 impl Engine {
@@ -126,7 +126,7 @@ impl Engine {
     /// Whether something that is wanted is on its way to being ready.
     fn is_unready(&self) -> bool {
         let Some(reading) = &self.source.reading else { return true };
-        let mut seen = self.live.state.kinds.values().flat_map(|observed| observed.seen());
+        let mut seen = self.live.state.kinds.values().flat_map(Observed::seen);
         seen.any(|live| {
             matches!(live.readiness, Readiness::Waiting(_))
                 && reading.manifests.contains_key(&live.id)

@@ -186,12 +186,12 @@ impl Engine {
         }
     }
 
-    pub(super) fn listed(&mut self, key: KindKey, ticket: u64, mut observed: Observed) {
+    pub(super) fn listed(&mut self, key: &KindKey, ticket: u64, mut observed: Observed) {
         if self.planted(Planted::PartialIsComplete) {
             let seen: Vec<Live> = observed.seen().map(|live| Live::clone(live)).collect();
             observed = Observed::new(seen, Coverage::Complete);
         }
-        let Some(kind) = self.live.kinds.get_mut(&key) else { return };
+        let Some(kind) = self.live.kinds.get_mut(key) else { return };
         if kind.listing.as_ref().is_none_or(|listing| listing.ticket != ticket) {
             return;
         }
@@ -203,7 +203,7 @@ impl Engine {
         if let Some(reason) = &failed {
             kind.failures = kind.failures.saturating_add(1);
             let first = kind.failures == 1;
-            observed = merged(self.live.state.kinds.get(&key), &observed, reason);
+            observed = merged(self.live.state.kinds.get(key), &observed, reason);
             if first {
                 self.say(Level::Warn, None, format!("cannot list all of {}: {reason}", key.1));
             }
@@ -211,15 +211,15 @@ impl Engine {
             if std::mem::take(&mut kind.failures) > 0 {
                 self.say(Level::Info, None, format!("{} can be listed again", key.1));
             }
-            self.complete(&key, ticket);
+            self.complete(key, ticket);
         }
         for change in buffer {
             change.apply(&mut observed);
         }
-        self.replace(&key, observed);
+        self.replace(key, observed);
         self.supersede(|id| (&id.cluster, id.kind) == (&key.0, key.1));
-        self.settle_listed(&key, ticket, failed.is_none());
-        self.schedule_list(&key);
+        self.settle_listed(key, ticket, failed.is_none());
+        self.schedule_list(key);
     }
 
     fn complete(&mut self, key: &KindKey, ticket: u64) {

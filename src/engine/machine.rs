@@ -166,7 +166,7 @@ impl Engine {
             Event::SourceChanged => self.clocks.hint(self.now.monotonic),
             Event::SourceRead(result) => self.source_read(result),
             Event::Listed { cluster, kind, ticket, observed } => {
-                self.listed((cluster, kind), ticket, observed);
+                self.listed(&(cluster, kind), ticket, observed);
             }
             Event::WatchOpened(kinds) => self.watch_opened(&kinds),
             Event::WatchLost(reason) => self.watch_lost(&reason),

@@ -10,7 +10,7 @@ use super::slot::Condition;
 use super::{Effect, Level};
 use crate::journal::{Entry, Record};
 use crate::kind;
-use crate::live::{Live, LiveState, Seen};
+use crate::live::{Live, LiveState, Observed, Seen};
 use crate::manifest::{Reading, Resource};
 use crate::model::{ResourceId, Value};
 use crate::plan::check::check;
@@ -164,7 +164,19 @@ impl Engine {
     fn wait_for_dates(&mut self, plan: &Plan) {
         let until = plan.deferred.iter().filter_map(|it| match &it.why {
             Why::PausedUntil(until) => Some(*until),
-            _other => None,
+            Why::Frozen
+            | Why::SourceUnknown
+            | Why::LiveUnknown(_)
+            | Why::Settling
+            | Why::KeepDirective
+            | Why::OwnedBy(_)
+            | Why::ForeignOrigin(_)
+            | Why::Preset
+            | Why::Unmarked
+            | Why::NotAdopted
+            | Why::Immutable(_)
+            | Why::MissingReference(_)
+            | Why::ReferencedBy(_) => None,
         });
         if let Some(until) = until.min() {
             let wait = until.since(self.now.wall).max(Duration::from_millis(1));
@@ -304,7 +316,7 @@ impl Engine {
 
     fn planted_inventory(&self) -> Option<std::collections::BTreeMap<ResourceId, Entry>> {
         self.planted(Planted::EverythingIsOurs).then(|| {
-            let all = self.live.state.kinds.values().flat_map(|observed| observed.seen());
+            let all = self.live.state.kinds.values().flat_map(Observed::seen);
             let entry = |live: &Arc<Live>| Entry {
                 applied: self.masked(&live.id, &live.canonical),
                 adopted: true,

@@ -41,6 +41,10 @@ pub(super) struct Oracle {
     pub life: Told,
 }
 
+/// What the last read said: whether it was there, and its revision.
+#[derive(Debug, PartialEq, Eq)]
+struct Look(bool, Option<Revision>);
+
 /// What one life of the engine was told.
 #[derive(Debug, Default)]
 pub(super) struct Told {
@@ -49,7 +53,7 @@ pub(super) struct Told {
     unwanted: BTreeMap<ResourceId, Duration>,
     partial: BTreeMap<KindName, bool>,
     /// What the last read said of each: its revision.
-    looks: BTreeMap<ResourceId, Option<Option<Revision>>>,
+    looks: BTreeMap<ResourceId, Look>,
     in_flight: BTreeMap<OpId, ResourceId>,
     disk_failed: bool,
     watching: bool,
@@ -79,7 +83,8 @@ impl Oracle {
                 }
             }
             Event::Fetched { id, result: Ok(seen), .. } => {
-                let look = seen.as_ref().map(|live| live.revision.clone());
+                let look =
+                    Look(seen.is_some(), seen.as_ref().and_then(|live| live.revision.clone()));
                 self.life.looks.insert(id.clone(), look);
             }
             Event::Wrote { op, .. } => {
@@ -145,7 +150,7 @@ impl Oracle {
     }
 
     /// The engine sends a write.
-    pub(super) fn sent(&mut self, now: Scene<'_>, op: OpId, step: &Step) {
+    pub(super) fn sent(&mut self, now: &Scene<'_>, op: OpId, step: &Step) {
         let id = &step.id;
         let verb = step.action.verb();
         let what = format!("{verb} {id}");
@@ -179,7 +184,7 @@ impl Oracle {
             }
             Action::Adopt { .. } => self.violate("adopt_sent", what),
             Action::Delete { before } => {
-                self.judge_delete(&now, op, id, before.revision.as_ref(), &what);
+                self.judge_delete(now, op, id, before.revision.as_ref(), &what);
                 self.judge_owner(before, &what);
             }
         }
@@ -219,7 +224,7 @@ impl Oracle {
         if waited.is_none_or(|waited| waited < now.config.prune_delay) {
             self.violate("delete_too_early", what.to_owned());
         }
-        if self.life.looks.remove(id) != Some(Some(before.cloned())) {
+        if self.life.looks.remove(id) != Some(Look(true, before.cloned())) {
             self.violate("delete_without_look", what.to_owned());
         }
         let Some((run, approval)) = self.intents.get(&op).cloned() else { return };

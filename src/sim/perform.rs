@@ -55,7 +55,7 @@ impl World {
                     config: &self.config,
                     present,
                 };
-                self.oracle.sent(scene, *op, step);
+                self.oracle.sent(&scene, *op, step);
                 self.count(&format!("step {}", step.action.verb()));
                 if self.phase == Phase::Silence {
                     let what = format!("{} {}", step.action.verb(), step.id);
@@ -86,7 +86,8 @@ impl World {
     pub(super) fn perform(&mut self, life: u64, effect: Effect) {
         let current = life == self.life && self.alive;
         // A request that was sent arrives or not, whatever became of who sent it.
-        if !current && !(matches!(effect, Effect::Write { .. }) && self.dice.bool()) {
+        let arrives = current || matches!(effect, Effect::Write { .. }) && self.dice.bool();
+        if !arrives {
             return;
         }
         match effect {

@@ -61,7 +61,7 @@ pub(super) fn universe() -> Vec<ResourceId> {
 pub(super) fn resource(id: &ResourceId, variant: u32) -> Resource {
     let template = TEMPLATES.iter().find(|(word, _, _)| *word == id.kind.as_str());
     let text = template.map_or("{}", |(_, _, text)| text);
-    let truth = if variant % 2 == 0 { "true" } else { "false" };
+    let truth = if variant.is_multiple_of(2) { "true" } else { "false" };
     let text = text
         .replace("NAME", &id.name)
         .replace("login-N", &format!("login-{variant}"))

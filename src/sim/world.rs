@@ -16,12 +16,12 @@ use crate::plan::{Policy, Why};
 use crate::plane::{Core, Settings, WatchId};
 
 /// How long things go wrong.
-const CHAOS: Duration = Duration::from_secs(240);
+const CHAOS: Duration = Duration::from_mins(4);
 /// Within this the engine must be home after everything became quiet: longer than the longest
 /// delay between two attempts, several times.
-const CALM_MAX: Duration = Duration::from_secs(3600);
+const CALM_MAX: Duration = Duration::from_hours(1);
 /// How long nothing may be written afterwards.
-const SILENCE: Duration = Duration::from_secs(900);
+const SILENCE: Duration = Duration::from_mins(15);
 /// Steps of one run; more means that the engine runs in circles.
 const STEPS_MAX: u64 = 60_000;
 /// Lines of the log that are kept.
@@ -215,7 +215,20 @@ impl World {
         let shown = match &event {
             Event::Started(state) => format!("Started({} open)", state.open.len()),
             Event::SourceRead(Ok(reading)) => format!("SourceRead({:?})", reading.digest),
-            other => format!("{other:?}"),
+            other @ (Event::Deadline
+            | Event::SourceChanged
+            | Event::SourceRead(Err(_))
+            | Event::Listed { .. }
+            | Event::WatchOpened(_)
+            | Event::WatchLost(_)
+            | Event::Put(_)
+            | Event::Gone(_)
+            | Event::Journaled(_)
+            | Event::JournalFailed(_)
+            | Event::Wrote { .. }
+            | Event::Fetched { .. }
+            | Event::Approve { .. }
+            | Event::Stop) => format!("{other:?}"),
         };
         self.note("event", &shown);
         self.oracle.told(self.at, &event);
