@@ -126,6 +126,8 @@ fn nothing_is_broken_and_everything_comes_home() {
 
 /// Seeds that once found something, each with what it was.
 const FOUND: &[(u64, &str)] = &[
+    (2565, "a manifest restored and removed again during a write kept its old pending period"),
+    (3174, "the watch was slow after a crash, so what was just created was created again"),
     (54, "a delete went out although its kind had just become partial"),
     (212, "a delete that a reference holds back counted as pending for ever"),
     (372, "two plans had one run number, so their deletes counted as one plan's"),

@@ -87,7 +87,7 @@ impl Engine {
     pub(super) fn is_cold(&self, step: &Step) -> bool {
         step.reason == Reason::Vanished
             && !self.finished.contains(&step.id)
-            && self.warm.is_none_or(|warm| !self.live.is_current(&step.id, warm))
+            && self.warm.is_none_or(|warm| !self.live.is_listed_since(&step.id, warm))
     }
 
     fn is_stuck(&self, id: &crate::model::ResourceId) -> bool {

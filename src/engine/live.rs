@@ -140,6 +140,13 @@ impl LiveSide {
             })
     }
 
+    /// Whether a whole list of this kind began after that ticket.
+    pub(super) fn is_listed_since(&self, id: &ResourceId, since: u64) -> bool {
+        let key = (id.cluster.clone(), id.kind);
+        let listed = self.kinds.get(&key).and_then(|kind| kind.listed);
+        since == 0 || listed.is_some_and(|ticket| ticket > since)
+    }
+
     /// Everything may have been missed: deletes need a new list.
     pub(super) fn distrust(&mut self) {
         for kind in self.kinds.values_mut() {

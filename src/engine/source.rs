@@ -77,6 +77,9 @@ impl Engine {
             return;
         }
         self.source.came = self.next_ticket;
+        // Restoring a manifest cancels its delete, even if it is removed again at once.
+        let whole = reading.is_whole();
+        self.pending.retain(|id, _| whole && !reading.manifests.contains_key(id));
         let errors = reading.findings.iter().filter(|it| it.severity == Severity::Error).count();
         if errors > 0 {
             self.say(Level::Error, None, format!("{errors} errors in the source"));

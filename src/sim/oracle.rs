@@ -33,7 +33,7 @@ pub(super) struct Oracle {
     /// Approvals that a person gave, with expiry.
     pub approved: BTreeMap<String, Timestamp>,
     /// Deletes without approval per run.
-    deletes: BTreeMap<u64, usize>,
+    pub deletes: BTreeMap<u64, usize>,
     /// The approval of each intent.
     intents: BTreeMap<OpId, (u64, Option<String>)>,
     ids: BTreeMap<OpId, ResourceId>,

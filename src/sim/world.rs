@@ -261,6 +261,7 @@ impl World {
         self.disk_fails = false;
         self.engine = engine(&self.config, self.seed, life);
         self.oracle.life = super::oracle::Told::default();
+        self.oracle.deletes.clear();
         self.step(Event::Started(self.disk.clone()));
     }
 
