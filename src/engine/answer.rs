@@ -8,7 +8,7 @@ use super::config::{
 };
 use super::live::{Change, present};
 use super::machine::{Engine, Life};
-use super::slot::{BackingOff, Condition, Doubt, Settling, Want, backoff};
+use super::slot::{BackingOff, Condition, Doubt, Refused, Settling, Want, backoff};
 use crate::journal::{OpId, Outcome, parse_id};
 use crate::live::{Live, Written};
 use crate::model::ResourceId;
@@ -85,7 +85,7 @@ impl Engine {
         };
         match error.code {
             CallCode::InvalidArgument | CallCode::PermissionDenied | CallCode::Unimplemented => {
-                self.fail(id, &told(step, error), Some(wanted))
+                self.fail(id, &told(step, error), Some(Refused(wanted)));
             }
             CallCode::NotFound => self.look_why(id, &told(step, error), Want::Gone),
             CallCode::AlreadyExists => self.look_why(id, &told(step, error), Want::Present),
@@ -101,12 +101,7 @@ impl Engine {
     }
 
     /// Backs off; `refused`: until the author changes what was wanted.
-    pub(super) fn fail(
-        &mut self,
-        id: &ResourceId,
-        text: &str,
-        refused: Option<Option<crate::model::Digest>>,
-    ) {
+    pub(super) fn fail(&mut self, id: &ResourceId, text: &str, refused: Option<Refused>) {
         let failures = self.count_failure(id, text);
         let jitter = self.rng.f64();
         let delay = match refused {
@@ -316,7 +311,7 @@ fn told(step: &Step, error: &CallError) -> String {
     format!("cannot {}: {error}", step.action.verb())
 }
 
-/// A NotFound says something only where nothing of ours may still be on its way.
+/// A `NotFound` says something only where nothing of ours may still be on its way.
 fn proves_absence(condition: &Condition) -> bool {
     match condition {
         Condition::Checking(_) => true,

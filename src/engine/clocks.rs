@@ -19,6 +19,8 @@ pub(super) struct Clocks {
     pub watch: Option<Duration>,
     /// When the plan is made.
     pub plan: Option<Duration>,
+    /// When reads show all that an earlier life wrote.
+    pub warm: Option<Duration>,
     /// Calendar minus monotonic, milliseconds, at the last step.
     offset: Option<i64>,
 }
@@ -63,6 +65,9 @@ impl Clocks {
 
     /// The next time that anything here rings.
     pub(super) fn next(&self, config: &Config) -> Option<Duration> {
-        [self.read_at(config), self.resync, self.watch, self.plan].into_iter().flatten().min()
+        [self.read_at(config), self.resync, self.watch, self.plan, self.warm]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

@@ -10,9 +10,9 @@ pub const MAX_IN_FLIGHT: usize = 64;
 /// First delay after a failure of one resource; doubles with each further one.
 pub(super) const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// Longest delay between two attempts at one resource.
-pub const RETRY_MAX: Duration = Duration::from_secs(300);
+pub const RETRY_MAX: Duration = Duration::from_mins(5);
 /// Delay after an answer that only the author can do something about.
-pub const REFUSED_BACKOFF: Duration = Duration::from_secs(600);
+pub const REFUSED_BACKOFF: Duration = Duration::from_mins(10);
 /// How long our own write may stay unseen before planning resumes without it. Reads of a real
 /// server lag by a second at worst.
 pub const SETTLE_DEADLINE: Duration = Duration::from_secs(30);
@@ -26,6 +26,10 @@ pub(super) const READ_MAX: Duration = Duration::from_secs(5);
 pub(super) const READ_WATCHED: Duration = Duration::from_secs(3);
 /// How long the first lists wait for the watch.
 pub(super) const WATCH_PATIENCE: Duration = Duration::from_secs(10);
+/// So long after the start reads may still miss what an earlier life wrote; what the journal
+/// knows and a read does not show is not made again before. Reads of a real server lag by a
+/// second at worst.
+pub const START_LAG: Duration = Duration::from_secs(3);
 /// Quiet time before planning, so that a burst of events costs one plan.
 pub(super) const PLAN_QUIET: Duration = Duration::from_millis(5);
 /// How much calendar and monotonic time may drift apart between two steps.
@@ -69,10 +73,10 @@ impl Default for Config {
             mode: Mode::Run,
             settle: Duration::from_millis(250),
             settle_max: Duration::from_secs(5),
-            resync: Duration::from_secs(300),
+            resync: Duration::from_mins(5),
             poll: Duration::from_secs(30),
             poll_waiting: Duration::from_secs(5),
-            ready_timeout: Duration::from_secs(900),
+            ready_timeout: Duration::from_mins(15),
             prune_delay: Duration::from_secs(10),
             policy: Policy {
                 agent: "reconciler".to_owned(),

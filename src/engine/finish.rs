@@ -5,8 +5,8 @@ use super::machine::{Engine, Life};
 use super::slot::Condition;
 use super::source::has_errors;
 use crate::kind::Readiness;
-use crate::live::Coverage;
-use crate::plan::Why;
+use crate::live::{Coverage, Observed};
+use crate::plan::{Reason, Step, Why};
 
 impl Engine {
     /// Nothing new begins; what is in flight comes to its end.
@@ -26,6 +26,13 @@ impl Engine {
         self.verdict() == Outcome::Converged
     }
 
+    /// Whether nothing is under way or will be tried again by itself: what is not as wanted waits
+    /// for a person.
+    pub fn is_still(&self) -> bool {
+        let over = matches!(self.verdict(), Outcome::Converged | Outcome::Incomplete);
+        over && !self.slots.keys().any(|id| self.is_stuck(id))
+    }
+
     /// What a single pass would end with; [`Outcome::Running`] while something is still to
     /// come by itself.
     pub(super) fn verdict(&self) -> Outcome {
@@ -39,7 +46,8 @@ impl Engine {
             || !self.busy.is_empty()
             || self.journaling.is_some()
             || !self.to_journal.records.is_empty()
-            || self.clock_jumped;
+            || self.clock_jumped
+            || planned.plan.steps.iter().any(|step| self.is_cold(step));
         if moving {
             return Outcome::Running;
         }
@@ -73,6 +81,13 @@ impl Engine {
         } else {
             Outcome::Converged
         }
+    }
+
+    /// Whether a step waits until reads show all that an earlier life wrote.
+    pub(super) fn is_cold(&self, step: &Step) -> bool {
+        step.reason == Reason::Vanished
+            && !self.finished.contains(&step.id)
+            && self.warm.is_none_or(|warm| !self.live.is_listed_since(&step.id, warm))
     }
 
     fn is_stuck(&self, id: &crate::model::ResourceId) -> bool {
@@ -111,7 +126,7 @@ impl Engine {
     /// Whether something that is wanted is on its way to being ready.
     fn is_unready(&self) -> bool {
         let Some(reading) = &self.source.reading else { return true };
-        let mut seen = self.live.state.kinds.values().flat_map(|observed| observed.seen());
+        let mut seen = self.live.state.kinds.values().flat_map(Observed::seen);
         seen.any(|live| {
             matches!(live.readiness, Readiness::Waiting(_))
                 && reading.manifests.contains_key(&live.id)

@@ -126,12 +126,25 @@ impl LiveSide {
         })
     }
 
-    /// Whether nothing about this kind was missed since that ticket.
+    /// Whether this kind is wholly known and nothing about it was missed since that ticket.
     pub(super) fn is_current(&self, id: &ResourceId, since: u64) -> bool {
         let key = (id.cluster.clone(), id.kind);
-        self.kinds
+        let whole = self
+            .state
+            .kinds
             .get(&key)
-            .is_some_and(|kind| kind.followed || kind.listed.is_some_and(|ticket| ticket > since))
+            .is_some_and(|observed| *observed.coverage() == Coverage::Complete);
+        whole
+            && self.kinds.get(&key).is_some_and(|kind| {
+                kind.followed || kind.listed.is_some_and(|ticket| ticket > since)
+            })
+    }
+
+    /// Whether a whole list of this kind began after that ticket.
+    pub(super) fn is_listed_since(&self, id: &ResourceId, since: u64) -> bool {
+        let key = (id.cluster.clone(), id.kind);
+        let listed = self.kinds.get(&key).and_then(|kind| kind.listed);
+        since == 0 || listed.is_some_and(|ticket| ticket > since)
     }
 
     /// Everything may have been missed: deletes need a new list.
@@ -180,12 +193,12 @@ impl Engine {
         }
     }
 
-    pub(super) fn listed(&mut self, key: KindKey, ticket: u64, mut observed: Observed) {
+    pub(super) fn listed(&mut self, key: &KindKey, ticket: u64, mut observed: Observed) {
         if self.planted(Planted::PartialIsComplete) {
             let seen: Vec<Live> = observed.seen().map(|live| Live::clone(live)).collect();
             observed = Observed::new(seen, Coverage::Complete);
         }
-        let Some(kind) = self.live.kinds.get_mut(&key) else { return };
+        let Some(kind) = self.live.kinds.get_mut(key) else { return };
         if kind.listing.as_ref().is_none_or(|listing| listing.ticket != ticket) {
             return;
         }
@@ -197,7 +210,7 @@ impl Engine {
         if let Some(reason) = &failed {
             kind.failures = kind.failures.saturating_add(1);
             let first = kind.failures == 1;
-            observed = merged(self.live.state.kinds.get(&key), &observed, reason);
+            observed = merged(self.live.state.kinds.get(key), &observed, reason);
             if first {
                 self.say(Level::Warn, None, format!("cannot list all of {}: {reason}", key.1));
             }
@@ -205,18 +218,24 @@ impl Engine {
             if std::mem::take(&mut kind.failures) > 0 {
                 self.say(Level::Info, None, format!("{} can be listed again", key.1));
             }
-            self.complete(&key, ticket);
+            self.complete(key, ticket);
         }
         for change in buffer {
             change.apply(&mut observed);
         }
-        self.replace(&key, observed);
+        self.replace(key, observed);
         self.supersede(|id| (&id.cluster, id.kind) == (&key.0, key.1));
-        self.settle_listed(&key, ticket, failed.is_none());
-        self.schedule_list(&key);
+        self.settle_listed(key, ticket, failed.is_none());
+        self.schedule_list(key);
     }
 
     fn complete(&mut self, key: &KindKey, ticket: u64) {
+        if let Some(warm) = self.warm
+            && ticket > warm
+            && self.live.kinds.get(key).is_some_and(|kind| kind.listed <= self.warm)
+        {
+            self.replan();
+        }
         let open = self.live.watch == Watch::Open;
         if let Some(kind) = self.live.kinds.get_mut(key) {
             kind.listed = Some(ticket);

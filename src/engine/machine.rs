@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clocks::Clocks;
-use super::config::{Config, Mode, Outcome, PLAN_QUIET, Planted, WATCH_PATIENCE};
+use super::config::{Config, Mode, Outcome, PLAN_QUIET, Planted, START_LAG, WATCH_PATIENCE};
 use super::live::LiveSide;
 use super::planning::Planned;
 use super::slot::{Condition, Slot};
@@ -13,7 +13,7 @@ use super::source::Source;
 use super::{Effect, Event, Level, Notice};
 use crate::journal::{OpId, Record, State};
 use crate::model::{FingerprintKey, Now, ResourceId, Timestamp};
-use crate::plan::Step;
+use crate::plan::{Reason, Step};
 
 /// The reconcile state machine. Level-triggered: an event says that something may have changed,
 /// what is done follows from what is known.
@@ -25,6 +25,8 @@ pub struct Engine {
     pub(super) now: Now,
     /// When it started, monotonic.
     pub(super) born: Duration,
+    /// Lists with a greater ticket show all that an earlier life wrote.
+    pub(super) warm: Option<u64>,
     pub(super) life: Life,
     pub(super) outcome: Outcome,
     pub(super) journal: State,
@@ -60,6 +62,7 @@ pub struct Engine {
     /// The last problem said about each resource, so that it is said once.
     pub(super) said: BTreeMap<ResourceId, String>,
     pub(super) next_ticket: u64,
+    pub(super) next_run: u64,
     pub(super) out: Vec<Effect>,
 }
 
@@ -95,6 +98,7 @@ impl Engine {
             rng,
             now: Now { monotonic: Duration::ZERO, wall: Timestamp(0) },
             born: Duration::ZERO,
+            warm: None,
             life: Life::Unborn,
             outcome: Outcome::Running,
             journal: State::default(),
@@ -117,6 +121,7 @@ impl Engine {
             fetching: BTreeMap::new(),
             said: BTreeMap::new(),
             next_ticket: 0,
+            next_run: 0,
             out: Vec::new(),
         }
     }
@@ -161,7 +166,7 @@ impl Engine {
             Event::SourceChanged => self.clocks.hint(self.now.monotonic),
             Event::SourceRead(result) => self.source_read(result),
             Event::Listed { cluster, kind, ticket, observed } => {
-                self.listed((cluster, kind), ticket, observed);
+                self.listed(&(cluster, kind), ticket, observed);
             }
             Event::WatchOpened(kinds) => self.watch_opened(&kinds),
             Event::WatchLost(reason) => self.watch_lost(&reason),
@@ -184,6 +189,11 @@ impl Engine {
         self.born = self.now.monotonic;
         self.journal = state;
         self.reopen_doubts();
+        if self.journal.inventory.is_empty() {
+            self.warm = Some(0);
+        } else {
+            self.clocks.warm = Some(self.born + START_LAG);
+        }
         self.read_source();
         self.clocks.resync = Some(self.now.monotonic + self.config.resync);
         if self.live.start() {
@@ -209,6 +219,11 @@ impl Engine {
             }
             self.list_everything();
             self.replan();
+        }
+        if due(self.clocks.warm) {
+            self.clocks.warm = None;
+            self.warm = Some(self.next_ticket);
+            self.look_for_vanished();
         }
         if due(self.clocks.watch) {
             self.clocks.watch = None;
@@ -237,6 +252,18 @@ impl Engine {
                 self.make_plan();
             }
         }
+    }
+
+    /// What seemed to be gone at the start is looked for again, now that reads have caught up.
+    fn look_for_vanished(&mut self) {
+        let Some(planned) = &self.planned else { return };
+        let vanished = planned.plan.steps.iter().filter(|step| step.reason == Reason::Vanished);
+        let keys: BTreeSet<_> =
+            vanished.map(|step| (step.id.cluster.clone(), step.id.kind)).collect();
+        for key in keys {
+            self.list(&key);
+        }
+        self.replan();
     }
 
     /// Something that the plan depends on changed.

@@ -21,6 +21,7 @@ mod write;
 
 pub use config::{
     APPROVAL_DIGITS, DOUBT_DEADLINE, MAX_IN_FLIGHT, REFUSED_BACKOFF, RETRY_MAX, SETTLE_DEADLINE,
+    START_LAG,
 };
 pub use config::{Config, Mode, Outcome, Planted};
 pub use machine::Engine;

@@ -10,7 +10,7 @@ use super::slot::Condition;
 use super::{Effect, Level};
 use crate::journal::{Entry, Record};
 use crate::kind;
-use crate::live::{Live, LiveState, Seen};
+use crate::live::{Live, LiveState, Observed, Seen};
 use crate::manifest::{Reading, Resource};
 use crate::model::{ResourceId, Value};
 use crate::plan::check::check;
@@ -97,6 +97,8 @@ impl Engine {
         );
         let ready = if self.planted(Planted::NoGuard) { plan.steps.clone() } else { gated.ready };
         self.say_approval(gated.approval.as_ref());
+        // A plan's own number, even if the one before it has not sent anything yet.
+        self.next_run = self.journal.next_run.max(self.next_run.saturating_add(1));
         if !broken {
             self.forget(&plan.forget);
             self.open = ready.iter().map(|step| step.id.clone()).collect();
@@ -107,7 +109,7 @@ impl Engine {
             held: gated.held,
             approval: gated.approval,
             consumed: gated.consumed,
-            run: self.journal.next_run,
+            run: self.next_run,
             made: self.now.monotonic,
             broken,
         });
@@ -162,7 +164,19 @@ impl Engine {
     fn wait_for_dates(&mut self, plan: &Plan) {
         let until = plan.deferred.iter().filter_map(|it| match &it.why {
             Why::PausedUntil(until) => Some(*until),
-            _other => None,
+            Why::Frozen
+            | Why::SourceUnknown
+            | Why::LiveUnknown(_)
+            | Why::Settling
+            | Why::KeepDirective
+            | Why::OwnedBy(_)
+            | Why::ForeignOrigin(_)
+            | Why::Preset
+            | Why::Unmarked
+            | Why::NotAdopted
+            | Why::Immutable(_)
+            | Why::MissingReference(_)
+            | Why::ReferencedBy(_) => None,
         });
         if let Some(until) = until.min() {
             let wait = until.since(self.now.wall).max(Duration::from_millis(1));
@@ -302,7 +316,7 @@ impl Engine {
 
     fn planted_inventory(&self) -> Option<std::collections::BTreeMap<ResourceId, Entry>> {
         self.planted(Planted::EverythingIsOurs).then(|| {
-            let all = self.live.state.kinds.values().flat_map(|observed| observed.seen());
+            let all = self.live.state.kinds.values().flat_map(Observed::seen);
             let entry = |live: &Arc<Live>| Entry {
                 applied: self.masked(&live.id, &live.canonical),
                 adopted: true,
@@ -315,7 +329,7 @@ impl Engine {
 }
 
 fn is_out_of_sight(why: &Why) -> bool {
-    matches!(why, Why::LiveUnknown(_) | Why::Settling | Why::ReferencedBy(_))
+    matches!(why, Why::LiveUnknown(_) | Why::Settling)
 }
 
 fn is_same(one: &Live, other: &Live) -> bool {

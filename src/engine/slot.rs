@@ -148,8 +148,12 @@ pub(super) struct BackingOff {
     /// Until when, monotonic.
     pub until: Duration,
     /// What was wanted when the server refused it: a change of it ends the waiting.
-    pub refused: Option<Option<Digest>>,
+    pub refused: Option<Refused>,
 }
+
+/// What the server refused: the digest of what was wanted; none: its absence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refused(pub Option<Digest>);
 
 /// What a read must show for a write to be over.
 #[derive(Debug, Clone)]

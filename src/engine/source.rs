@@ -50,7 +50,7 @@ impl Engine {
                     self.say(Level::Info, None, "the source can be read again".to_owned());
                     self.replan();
                 }
-                self.accept(reading);
+                self.accept(&reading);
             }
             Err(NotYet { reason }) => {
                 if self.source.not_yet.as_ref() != Some(&reason) {
@@ -66,8 +66,8 @@ impl Engine {
         }
     }
 
-    fn accept(&mut self, reading: Arc<Reading>) {
-        let before = self.source.reading.replace(Arc::clone(&reading));
+    fn accept(&mut self, reading: &Arc<Reading>) {
+        let before = self.source.reading.replace(Arc::clone(reading));
         let same = before.as_ref().is_some_and(|before| {
             before.digest.is_some()
                 && before.digest == reading.digest
@@ -77,6 +77,9 @@ impl Engine {
             return;
         }
         self.source.came = self.next_ticket;
+        // Restoring a manifest cancels its delete, even if it is removed again at once.
+        let whole = reading.is_whole();
+        self.pending.retain(|id, _| whole && !reading.manifests.contains_key(id));
         let errors = reading.findings.iter().filter(|it| it.severity == Severity::Error).count();
         if errors > 0 {
             self.say(Level::Error, None, format!("{errors} errors in the source"));
@@ -86,7 +89,7 @@ impl Engine {
         if !self.planted(super::Planted::KeepStalePlan) {
             self.drop_plan();
         }
-        self.forgive_edited(&reading);
+        self.forgive_edited(reading);
         self.replan();
     }
 
@@ -97,7 +100,7 @@ impl Engine {
             .iter()
             .filter(|(id, slot)| match &slot.condition {
                 Condition::BackingOff(waiting) => waiting.refused.as_ref().is_some_and(|refused| {
-                    *refused != reading.manifests.get(*id).map(|wanted| wanted.resource.digest)
+                    refused.0 != reading.manifests.get(*id).map(|wanted| wanted.resource.digest)
                 }),
                 Condition::Idle
                 | Condition::Checking(_)

@@ -10,7 +10,7 @@ use super::live::Watch;
 use super::machine::Engine;
 use super::slot::Condition;
 use crate::kind::Readiness;
-use crate::live::Coverage;
+use crate::live::{Coverage, Observed};
 use crate::model::{Now, ResourceId};
 
 /// A snapshot of everything worth showing.
@@ -177,28 +177,23 @@ impl Engine {
             let one = all.entry(id.to_string()).or_default();
             slot_status(slot, now, one);
         }
-        let live = self.live.state.kinds.values().flat_map(|observed| observed.seen());
+        let live = self.live.state.kinds.values().flat_map(Observed::seen);
         for (id, word) in live.filter_map(|live| match &live.readiness {
             Readiness::Ready => None,
             Readiness::Waiting(word) => Some((&live.id, word)),
         }) {
-            self.readiness_status(id, word, &mut all);
+            readiness_status(id, word, &mut all);
         }
         all
     }
+}
 
-    fn readiness_status(
-        &self,
-        id: &ResourceId,
-        word: &str,
-        all: &mut BTreeMap<String, ResourceStatus>,
-    ) {
-        if let Some(one) = all.get_mut(&id.to_string()) {
-            one.readiness = Some(word.to_owned());
-            if one.state == "in sync" {
-                "waiting".clone_into(&mut one.state);
-                one.why = Some(format!("it says `{word}` of itself"));
-            }
+fn readiness_status(id: &ResourceId, word: &str, all: &mut BTreeMap<String, ResourceStatus>) {
+    if let Some(one) = all.get_mut(&id.to_string()) {
+        one.readiness = Some(word.to_owned());
+        if one.state == "in sync" {
+            "waiting".clone_into(&mut one.state);
+            one.why = Some(format!("it says `{word}` of itself"));
         }
     }
 }

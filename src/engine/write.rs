@@ -68,7 +68,7 @@ impl Engine {
             self.replan();
             return Turn::Never;
         }
-        match (never, later) {
+        match (never || self.is_cold(step), later) {
             (true, _) => Turn::Never,
             (false, true) => Turn::Later,
             (false, false) => Turn::Now,

@@ -35,7 +35,8 @@ impl World {
     fn draw_id(&mut self) -> ResourceId {
         let all = universe();
         let index = self.chaos.usize(..all.len());
-        all.into_iter().nth(index).unwrap_or_else(|| ResourceId::parent(kind::KINDS[0].name, "x"))
+        #[expect(clippy::indexing_slicing, reason = "drawn below the length")]
+        all[index].clone()
     }
 
     fn add_doc(&mut self, id: ResourceId) {
@@ -89,9 +90,10 @@ impl World {
                 let file = world.chaos.u32(..FILES);
                 world.source.unreadable.insert(file);
             }),
-            61..64 => self.deed("checkout begins", |world| world.source.moving = true),
-            64..68 => self.deed("checkout ends", |world| world.source.moving = false),
-            68..71 => self.deed("pause", |world| {
+            61..67 => self.deed("checkout", |world| {
+                world.source.moving = world.at + Duration::from_millis(world.chaos.u64(1..8000));
+            }),
+            67..71 => self.deed("pause", |world| {
                 let until = Timestamp(world.now().wall.0 + world.chaos.i64(1000..60_000));
                 let index = world.chaos.usize(..20);
                 if let Some(doc) = world.source.docs_mut().nth(index) {
@@ -271,7 +273,7 @@ impl World {
             _whole => hash.clone(),
         };
         if typed.len() >= 8 && hash.starts_with(&typed) {
-            self.oracle.approved.insert(hash, now.wall.plus(Duration::from_secs(3600)));
+            self.oracle.approved.insert(hash, now.wall.plus(Duration::from_hours(1)));
         }
         self.requests += 1;
         let request = self.requests;
@@ -283,9 +285,12 @@ impl World {
         self.note("phase", "calm");
         self.phase = Phase::Calm;
         self.disk_fails = false;
-        self.source.moving = false;
+        self.source.moving = Duration::ZERO;
         self.source.unreadable.clear();
-        self.source.docs_mut().for_each(|doc| doc.broken = None);
+        for doc in self.source.docs_mut() {
+            doc.broken = None;
+            doc.paused = None;
+        }
         self.dedup();
         // A deleted name of a workload cluster stays blocked for 14 days: nobody asks for it.
         let blocked: Vec<ResourceId> = universe()

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::source::{SECRET, SECRET_BASE64};
+use super::source::{SECRET, SECRET_BASE64, universe};
 use crate::engine::{Config, Event, SETTLE_DEADLINE};
-use crate::journal::{OpId, Record, State};
+use crate::journal::{OpId, Outcome, Record, State};
 use crate::kind;
 use crate::live::Coverage;
 use crate::manifest::Reading;
@@ -33,12 +33,17 @@ pub(super) struct Oracle {
     /// Approvals that a person gave, with expiry.
     pub approved: BTreeMap<String, Timestamp>,
     /// Deletes without approval per run.
-    deletes: BTreeMap<u64, usize>,
+    pub deletes: BTreeMap<u64, usize>,
     /// The approval of each intent.
     intents: BTreeMap<OpId, (u64, Option<String>)>,
+    ids: BTreeMap<OpId, ResourceId>,
     /// Of this life of the engine.
     pub life: Told,
 }
+
+/// What the last read said: whether it was there, and its revision.
+#[derive(Debug, PartialEq, Eq)]
+struct Look(bool, Option<Revision>);
 
 /// What one life of the engine was told.
 #[derive(Debug, Default)]
@@ -48,9 +53,10 @@ pub(super) struct Told {
     unwanted: BTreeMap<ResourceId, Duration>,
     partial: BTreeMap<KindName, bool>,
     /// What the last read said of each: its revision.
-    looks: BTreeMap<ResourceId, Option<Option<Revision>>>,
+    looks: BTreeMap<ResourceId, Look>,
     in_flight: BTreeMap<OpId, ResourceId>,
     disk_failed: bool,
+    watching: bool,
 }
 
 impl Oracle {
@@ -59,13 +65,16 @@ impl Oracle {
     }
 
     /// The engine is about to be told this.
-    pub(super) fn told(&mut self, now: Duration, event: &Event, inventory: &State) {
+    pub(super) fn told(&mut self, now: Duration, event: &Event) {
         match event {
-            Event::SourceRead(Ok(reading)) => self.told_reading(now, reading, inventory),
+            Event::SourceRead(Ok(reading)) => self.told_reading(now, reading),
             Event::Listed { kind, observed, .. } => {
                 let partial = matches!(observed.coverage(), Coverage::Partial(_));
                 self.life.partial.insert(*kind, partial);
             }
+            Event::WatchOpened(_) => self.life.watching = true,
+            // A watch that was not open did not tell of anything.
+            Event::WatchLost(_) if !std::mem::take(&mut self.life.watching) => {}
             Event::WatchLost(_) => {
                 for kind in kind::KINDS {
                     if matches!(kind.follow, kind::Follow::Watch(_)) {
@@ -74,7 +83,8 @@ impl Oracle {
                 }
             }
             Event::Fetched { id, result: Ok(seen), .. } => {
-                let look = seen.as_ref().map(|live| live.revision.clone());
+                let look =
+                    Look(seen.is_some(), seen.as_ref().and_then(|live| live.revision.clone()));
                 self.life.looks.insert(id.clone(), look);
             }
             Event::Wrote { op, .. } => {
@@ -86,7 +96,6 @@ impl Oracle {
             | Event::Deadline
             | Event::SourceChanged
             | Event::SourceRead(Err(_))
-            | Event::WatchOpened(_)
             | Event::Put(_)
             | Event::Gone(_)
             | Event::Journaled(_)
@@ -95,16 +104,15 @@ impl Oracle {
         }
     }
 
-    fn told_reading(&mut self, now: Duration, reading: &Arc<Reading>, disk: &State) {
+    fn told_reading(&mut self, now: Duration, reading: &Arc<Reading>) {
         let life = &mut self.life;
         if !reading.is_whole() {
             life.unwanted.clear();
         }
         life.unwanted.retain(|id, _| !reading.manifests.contains_key(id));
         if reading.is_whole() {
-            let ours = disk.inventory.keys().chain(&self.ours);
-            for id in ours.filter(|id| !reading.manifests.contains_key(*id)) {
-                life.unwanted.entry(id.clone()).or_insert(now);
+            for id in universe().into_iter().filter(|id| !reading.manifests.contains_key(id)) {
+                life.unwanted.entry(id).or_insert(now);
             }
         }
         life.reading = Some(Arc::clone(reading));
@@ -120,8 +128,14 @@ impl Oracle {
                 Record::Adopted { id, .. } => {
                     self.ours.extend(crate::journal::parse_id(id));
                 }
-                Record::Intended { op, run, approval, .. } => {
+                Record::Intended { op, run, id, approval, .. } => {
                     self.intents.insert(*op, (run.0, approval.clone()));
+                    self.ids.extend(crate::journal::parse_id(id).map(|id| (*op, id)));
+                }
+                Record::Settled { op, outcome: Outcome::Done { .. }, .. } => {
+                    // Without labels nobody can tell whose an equal resource is that a lost
+                    // create finds; it counts as adopted.
+                    self.ours.extend(self.ids.get(op).filter(|id| !keeps_labels(id)).cloned());
                 }
                 Record::Settled { .. } | Record::Forgotten { .. } | Record::Approved { .. } => {}
             }
@@ -136,7 +150,7 @@ impl Oracle {
     }
 
     /// The engine sends a write.
-    pub(super) fn sent(&mut self, now: Scene<'_>, op: OpId, step: &Step) {
+    pub(super) fn sent(&mut self, now: &Scene<'_>, op: OpId, step: &Step) {
         let id = &step.id;
         let verb = step.action.verb();
         let what = format!("{verb} {id}");
@@ -170,14 +184,14 @@ impl Oracle {
             }
             Action::Adopt { .. } => self.violate("adopt_sent", what),
             Action::Delete { before } => {
-                self.judge_delete(&now, op, id, before.revision.as_ref(), &what);
+                self.judge_delete(now, op, id, before.revision.as_ref(), &what);
                 self.judge_owner(before, &what);
             }
         }
     }
 
     fn judge_owner(&mut self, before: &crate::live::Live, what: &str) {
-        let keeps = kind::row(before.id.kind).is_some_and(|kind| kind.keeps_labels);
+        let keeps = keeps_labels(&before.id);
         let marked = before.owner.as_deref() == Some(super::AGENT);
         if (keeps && !marked) || !self.ours.contains(&before.id) {
             self.violate("delete_not_ours", what.to_owned());
@@ -210,7 +224,7 @@ impl Oracle {
         if waited.is_none_or(|waited| waited < now.config.prune_delay) {
             self.violate("delete_too_early", what.to_owned());
         }
-        if self.life.looks.remove(id) != Some(Some(before.cloned())) {
+        if self.life.looks.remove(id) != Some(Look(true, before.cloned())) {
             self.violate("delete_without_look", what.to_owned());
         }
         let Some((run, approval)) = self.intents.get(&op).cloned() else { return };
@@ -281,6 +295,10 @@ pub(super) struct Scene<'a> {
     pub config: &'a Config,
     /// Whether the server has it.
     pub present: bool,
+}
+
+fn keeps_labels(id: &ResourceId) -> bool {
+    kind::row(id.kind).is_some_and(|kind| kind.keeps_labels)
 }
 
 fn shows_secret(text: &str) -> bool {

@@ -55,7 +55,7 @@ impl World {
                     config: &self.config,
                     present,
                 };
-                self.oracle.sent(scene, *op, step);
+                self.oracle.sent(&scene, *op, step);
                 self.count(&format!("step {}", step.action.verb()));
                 if self.phase == Phase::Silence {
                     let what = format!("{} {}", step.action.verb(), step.id);
@@ -86,12 +86,13 @@ impl World {
     pub(super) fn perform(&mut self, life: u64, effect: Effect) {
         let current = life == self.life && self.alive;
         // A request that was sent arrives or not, whatever became of who sent it.
-        if !current && !(matches!(effect, Effect::Write { .. }) && self.dice.bool()) {
+        let arrives = current || matches!(effect, Effect::Write { .. }) && self.dice.bool();
+        if !arrives {
             return;
         }
         match effect {
             Effect::ReadSource => {
-                let result = if self.source.moving {
+                let result = if self.at < self.source.moving {
                     self.count("source moving");
                     Err(NotYet { reason: "a checkout is under way".to_owned() })
                 } else {
@@ -240,7 +241,7 @@ impl World {
             events.push(Event::WatchLost("reset".to_owned()));
         }
         for event in events {
-            last = last.max(self.at + self.delay());
+            last = last.max(self.at + self.delay() / 4);
             let wait = last.saturating_sub(self.at);
             self.schedule(wait, Item::Tell(self.life, Box::new(event)));
         }

@@ -61,7 +61,7 @@ pub(super) fn universe() -> Vec<ResourceId> {
 pub(super) fn resource(id: &ResourceId, variant: u32) -> Resource {
     let template = TEMPLATES.iter().find(|(word, _, _)| *word == id.kind.as_str());
     let text = template.map_or("{}", |(_, _, text)| text);
-    let truth = if variant % 2 == 0 { "true" } else { "false" };
+    let truth = if variant.is_multiple_of(2) { "true" } else { "false" };
     let text = text
         .replace("NAME", &id.name)
         .replace("login-N", &format!("login-{variant}"))
@@ -96,8 +96,8 @@ pub(super) struct Source {
     pub files: BTreeMap<u32, Vec<Doc>>,
     /// Files that cannot be read.
     pub unreadable: std::collections::BTreeSet<u32>,
-    /// A checkout is under way.
-    pub moving: bool,
+    /// A checkout is under way until then.
+    pub moving: std::time::Duration,
 }
 
 impl Source {
