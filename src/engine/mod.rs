@@ -32,7 +32,7 @@ use std::sync::Arc;
 use crate::journal::{OpId, Record, State};
 use crate::live::{Live, Observed, Written};
 use crate::manifest::Reading;
-use crate::model::{Cluster, KindName, ResourceId, Revision};
+use crate::model::{Cluster, KindName, ResourceId};
 use crate::plan::Step;
 use crate::port::{CallError, NotYet};
 
