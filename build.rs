@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     compiler.include_imports(true).open_files(&files)?;
     // The encoded form keeps our options, which the typed form would drop.
     let encoded = compiler.encode_file_descriptor_set();
-    let out = PathBuf::from(std::env::var("OUT_DIR")?);
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").ok_or("cargo sets OUT_DIR")?);
     std::fs::write(out.join("descriptors.bin"), &encoded)?;
     prost_build::Config::new()
         .btree_map(["."])

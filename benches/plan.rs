@@ -7,10 +7,11 @@
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::cast_precision_loss,
+    clippy::indexing_slicing,
+    clippy::format_push_string,
     reason = "a benchmark"
 )]
 
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -30,10 +31,9 @@ fn manifest(number: usize) -> String {
         number % 3,
     );
     for kind in ["pod", "secret"] {
-        let _ = write!(
-            text,
+        text.push_str(&format!(
             "      - kind: {kind}\n        namespace: team-{number}\n        name: \"*\"\n        verbs: [get, list, watch]\n"
-        );
+        ));
     }
     text.push_str(
         "    rules:\n      - resources: [session, event]\n        verbs: [list, read]\n      \

@@ -30,7 +30,10 @@ use crate::port::{CallCode, CallError, Clock, Files, Storage};
 const WATCH_QUEUE_MAX: usize = 1024;
 
 /// The engine's clock may ask for nothing at all; then the loop still wakes this often.
-const IDLE_WAKE: Duration = Duration::from_secs(60);
+const IDLE_WAKE: Duration = Duration::from_mins(1);
+
+/// Shows a reading to people.
+pub type OnReading = Arc<dyn Fn(&Snapshot, &Reading) + Send + Sync>;
 
 /// Everything outside the engine.
 pub struct World<F> {
@@ -47,7 +50,7 @@ pub struct World<F> {
     /// The ownership mark.
     pub owner: String,
     /// Told of every reading, for showing findings to people.
-    pub on_reading: Arc<dyn Fn(&Snapshot, &Reading) + Send + Sync>,
+    pub on_reading: OnReading,
 }
 
 impl<F> std::fmt::Debug for World<F> {
@@ -156,7 +159,7 @@ struct Hands<F> {
     files: Arc<F>,
     storage: Arc<dyn Storage>,
     owner: Arc<str>,
-    on_reading: Arc<dyn Fn(&Snapshot, &Reading) + Send + Sync>,
+    on_reading: OnReading,
     cache: Arc<Mutex<Cache>>,
     jobs: JoinSet<Done>,
     journal: Vec<(u64, Vec<Record>)>,

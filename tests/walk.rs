@@ -1,7 +1,7 @@
 //! The user's walk with the built binary and real files: create, edit, break, drift, delete,
 //! approve, restart, and `kill -9` at two moments.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "test code")]
+#![expect(clippy::unwrap_used, reason = "test code")]
 
 mod common;
 

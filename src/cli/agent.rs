@@ -18,7 +18,7 @@ use super::setup::Setup;
 use crate::adapter::clock::System;
 use crate::adapter::entropy::Seeded;
 use crate::adapter::watch::SourceWatch;
-use crate::driver::{Asked, World, drive};
+use crate::driver::{Asked, OnReading, World, drive};
 use crate::engine::{Engine, Mode, Outcome};
 use crate::manifest::{Reading, Snapshot, render};
 use crate::plane::Plane;
@@ -31,16 +31,12 @@ const ASKED_MAX: usize = 16;
 ///
 /// # Errors
 /// A state that another process holds or that cannot be opened; a part of the agent that died.
-pub async fn run(
+pub(super) async fn run(
     setup: &Setup,
     mode: Mode,
     color: Color,
     clock: &System,
 ) -> Result<Exit, CliError> {
-    if !setup.source.exists() {
-        let dir = setup.source.display();
-        tracing::warn!("there is no directory {dir} yet; waiting for it");
-    }
     let session = Session::owning(setup, "reconciler", clock)?;
     let entropy = Seeded::from_system().map_err(|error| CliError::new(error.to_string()))?;
     let mut engine = Engine::new(setup.engine(mode), session.key.clone(), entropy.stream("engine"));
@@ -79,7 +75,7 @@ pub async fn run(
 }
 
 /// Shows findings on stderr when they change, not at each reading.
-fn show_findings(coloured: bool) -> Arc<dyn Fn(&Snapshot, &Reading) + Send + Sync> {
+fn show_findings(coloured: bool) -> OnReading {
     let last = Mutex::new(String::new());
     Arc::new(move |snapshot: &Snapshot, reading: &Reading| {
         let text = render::text(&reading.findings, snapshot, coloured);

@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand, ValueEnum};
     after_help = "Exit codes: 0 done; 1 error; 2 changes pending (only with --detailed-exitcode); \
                   3 refused by a guard or waiting for approval; 64 usage."
 )]
-pub struct Args {
+pub(super) struct Args {
     /// What to run; without a command, the agent.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -30,7 +30,7 @@ pub struct Args {
 
 /// Options of the agent itself.
 #[derive(Debug, clap::Args)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     /// The directory of manifests [default: desired-state, or `source.path` of the configuration]
     pub dir: Option<PathBuf>,
 
@@ -53,7 +53,7 @@ pub struct RunArgs {
 
 /// Options of every command.
 #[derive(Debug, clap::Args)]
-pub struct Common {
+pub(super) struct Common {
     /// The configuration [default: ./reconciler.toml, then /etc/reconciler/reconciler.toml]
     #[arg(long, global = true, env = "RECONCILER_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -81,7 +81,7 @@ pub struct Common {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(super) enum Command {
     /// Preview: print the plan and change nothing
     Plan {
         /// The directory of manifests
@@ -151,7 +151,7 @@ pub enum Command {
 
 /// Changing the live side by hand, for trying drift.
 #[derive(Debug, Subcommand)]
-pub enum PlaneCommand {
+pub(super) enum PlaneCommand {
     /// Print live resources as they are, secrets in clear
     Get {
         /// KIND or KIND/NAME
@@ -173,7 +173,7 @@ pub enum PlaneCommand {
 
 /// How a result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(super) enum Format {
     /// For people
     Text,
     /// For programs; has a `format_version`
@@ -184,7 +184,7 @@ pub enum Format {
 
 /// Which control plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ControlPlane {
+pub(super) enum ControlPlane {
     /// The embedded one, kept beside the journal
     Embedded,
     /// The embedded one, with a journal, both thrown away at the end
@@ -193,7 +193,7 @@ pub enum ControlPlane {
 
 /// When to use colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Color {
+pub(super) enum Color {
     /// On a terminal, unless `NO_COLOR` is set
     Auto,
     /// Yes
@@ -204,7 +204,7 @@ pub enum Color {
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(super) enum LogFormat {
     /// For people
     Human,
     /// One JSON object a line

@@ -28,7 +28,7 @@ const ASK: &str = "/reconciler.control.v1.Control/Ask";
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// Connects to the agent behind a socket, if there is one.
-pub async fn connect(path: &Path) -> Option<Channel> {
+pub(super) async fn connect(path: &Path) -> Option<Channel> {
     UnixStream::connect(path).await.ok()?;
     let path = path.to_owned();
     let connector = tower::service_fn(move |_| {
@@ -42,7 +42,7 @@ pub async fn connect(path: &Path) -> Option<Channel> {
 ///
 /// # Errors
 /// What the agent said, or that it gave no answer.
-pub async fn ask(agent: &Remote<Channel>, question: &Question) -> Result<String, CliError> {
+pub(super) async fn ask(agent: &Remote<Channel>, question: &Question) -> Result<String, CliError> {
     let body = serde_json::to_vec(question).map_err(|error| CliError::new(error.to_string()))?;
     match agent.call(ASK, Bytes::from(body), PATIENCE).await {
         Ok(answer) => Ok(String::from_utf8_lossy(&answer).into_owned()),
@@ -55,7 +55,7 @@ pub async fn ask(agent: &Remote<Channel>, question: &Question) -> Result<String,
 
 /// The socket of an agent, with its file; removed at the end.
 #[derive(Debug)]
-pub struct Socket {
+pub(super) struct Socket {
     /// Accepts connections.
     pub listener: UnixListener,
     /// Removes the file when dropped.
@@ -64,7 +64,7 @@ pub struct Socket {
 
 /// The socket's place in the file system.
 #[derive(Debug)]
-pub struct SocketFile(PathBuf);
+pub(super) struct SocketFile(PathBuf);
 
 impl Socket {
     /// Binds, mode 0600. The caller holds the lock of the state, so that a file which is there
@@ -72,7 +72,7 @@ impl Socket {
     ///
     /// # Errors
     /// The system's, with the path.
-    pub fn bind(path: &Path) -> Result<Self, CliError> {
+    pub(super) fn bind(path: &Path) -> Result<Self, CliError> {
         let failed = |error: std::io::Error| {
             CliError::new(format!("cannot listen on {}: {error}", path.display()))
         };
@@ -96,7 +96,7 @@ impl Drop for SocketFile {
 
 /// Routes by path: the agent's own questions, and everything else to the plane.
 #[derive(Debug, Clone)]
-pub struct Switch<P> {
+pub(super) struct Switch<P> {
     /// The plane's service.
     pub plane: P,
     /// The way to the driver.

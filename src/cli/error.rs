@@ -5,7 +5,7 @@ use super::exit::Exit;
 /// A message for people, and the exit code that goes with it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct CliError {
+pub(super) struct CliError {
     /// Lower case; causes after colons; a remedy on a line of its own.
     pub message: String,
     /// How the program ends.
@@ -14,18 +14,18 @@ pub struct CliError {
 
 impl CliError {
     /// Something failed.
-    pub fn new(message: impl Into<String>) -> Self {
+    pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), exit: Exit::Error }
     }
 
     /// The command line was wrong.
-    pub fn usage(message: impl Into<String>) -> Self {
+    pub(super) fn usage(message: impl Into<String>) -> Self {
         Self { message: message.into(), exit: Exit::Usage }
     }
 }
 
 /// An error and all its causes, after colons.
-pub fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

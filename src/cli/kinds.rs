@@ -7,7 +7,7 @@ use crate::model::ResourceId;
 ///
 /// # Errors
 /// A word that is no kind; lists those that are.
-pub fn parse(text: &str) -> Result<(&'static Kind, Option<ResourceId>), String> {
+pub(super) fn parse(text: &str) -> Result<(&'static Kind, Option<ResourceId>), String> {
     let (word, name) = match text.split_once('/') {
         Some((word, name)) => (word, Some(name)),
         None => (text, None),
@@ -27,7 +27,7 @@ pub fn parse(text: &str) -> Result<(&'static Kind, Option<ResourceId>), String> 
 ///
 /// # Errors
 /// As [`parse`], and a kind alone.
-pub fn parse_one(text: &str) -> Result<(&'static Kind, ResourceId), String> {
+pub(super) fn parse_one(text: &str) -> Result<(&'static Kind, ResourceId), String> {
     match parse(text)? {
         (kind, Some(id)) => Ok((kind, id)),
         (kind, None) => Err(format!("`{text}` names no resource; write {}/NAME", kind.name)),

@@ -10,7 +10,7 @@ use crate::adapter::clock::System;
 use crate::port::Clock as _;
 
 /// Sets the program's log up; once, at the start.
-pub fn start(common: &Common, clock: &System) {
+pub(super) fn start(common: &Common, clock: &System) {
     let level = match common.verbose {
         0 => "reconciler=info",
         1 => "reconciler=debug",
@@ -29,7 +29,7 @@ pub fn start(common: &Common, clock: &System) {
 }
 
 /// Whether to use colours on a stream.
-pub fn colour(choice: Color, is_terminal: bool) -> bool {
+pub(super) fn colour(choice: Color, is_terminal: bool) -> bool {
     match choice {
         Color::Always => true,
         Color::Never => false,

@@ -28,6 +28,7 @@ use setup::Setup;
 
 use crate::adapter::clock::System;
 use crate::engine::Mode;
+use crate::manifest::suggest;
 
 /// Runs the program with the arguments of its process.
 pub fn main() -> Exit {
@@ -71,6 +72,10 @@ async fn dispatch(args: &Args, clock: &System, to: &mut Streams<'_>) -> Result<E
             let setup = Setup::new(common, run.dir.as_deref())?;
             if run.dry_run {
                 return report::plan(&setup, run.format, run.detailed_exitcode, clock, to).await;
+            }
+            // A configured directory may be mounted later; one that was typed is a mistake.
+            if let Some(dir) = run.dir.as_deref().filter(|dir| !dir.exists()) {
+                return Err(CliError::usage(no_directory(dir)));
             }
             let mode = if run.once { Mode::Once } else { Mode::Run };
             agent::run(&setup, mode, common.color, clock).await
@@ -120,4 +125,17 @@ async fn on_state(
         Command::Plan { .. } | Command::Validate { .. } | Command::Completions { .. } => {}
     }
     Ok(Exit::Done)
+}
+
+/// A mistyped command looks like a directory.
+fn no_directory(dir: &Path) -> String {
+    let typed = dir.to_string_lossy();
+    let command = Args::command();
+    let words = command.get_subcommands().map(clap::Command::get_name);
+    match suggest::nearest(&typed, words) {
+        Some(word) => {
+            format!("there is no directory `{typed}`; is the command `{word}` meant?")
+        }
+        None => format!("there is no directory `{typed}`"),
+    }
 }

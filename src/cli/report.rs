@@ -24,7 +24,7 @@ use crate::plan::render;
 use crate::port::Clock as _;
 
 /// Where results and remarks go.
-pub struct Streams<'a> {
+pub(super) struct Streams<'a> {
     /// The result.
     pub out: &'a mut dyn Write,
     /// Everything else.
@@ -44,7 +44,7 @@ impl Streams<'_> {
     ///
     /// # Errors
     /// The stream's.
-    pub fn print(&mut self, text: &str) -> Result<(), CliError> {
+    pub(super) fn print(&mut self, text: &str) -> Result<(), CliError> {
         self.out.write_all(text.as_bytes()).map_err(|error| CliError::new(error.to_string()))
     }
 
@@ -52,7 +52,7 @@ impl Streams<'_> {
     ///
     /// # Errors
     /// The stream's.
-    pub fn remark(&mut self, text: &str) -> Result<(), CliError> {
+    pub(super) fn remark(&mut self, text: &str) -> Result<(), CliError> {
         self.err.write_all(text.as_bytes()).map_err(|error| CliError::new(error.to_string()))
     }
 }
@@ -73,7 +73,7 @@ fn line_of(snapshot: &Snapshot, place: &Place) -> String {
 ///
 /// # Errors
 /// A source or a state that cannot be read.
-pub async fn plan(
+pub(super) async fn plan(
     setup: &Setup,
     format: Format,
     detailed: bool,
@@ -82,7 +82,7 @@ pub async fn plan(
 ) -> Result<Exit, CliError> {
     let session = Session::open(setup, Access::Read, "plan", clock).await?;
     let seen = survey::take(setup, &session, clock).await?;
-    let Survey { snapshot, reading, live: _, state: _, plan, gated } = &seen;
+    let Survey { snapshot, reading, plan, gated } = &seen;
     let err_colour = colour(to.color, std::io::stderr().is_terminal());
     to.remark(&findings::text(&reading.findings, snapshot, err_colour))?;
     if session.known.is_none() && !setup.memory {
@@ -103,10 +103,9 @@ pub async fn plan(
     })?;
     Ok(match (has_errors(reading), gated.approval.is_some(), plan.steps.is_empty()) {
         (true, _, _) => Exit::Error,
-        (false, _, true) => Exit::Done,
-        (false, true, false) if !detailed => Exit::Held,
         (false, _, false) if detailed => Exit::Changes,
-        (false, _, false) => Exit::Done,
+        (false, true, false) => Exit::Held,
+        (false, _, _) => Exit::Done,
     })
 }
 
@@ -114,7 +113,7 @@ pub async fn plan(
 ///
 /// # Errors
 /// A source that cannot be read.
-pub async fn validate(
+pub(super) async fn validate(
     setup: &Setup,
     format: Format,
     clock: &System,
@@ -160,7 +159,7 @@ fn count(number: usize, what: &str) -> String {
 ///
 /// # Errors
 /// Nothing waits under that hash.
-pub async fn approve(
+pub(super) async fn approve(
     setup: &Setup,
     hash: &str,
     clock: &System,
@@ -198,7 +197,7 @@ pub async fn approve(
 ///
 /// # Errors
 /// A word that is no kind, a state that cannot be read.
-pub fn history(
+pub(super) fn history(
     setup: &Setup,
     what: Option<&str>,
     limit: usize,

@@ -26,7 +26,7 @@ const LOOK_PERIOD: Duration = Duration::from_millis(200);
 
 /// Whether secrets are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Secrets {
+pub(super) enum Secrets {
     /// As fingerprints.
     Masked,
     /// In clear: only for `plane get`.
@@ -37,7 +37,7 @@ pub enum Secrets {
 ///
 /// # Errors
 /// A word that is no kind, a resource that is not there, a list that was cut.
-pub async fn get(
+pub(super) async fn get(
     session: &Session,
     what: &str,
     format: Format,
@@ -47,7 +47,7 @@ pub async fn get(
     let (kind, id) = parse(what).map_err(CliError::usage)?;
     let found = match id {
         Some(id) => vec![fetch(session, kind, &id).await?.ok_or_else(|| not_there(&id))?],
-        None => all(list::list(&session.cluster, kind, Cluster::Parent).await)?,
+        None => all(&list::list(&session.cluster, kind, Cluster::Parent).await)?,
     };
     let mut values = Vec::new();
     for live in &found {
@@ -70,7 +70,7 @@ pub async fn get(
     out.write_all(text.as_bytes()).map_err(|error| CliError::new(error.to_string()))
 }
 
-fn all(observed: Observed) -> Result<Vec<Live>, CliError> {
+fn all(observed: &Observed) -> Result<Vec<Live>, CliError> {
     match observed.coverage() {
         Coverage::Complete => Ok(observed.seen().map(|live| live.as_ref().clone()).collect()),
         Coverage::Partial(reason) => Err(CliError::new(format!("the list is not whole: {reason}"))),
@@ -91,7 +91,7 @@ async fn fetch(session: &Session, kind: &Kind, id: &ResourceId) -> Result<Option
 ///
 /// # Errors
 /// It was not so in time; says how it was last.
-pub async fn wait(
+pub(super) async fn wait(
     session: &Session,
     what: &str,
     gone: bool,
@@ -123,7 +123,7 @@ pub async fn wait(
 ///
 /// # Errors
 /// What the plane answered, or a file that cannot be read.
-pub async fn plane(
+pub(super) async fn plane(
     session: &Session,
     command: &PlaneCommand,
     out: &mut dyn Write,
@@ -186,10 +186,10 @@ async fn put(
         Err(error) => return Err(CliError::new(format!("{id}: {error}"))),
     }
     let live = fetch(session, kind, id).await?.ok_or_else(|| not_there(id))?;
-    if let (Value::Map(fields), Some(revision)) = (&mut value, live.revision) {
-        if let Some(Value::Map(metadata)) = fields.get_mut("metadata") {
-            metadata.insert("revision".to_owned(), Value::String(revision.0));
-        }
+    if let (Value::Map(fields), Some(revision)) = (&mut value, live.revision)
+        && let Some(Value::Map(metadata)) = fields.get_mut("metadata")
+    {
+        metadata.insert("revision".to_owned(), Value::String(revision.0));
     }
     let request = call::update(kind, message(kind, &value)?)
         .ok_or_else(|| CliError::new(format!("{id}: this kind cannot be changed")))?;

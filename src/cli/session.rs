@@ -27,7 +27,7 @@ use crate::port::{Clock as _, Storage};
 
 /// What a command is going to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub(super) enum Access {
     /// Nothing is created, written or locked.
     Read,
     /// Takes the lock, unless an agent runs.
@@ -35,7 +35,7 @@ pub enum Access {
 }
 
 /// The control plane and the state, as far as they can be had.
-pub struct Session {
+pub(super) struct Session {
     /// The control plane.
     pub cluster: Remote<Channel>,
     /// Key of the fingerprints.
@@ -63,7 +63,7 @@ impl Session {
     ///
     /// # Errors
     /// A state that cannot be read, or one that another process holds.
-    pub async fn open(
+    pub(super) async fn open(
         setup: &Setup,
         access: Access,
         command: &str,
@@ -117,7 +117,7 @@ impl Session {
     ///
     /// # Errors
     /// Another process that holds it, named.
-    pub fn owning(setup: &Setup, command: &str, clock: &System) -> Result<Self, CliError> {
+    pub(super) fn owning(setup: &Setup, command: &str, clock: &System) -> Result<Self, CliError> {
         let key = new_key()?;
         let (storage, key, lock): (Arc<dyn Storage>, _, _) = if setup.memory {
             (Arc::new(Memory::default()), key, None)
@@ -145,7 +145,7 @@ impl Session {
     }
 
     /// Lists every kind.
-    pub async fn live(&self) -> LiveState {
+    pub(super) async fn live(&self) -> LiveState {
         let mut state = LiveState::default();
         for kind in KINDS {
             let observed = list::list(&self.cluster, kind, Cluster::Parent).await;

@@ -19,7 +19,7 @@ const SETTLE_MAX_FACTOR: u32 = 20;
 
 /// All that a command needs to know beside its own arguments.
 #[derive(Debug, Clone)]
-pub struct Setup {
+pub(super) struct Setup {
     /// The configuration.
     pub config: Config,
     /// The directory of manifests.
@@ -45,7 +45,7 @@ impl Setup {
     ///
     /// # Errors
     /// The configuration's findings.
-    pub fn new(common: &Common, dir: Option<&Path>) -> Result<Self, CliError> {
+    pub(super) fn new(common: &Common, dir: Option<&Path>) -> Result<Self, CliError> {
         let usual: Vec<&Path> = USUAL.iter().map(Path::new).collect();
         let search = Search { option: common.config.as_deref(), variable: None, usual: &usual };
         let config = Config::load(&search).map_err(|error| CliError::new(error.to_string()))?;
@@ -80,7 +80,7 @@ impl Setup {
     ///
     /// # Errors
     /// Never after the configuration was read: its patterns were compiled there.
-    pub fn files(&self) -> Result<Directory, CliError> {
+    pub(super) fn files(&self) -> Result<Directory, CliError> {
         let source = &self.config.source;
         let globs = Globs::new(&source.include, &source.exclude)
             .map_err(|error| CliError::new(error.to_string()))?;
@@ -88,7 +88,7 @@ impl Setup {
     }
 
     /// What planner and guards go by.
-    pub fn policy(&self) -> Policy {
+    pub(super) fn policy(&self) -> Policy {
         let safety = &self.config.safety;
         Policy {
             agent: self.config.agent.name.clone(),
@@ -99,7 +99,7 @@ impl Setup {
     }
 
     /// What the engine is told.
-    pub fn engine(&self, mode: engine::Mode) -> engine::Config {
+    pub(super) fn engine(&self, mode: engine::Mode) -> engine::Config {
         let Config { source, workload_clusters, safety, .. } = &self.config;
         let defaults = engine::Config::default();
         engine::Config {

@@ -1,7 +1,5 @@
 //! `status`: the agent and its resources at a glance.
 
-use std::fmt::Write as _;
-
 use super::args::Format;
 use super::control;
 use super::error::CliError;
@@ -12,14 +10,14 @@ use super::setup::Setup;
 use super::survey;
 use crate::adapter::clock::System;
 use crate::driver::Question;
-use crate::engine::Status;
+use crate::engine::{ResourceStatus, Status};
 use crate::plan::render;
 
 /// Prints how everything is: asked of a running agent, else looked up.
 ///
 /// # Errors
 /// A source or a state that cannot be read.
-pub async fn status(
+pub(super) async fn status(
     setup: &Setup,
     format: Format,
     clock: &System,
@@ -46,44 +44,42 @@ pub async fn status(
 }
 
 fn text(status: &Status) -> String {
-    let mut out = String::new();
     let width = status.resources.keys().map(String::len).max().unwrap_or(0);
+    let mut lines = Vec::new();
     for (id, resource) in &status.resources {
-        let _ = write!(out, "{id:width$}  {}", resource.state);
-        for detail in [&resource.readiness, &resource.why, &resource.error].into_iter().flatten() {
-            let _ = write!(out, "  ({detail})");
-        }
-        out.push('\n');
+        let ResourceStatus { state, why, error, readiness, .. } = resource;
+        let details: Vec<&str> =
+            [readiness, why, error].into_iter().flatten().map(String::as_str).collect();
+        let details =
+            if details.is_empty() { String::new() } else { format!("  ({})", details.join("; ")) };
+        lines.push(format!("{id:width$}  {state}{details}"));
     }
     for pending in &status.pending {
         let seconds = pending.left_ms.div_ceil(1000);
-        let _ = writeln!(
-            out,
-            "pending: delete {} in {seconds} s; restore its manifest to keep it",
-            pending.id
-        );
+        let id = &pending.id;
+        lines.push(format!("pending: delete {id} in {seconds} s; restore its manifest to keep it"));
     }
     for held in &status.held {
-        let _ = writeln!(out, "held: {} {}: {}", held.verb, held.id, held.why);
+        lines.push(format!("held: {} {}: {}", held.verb, held.id, held.why));
     }
     if let Some(hash) = &status.approval {
-        let _ = writeln!(out, "to let it through: reconciler approve {hash}");
+        lines.push(format!("to let it through: reconciler approve {hash}"));
     }
     if let Some(problem) = &status.source_problem {
-        let _ = writeln!(out, "the source cannot be read just now: {problem}");
+        lines.push(format!("the source cannot be read just now: {problem}"));
     }
     for (kind, known) in &status.kinds {
         if let Some(missing) = &known.missing {
-            let _ = writeln!(out, "{kind}: not wholly known: {missing}");
+            lines.push(format!("{kind}: not wholly known: {missing}"));
         }
     }
     for (severity, count) in &status.findings {
-        let _ = writeln!(out, "{count} {severity}s in the source");
+        let plural = if *count == 1 { "" } else { "s" };
+        lines.push(format!("the source has {count} {severity}{plural}; see `reconciler validate`"));
     }
-    out.push_str(if status.converged {
-        "Everything is in sync.\n"
-    } else {
-        "Not everything is in sync yet.\n"
-    });
-    out
+    lines.push(
+        if status.converged { "Everything is in sync." } else { "Not everything is in sync yet." }
+            .to_owned(),
+    );
+    lines.join("\n") + "\n"
 }

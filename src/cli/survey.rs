@@ -7,8 +7,7 @@ use super::error::CliError;
 use super::session::Session;
 use super::setup::Setup;
 use crate::adapter::clock::System;
-use crate::journal::{State, parse_id};
-use crate::live::LiveState;
+use crate::journal::parse_id;
 use crate::manifest::{Reading, Snapshot, decode};
 use crate::plan::guard::{Gated, GuardFacts, guard};
 use crate::plan::{Action, Input, Plan, check};
@@ -23,15 +22,11 @@ const SOURCE_RETRY: Duration = Duration::from_millis(200);
 
 /// Everything at one moment.
 #[derive(Debug)]
-pub struct Survey {
+pub(super) struct Survey {
     /// The files.
     pub snapshot: Snapshot,
     /// What they say.
     pub reading: Reading,
-    /// What there is.
-    pub live: LiveState,
-    /// What is ours; an empty one where no journal was seen.
-    pub state: State,
     /// What would be done.
     pub plan: Plan,
     /// What of it may be done at once, as if every pending period were over.
@@ -42,7 +37,7 @@ pub struct Survey {
 ///
 /// # Errors
 /// Why it cannot be read.
-pub async fn read(setup: &Setup, clock: &System) -> Result<(Snapshot, Reading), CliError> {
+pub(super) async fn read(setup: &Setup, clock: &System) -> Result<(Snapshot, Reading), CliError> {
     let files = setup.files()?;
     let give_up = clock.now().monotonic + SOURCE_PATIENCE;
     let snapshot = loop {
@@ -67,7 +62,11 @@ pub async fn read(setup: &Setup, clock: &System) -> Result<(Snapshot, Reading), 
 ///
 /// # Errors
 /// A source that cannot be read, or a plan that our own check refuses.
-pub async fn take(setup: &Setup, session: &Session, clock: &System) -> Result<Survey, CliError> {
+pub(super) async fn take(
+    setup: &Setup,
+    session: &Session,
+    clock: &System,
+) -> Result<Survey, CliError> {
     let (snapshot, reading) = read(setup, clock).await?;
     let live = session.live().await;
     let state = session.known.clone().unwrap_or_default();
@@ -105,5 +104,5 @@ pub async fn take(setup: &Setup, session: &Session, clock: &System) -> Result<Su
             key: &session.key,
         },
     );
-    Ok(Survey { snapshot, reading, live, state, plan, gated })
+    Ok(Survey { snapshot, reading, plan, gated })
 }

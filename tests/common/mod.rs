@@ -4,9 +4,7 @@
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
-    clippy::panic,
     clippy::disallowed_methods,
-    clippy::missing_panics_doc,
     reason = "test code"
 )]
 

@@ -153,7 +153,7 @@ impl Storage for Sqlite {
 pub(super) enum Whose {
     /// A copy of ours: it may be brought forward.
     Ours,
-    /// A running agent's: SQLite lets us read beside it.
+    /// A running agent's: `SQLite` lets us read beside it.
     Agents,
 }
 
