@@ -1,4 +1,40 @@
 //! `reconciler` keeps a Teleport installation equal to a directory of YAML manifests.
+//!
+//! The way of one manifest: [`adapter::files`] reads one consistent snapshot → [`manifest::yaml`]
+//! makes a tree that knows its places → [`manifest::decode`] checks it against the kind table and
+//! brings it to canonical form → [`plan::planner`] compares it with what [`live`] knows and what
+//! the [`journal`] says is ours → [`plan::guard`] holds back what a person or time must allow →
+//! [`plan::check`] goes over the plan with code of its own → [`engine`] puts the intent into the
+//! journal and asks for one write → [`driver`] performs it through [`live::list::write`] and
+//! [`adapter::cluster`] → the outcome goes into the journal, and the resource is *settling* until
+//! a read shows it.
+//!
+//! # What is deliberately absent
+//!
+//! Each folder's header says what never happens in it; `tests/tidy.rs` reads every `crate::` path
+//! and keeps these borders. The middle (`model`, `kind`, `manifest`, `plan`, `engine`, `journal`)
+//! knows no files, clocks, sockets, tasks or randomness. [`plane`] shares nothing with the code
+//! that it judges but the messages in [`wire`] and the words in [`model`].
+//!
+//! # Choices where the documentation of Teleport is silent
+//!
+//! - A document that cannot be understood freezes what it declared; while there is one, nothing
+//!   is pruned anywhere, because what seems gone may have moved into it.
+//! - First contact with a live resource of the same name: it is adopted if it bears no mark, has
+//!   no foreign origin and is no preset of Teleport; `reconciler/adopt` says otherwise. An
+//!   adoption that changes nothing is written to the journal alone.
+//! - What cannot change (`workload_cluster`; a trusted cluster's token and addresses) is reported
+//!   as deferred with the fields that differ, never deleted and made again by itself.
+//! - A lost journal: what bears our mark and is declared is ours again; nothing else is pruned.
+//! - Read-only commands work on copies of the state and leave no trace; `--dry-run` without a
+//!   state says that it saw no journal.
+//! - Secrets in the journal are keyed fingerprints; the key lies in the state (mode 0600).
+//! - Files below `children/NAME/` describe the inside of a workload cluster and are left out, with
+//!   a warning, until children are managed.
+//! - `--dry-run` exits 3 when something in the plan would wait for approval, 1 when a manifest has
+//!   an error (the plan of the rest is printed), 2 for changes when `--detailed-exitcode` is given.
+//! - The embedded plane pretends that a trusted cluster's root answers and accepts the token; it
+//!   has no second cluster to ask.
 
 pub mod adapter;
 pub mod cli;

@@ -4,7 +4,7 @@ mod agent;
 mod args;
 mod control;
 mod error;
-mod exit;
+pub mod exit;
 mod kinds;
 mod log;
 mod report;
