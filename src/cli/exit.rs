@@ -3,15 +3,15 @@
 use std::process::ExitCode;
 
 /// Done; nothing is left to do, or everything was done.
-pub(super) const DONE: u8 = 0;
+pub const DONE: u8 = 0;
 /// Something failed; the message is on stderr.
-pub(super) const ERROR: u8 = 1;
+pub const ERROR: u8 = 1;
 /// `--dry-run --detailed-exitcode`: there are changes to make.
-pub(super) const CHANGES: u8 = 2;
+pub const CHANGES: u8 = 2;
 /// Refused by a guard, or waiting for `reconciler approve`.
-pub(super) const HELD: u8 = 3;
+pub const HELD: u8 = 3;
 /// The command line was wrong.
-pub(super) const USAGE: u8 = 64;
+pub const USAGE: u8 = 64;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
