@@ -1,6 +1,6 @@
 //! What each kind's calls do: one file and one row per kind.
 //!
-//! Handlers get a [`Tx`] and the request's bytes. A handler that fails leaves nothing behind, so
+//! Handlers get a `Tx` and the request's bytes. A handler that fails leaves nothing behind, so
 //! it may write before it is sure. Deliberately absent: transport, persistence.
 
 mod cluster;
