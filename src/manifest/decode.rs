@@ -34,7 +34,9 @@ pub fn read(snapshot: &Snapshot) -> Reading {
 /// Gives exactly what [`read`] gives.
 pub fn read_with_cache(snapshot: &Snapshot, cache: &mut Cache) -> Reading {
     let files: Vec<(&Arc<str>, &Arc<[u8]>)> = snapshot.files.iter().collect();
-    let share = files.len().div_ceil(THREADS_MAX).max(FILES_PER_THREAD_MIN);
+    // More threads than processors gain nothing, and each keeps memory of its own.
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+    let share = files.len().div_ceil(threads).max(FILES_PER_THREAD_MIN);
     let known = &cache.files;
     let read_share = |share: &[(&Arc<str>, &Arc<[u8]>)]| -> Vec<(Digest, Arc<FileReading>)> {
         share.iter().map(|(path, bytes)| read_file(path, bytes, known)).collect()

@@ -2,7 +2,7 @@
 //!
 //! Where the two see different structure or different text, one of them is not what Teleport
 //! sees, and the document is refused. It costs as much as the first reading, so a document of
-//! nothing but plain lines (`key: word`, `- word`, simple quotes, comments), where they cannot
+//! nothing but plain lines (`key: word`, `- word`, `[word, word]`, simple quotes, comments), where they cannot
 //! differ, is spared; a property test compares them on such documents.
 
 use serde_yaml::Value;
@@ -123,11 +123,26 @@ fn plain_value(value: &str) -> bool {
     if let Some(inner) = quoted(value) {
         return !inner.is_empty();
     }
+    if let Some(items) = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+        return items.split(',').all(plain_item);
+    }
     let starts = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'.');
     value.bytes().next().is_some_and(starts)
         && !value.contains(": ")
         && !value.ends_with(':')
         && !value.contains(" #")
+}
+
+/// An item of a list on one line: a word, or simple quotes without a comma in them. An empty
+/// list has no plain item, and stays with the second reader.
+fn plain_item(item: &str) -> bool {
+    let item = item.trim_matches(' ');
+    if let Some(inner) = quoted(item) {
+        return !inner.is_empty();
+    }
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'-');
+    let starts = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'/';
+    item.bytes().all(fits) && item.bytes().next().is_some_and(starts)
 }
 
 /// The inside of simple quotes that end where the text ends.
@@ -145,10 +160,23 @@ mod tests {
     fn plain_documents_are_spared_and_others_are_not() {
         let plain = "---\n# role\nkind: role\nmetadata:\n  name: dev\nspec:\n  allow:\n    logins:\n    \
             - root\n    - 'ops'\n    node_labels:\n      '*': '*'\n    rules:\n    - resources:\n      \
-            - arn:aws:sts::1:x/y\n";
+            - arn:aws:sts::1:x/y\n      verbs: [list, 'read', \"a-b.c/d\"]\n";
         assert!(is_plain(plain));
         for odd in [
-            "a: [b]\n",
+            "a: [b\n",
+            "a: []\n",
+            "a: [b,]\n",
+            "a: [b, [c]]\n",
+            "a: [b: c]\n",
+            "a: [{b: c}]\n",
+            "a: ['b, c']\n",
+            "a: [*b]\n",
+            "a: [-]\n",
+            "a: [b c]\n",
+            "a: [b] # c\n",
+            "a: [b]]\n",
+            "[b]\n",
+            "? [b]\n",
             "a: &x b\n",
             "a: *x\n",
             "a: |\n  b\n",

@@ -1,6 +1,9 @@
 //! A resource as data, in the form that `tctl get` prints.
 
 use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// What JSON can say, in a defined order. Bytes stand as base64, durations as Go writes them,
 /// times as RFC 3339.
@@ -52,7 +55,7 @@ impl Value {
     /// # Errors
     /// Text that is not JSON; a fraction or a number beyond 64 bits becomes text.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
-        serde_json::from_str::<serde_json::Value>(text).map(Self::from_serde)
+        serde_json::from_str(text)
     }
 
     /// As `serde_json` holds it.
@@ -84,6 +87,99 @@ impl Value {
             serde_json::Value::Object(entries) => Self::Map(
                 entries.into_iter().map(|(key, value)| (key, Self::from_serde(value))).collect(),
             ),
+        }
+    }
+}
+
+/// Reads JSON without a tree of somebody else's in between.
+impl<'de> Deserialize<'de> for Value {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Int(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(i64::try_from(value).map_or_else(|_| Value::String(value.to_string()), Value::Int))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::from_serde(value.into()))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.into()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Value::List(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut map = BTreeMap::new();
+        while let Some((key, value)) = entries.next_entry()? {
+            map.insert(key, value);
+        }
+        Ok(Value::Map(map))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_read_as_serde_json_would() {
+        for text in [
+            "null",
+            "[true,false,null,\"a\\u0041\",[],{}]",
+            "{\"b\":1,\"a\":{\"c\":[-1,9223372036854775807]},\"b\":2}",
+            "9223372036854775808",
+            "-9223372036854775808",
+            "1.5",
+            "1e400",
+            "-0",
+            "-0.0",
+            "18446744073709551616",
+            "\"\\ud83d\\ude00 \\n\"",
+            "[1,]",
+            "{\"a\"}",
+            "",
+            "1 2",
+            "{\"a\":1}x",
+            &"[".repeat(200),
+        ] {
+            let other = serde_json::from_str::<serde_json::Value>(text).map(Value::from_serde);
+            let (ours, theirs) = (Value::from_json(text).ok(), other.ok());
+            assert_eq!(ours, theirs, "{text}");
         }
     }
 }

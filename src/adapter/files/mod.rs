@@ -77,7 +77,7 @@ struct Shared {
 #[derive(Default)]
 struct Last {
     /// By canonical path: unchanged files are not read again.
-    files: BTreeMap<Arc<Path>, (Stamp, Arc<[u8]>)>,
+    files: Known,
     /// Device of the root when it last held files.
     device: Option<u64>,
 }
@@ -220,35 +220,37 @@ fn youngest(listing: &Listing) -> Duration {
     listing.values().filter_map(changed).min().unwrap_or(Duration::MAX)
 }
 
+/// What `take` keeps: by canonical path, with the stamp of what was read.
+type Known = BTreeMap<Arc<Path>, (Stamp, Arc<[u8]>)>;
+
+/// Fewest files that are worth a second thread.
+const SHARE_MIN: usize = 256;
+
 /// Reads all files of a listing; those that `known` has with the same stamp are not read.
-fn take(
-    listing: &Listing,
-    known: &BTreeMap<Arc<Path>, (Stamp, Arc<[u8]>)>,
-    files: &mut BTreeMap<Arc<Path>, (Stamp, Arc<[u8]>)>,
-) -> Result<Snapshot, Trouble> {
+fn take(listing: &Listing, known: &Known, files: &mut Known) -> Result<Snapshot, Trouble> {
     let mut snapshot = Snapshot::default();
     let mut total = 0_u64;
+    let mut wanted = Vec::new();
     for (path, found) in listing {
-        let (place, stamp) = match found {
-            Found::Directory(..) => continue,
+        match found {
+            Found::Directory(..) => {}
             Found::Unreadable(reason) => {
                 snapshot.unreadable.insert(Arc::clone(path), reason.clone());
-                continue;
             }
-            Found::File(place, stamp) => (place, stamp),
-        };
-        total = total.saturating_add(stamp.size);
-        if total > SNAPSHOT_BYTES_MAX {
-            let limit = SNAPSHOT_BYTES_MAX / (1024 * 1024);
-            return Err(Trouble::NotYet(format!("the source has more than {limit} MiB")));
+            Found::File(place, stamp) => {
+                total = total.saturating_add(stamp.size);
+                wanted.push((path, place, stamp));
+            }
         }
-        let bytes = match known.get(place) {
-            Some((seen, bytes)) if seen == stamp => Ok(Arc::clone(bytes)),
-            Some(_) | None => read_file(place, stamp),
-        };
+    }
+    if total > SNAPSHOT_BYTES_MAX {
+        let limit = SNAPSHOT_BYTES_MAX / (1024 * 1024);
+        return Err(Trouble::NotYet(format!("the source has more than {limit} MiB")));
+    }
+    for ((path, place, stamp), bytes) in wanted.iter().zip(contents(&wanted, known)) {
         match bytes {
             Ok(bytes) => {
-                files.insert(Arc::clone(place), (*stamp, Arc::clone(&bytes)));
+                files.insert(Arc::clone(place), (**stamp, Arc::clone(&bytes)));
                 snapshot.files.insert(Arc::clone(path), bytes);
             }
             Err(error) if walk::gone(&error) || error.kind() == io::ErrorKind::Interrupted => {
@@ -260,6 +262,31 @@ fn take(
         }
     }
     Ok(snapshot)
+}
+
+type Wanted<'a> = (&'a Arc<str>, &'a Arc<Path>, &'a Stamp);
+
+/// The bytes of each file, in order. Opening and closing is most of the work, so that two
+/// threads share it.
+fn contents(wanted: &[Wanted<'_>], known: &Known) -> Vec<io::Result<Arc<[u8]>>> {
+    let read = |wanted: &[Wanted<'_>]| -> Vec<io::Result<Arc<[u8]>>> {
+        let one = |(_, place, stamp): &Wanted<'_>| match known.get(*place) {
+            Some((seen, bytes)) if seen == *stamp => Ok(Arc::clone(bytes)),
+            Some(_) | None => read_file(place, stamp),
+        };
+        wanted.iter().map(one).collect()
+    };
+    if wanted.len() < SHARE_MIN {
+        return read(wanted);
+    }
+    let (ours, theirs) = wanted.split_at(wanted.len() / 2);
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| read(theirs));
+        let mut all = read(ours);
+        // A thread that died is made up for here, where a panic reaches the caller.
+        all.extend(thread.join().unwrap_or_else(|_| read(theirs)));
+        all
+    })
 }
 
 /// Reads the file that `stamp` was taken of. `Interrupted` means that it is another one by now.

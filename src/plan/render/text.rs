@@ -4,12 +4,15 @@ use anstyle::{AnsiColor, Style};
 
 use super::super::{Deferred, Step, Verb};
 use super::{View, clean, details, summary, symbol, unknowns};
+use crate::model::FingerprintKey;
 
 /// The plan as text; ends with a line break.
 pub fn text(view: &View<'_>) -> String {
     let mut page = Page { out: String::new(), colour: view.colour };
-    for step in &view.plan.steps {
-        add_step(&mut page, view, step);
+    for block in view.plan.steps.chunks(BLOCK) {
+        for (step, details) in block.iter().zip(all_details(block, view.key)) {
+            add_step(&mut page, view, step, &details);
+        }
     }
     if !view.plan.deferred.is_empty() {
         page.title("Deferred:");
@@ -75,7 +78,30 @@ impl Page {
     }
 }
 
-fn add_step(page: &mut Page, view: &View<'_>, step: &Step) {
+/// Steps whose details are in memory at once.
+const BLOCK: usize = 512;
+
+/// Fewest steps that are worth a second thread.
+const SHARE_MIN: usize = 32;
+
+/// The details of each step. Making YAML of a resource is most of the work of a large plan, so
+/// that it is shared by two threads.
+fn all_details(steps: &[Step], key: &FingerprintKey) -> Vec<String> {
+    let of = |steps: &[Step]| -> Vec<String> { steps.iter().map(|it| details(it, key)).collect() };
+    if steps.len() < SHARE_MIN {
+        return of(steps);
+    }
+    let (ours, theirs) = steps.split_at(steps.len() / 2);
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| of(theirs));
+        let mut all = of(ours);
+        // A thread that died is made up for here, where a panic reaches the caller.
+        all.extend(thread.join().unwrap_or_else(|_| of(theirs)));
+        all
+    })
+}
+
+fn add_step(page: &mut Page, view: &View<'_>, step: &Step, details: &str) {
     let Step { id, action, reason, at, after: _ } = step;
     let verb = action.verb();
     let mut line = format!("{} {id}  ({reason})", symbol(verb));
@@ -87,7 +113,7 @@ fn add_step(page: &mut Page, view: &View<'_>, step: &Step) {
         line.push_str(&(view.locate)(at));
     }
     page.line("", &line, style(verb));
-    for line in details(step, view.key).lines() {
+    for line in details.lines() {
         let style = match (verb, line.as_bytes().first()) {
             (Verb::Update, Some(b'+')) => ADDED,
             (Verb::Update, Some(b'-')) => REMOVED,
