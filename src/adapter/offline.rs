@@ -3,8 +3,8 @@
 //! Even a reader of `SQLite` may create `-shm` files, recover a journal or check-point, so the
 //! files are copied away and the copy is opened.
 
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
@@ -89,40 +89,57 @@ pub fn copy(path: &Path) -> Result<Option<Copied>, StorageError> {
     let failed = |error: &dyn std::fmt::Display| StorageError {
         message: format!("state `{}`: {error}", path.display()),
     };
-    let Some(parts) = settled_parts(path).map_err(|error| failed(&error))? else {
-        return Ok(None);
-    };
     let scratch = Scratch::make().map_err(|error| failed(&error))?;
     let file = scratch.0.join("copy.db");
-    for (suffix, bytes) in PARTS.iter().zip(parts) {
-        if let Some(bytes) = bytes {
-            fs::write(with_suffix(&file, suffix), bytes).map_err(|error| failed(&error))?;
-        }
+    if copy_settled(path, &file).map_err(|error| failed(&error))? {
+        return Ok(Some(Copied { file, _scratch: scratch }));
     }
-    Ok(Some(Copied { file, _scratch: scratch }))
+    Ok(None)
 }
 
-type Parts = [Option<Vec<u8>>; 3];
-
-/// The bytes of all parts, from a moment in which none of them moved.
-fn settled_parts(path: &Path) -> io::Result<Option<Parts>> {
+/// Copies all parts as they are at a moment in which none of them moves. False: there are none.
+/// Streams: a database of an embedded plane is larger than all else that a preview holds.
+fn copy_settled(from: &Path, to: &Path) -> io::Result<bool> {
     for _ in 0..ATTEMPTS_MAX {
-        let before = stamps(path)?;
-        let first = read_parts(path)?;
-        // Time stamps are coarser than writes: the bytes must be the same twice as well.
-        if first == read_parts(path)? && before == stamps(path)? {
-            return Ok(first.first().is_some_and(Option::is_some).then_some(first));
+        let before = stamps(from)?;
+        if before.first().is_none_or(Option::is_none) {
+            return Ok(false);
+        }
+        let mut same = true;
+        for suffix in PARTS {
+            let (from, to) = (with_suffix(from, suffix), with_suffix(to, suffix));
+            present(fs::remove_file(&to))?;
+            present(fs::copy(&from, &to))?;
+            // Time stamps are coarser than writes: the bytes must be the same twice as well.
+            same = same && is_same(&from, &to)?;
+        }
+        if same && before == stamps(from)? {
+            return Ok(true);
         }
     }
     Err(io::Error::new(io::ErrorKind::WouldBlock, "another process keeps writing to it"))
 }
 
-fn read_parts(path: &Path) -> io::Result<Parts> {
-    let mut parts = Parts::default();
-    for (part, suffix) in parts.iter_mut().zip(PARTS) {
-        *part = present(fs::read(with_suffix(path, suffix)))?;
+/// Whether two files have the same bytes, or are both missing.
+fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+    let (one, other) = match (present(File::open(one))?, present(File::open(other))?) {
+        (Some(one), Some(other)) => (one, other),
+        (None, None) => return Ok(true),
+        (Some(_), None) | (None, Some(_)) => return Ok(false),
+    };
+    let (mut one, mut other) = (BufReader::new(one), BufReader::new(other));
+    loop {
+        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
+        let both = left.len().min(right.len());
+        if left.get(..both) != right.get(..both) {
+            return Ok(false);
+        }
+        if both == 0 {
+            return Ok(left.is_empty() && right.is_empty());
+        }
+        one.consume(both);
+        other.consume(both);
     }
-    Ok(parts)
 }
 
 /// Inode, size, time of change.

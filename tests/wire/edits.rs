@@ -130,7 +130,7 @@ async fn one_field_edited_is_one_update_of_that_field() {
         let new = old.replacen(from, to, 1);
         assert_ne!(old, new, "{file} has no {from:?}");
         let mut stack = Stack::new();
-        converge(&mut stack, &files(file, old.clone())).await;
+        drop(converge(&mut stack, &files(file, old.clone())).await);
         let writes = stack.calls("Update");
         let plan = converge(&mut stack, &files(file, new)).await;
         assert_eq!(plan.steps.len(), 1, "{file} {to:?}: {:?}", shown(&plan));
@@ -177,7 +177,7 @@ async fn what_means_the_same_is_no_edit() {
         let new = old.replacen(from, to, 1);
         assert_ne!(old, new, "{file} has no {from:?}");
         let mut stack = Stack::new();
-        converge(&mut stack, &files(file, old)).await;
+        drop(converge(&mut stack, &files(file, old)).await);
         let plan = converge(&mut stack, &files(file, new)).await;
         assert!(plan.steps.is_empty(), "{file} {to:?}: {:?}", plan.steps.first().map(changes));
     }
@@ -201,7 +201,7 @@ async fn what_cannot_change_is_told_and_left_alone() {
         let old = std::fs::read_to_string(below(file)).unwrap();
         let new = old.replacen(from, to, 1);
         let mut stack = Stack::new();
-        converge(&mut stack, &files(file, old)).await;
+        drop(converge(&mut stack, &files(file, old)).await);
         let texts = files(file, new);
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
         let plan = stack.plan(&read_right(&texts)).await;
@@ -222,7 +222,7 @@ async fn what_cannot_change_is_told_and_left_alone() {
 async fn drift_is_told_apart_and_undone() {
     let mut stack = Stack::new();
     let old = std::fs::read_to_string(below(ROLE)).unwrap();
-    converge(&mut stack, &[old.clone()]).await;
+    drop(converge(&mut stack, &[old.clone()]).await);
     // Somebody else adds a login, mark and all.
     let drifted = read_right(&[&old.replace("- visitor", "- visitor\n      - root")]);
     let reading = read_right(&[&old]);
