@@ -15,12 +15,18 @@
 mod calls;
 #[path = "kinds/checks.rs"]
 mod checks;
+#[path = "kinds/found.rs"]
+mod found;
+#[path = "kinds/lossless.rs"]
+mod lossless;
 #[path = "kinds/meanings.rs"]
 mod meanings;
 #[path = "kinds/messages.rs"]
 mod messages;
 #[path = "kinds/recorded.rs"]
 mod recorded;
+#[path = "kinds/secrets.rs"]
+mod secrets;
 #[path = "kinds/table.rs"]
 mod table;
 #[path = "kinds/vectors.rs"]

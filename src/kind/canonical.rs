@@ -88,7 +88,7 @@ pub fn decode(kind: &Kind, cluster: Cluster, wire: Bytes) -> Result<Live, WireEr
         .into();
     let revision = text("revision").map(|revision| Revision(revision.into()));
     let owner = label(OWNER_LABEL);
-    let origin = label(super::ORIGIN_LABEL);
+    let origin = (kind.keeper)(&value).map(String::from).or_else(|| label(super::ORIGIN_LABEL));
     let readiness = (kind.readiness)(&value);
     let canonical = canonical(kind, &name, value);
     let digest = Digest::of(canonical.as_bytes());
@@ -163,9 +163,20 @@ pub fn from_value(kind: &Kind, value: &Value) -> Result<Bytes, WireError> {
         .map_err(|found| problem(&found))
 }
 
-/// The same value with every secret replaced by its fingerprint.
+/// The same value with every secret replaced by its fingerprint; the name too, where it is one.
 pub fn mask(kind: &Kind, value: &Value, key: &FingerprintKey) -> Value {
-    mask_message(schema::of(kind), value, key)
+    let mut masked = mask_message(schema::of(kind), value, key);
+    // The field list holds every name of such a kind for secret.
+    if kind.name.has_secret_names() && !(kind.secret_name)(value) {
+        let name = value.get("metadata").and_then(|metadata| metadata.get("name")).cloned();
+        if let Value::Map(fields) = &mut masked
+            && let Some(Value::Map(metadata)) = fields.get_mut("metadata")
+            && let Some(name) = name
+        {
+            metadata.insert("name".into(), name);
+        }
+    }
+    masked
 }
 
 fn mask_message(schema: &Schema, value: &Value, key: &FingerprintKey) -> Value {

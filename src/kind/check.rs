@@ -66,19 +66,28 @@ pub(super) fn warning(
 
 /// Checks what every kind has: name and labels.
 pub(super) fn metadata(resource: &Node, findings: &mut Findings<'_>) {
+    name(resource, |text| format!("the server cannot store the name `{text}`"), findings);
+    labels(resource, findings);
+}
+
+/// As [`metadata`], for a kind whose names are not told.
+pub(super) fn metadata_untold(resource: &Node, findings: &mut Findings<'_>) {
+    name(resource, |_secret| "the server cannot store this name".into(), findings);
+    labels(resource, findings);
+}
+
+fn name(resource: &Node, message: fn(&str) -> String, findings: &mut Findings<'_>) {
     if let Some(name) = at(resource, &["metadata", "name"])
         && let Some(text) = name.text()
         && !text.is_empty()
         && !is_storable(text)
     {
-        error(
-            findings,
-            codes::NAME,
-            name,
-            format!("the server cannot store the name `{text}`"),
-            "use letters, digits, `.`, `_`, `-`, `:`, `@`, `+`",
-        );
+        let hint = "use letters, digits, `.`, `_`, `-`, `:`, `@`, `+`";
+        error(findings, codes::NAME, name, message(text), hint);
     }
+}
+
+fn labels(resource: &Node, findings: &mut Findings<'_>) {
     for (key, _) in entries(at(resource, &["metadata", "labels"])) {
         let Some(text) = key.text() else { continue };
         if text.starts_with(DIRECTIVE_LABELS) || text == ORIGIN_LABEL {
@@ -126,4 +135,13 @@ pub(super) fn label_key(key: &Node, findings: &mut Findings<'_>) {
 fn is_storable(name: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "@_:.-/+".contains(c);
     name.chars().all(plain) && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
+/// Checks the names in a list of roles.
+pub(super) fn role_names(roles: Option<&Node>, findings: &mut Findings<'_>) {
+    for role in items(roles) {
+        if role.text().is_some_and(str::is_empty) {
+            error(findings, codes::ROLE_EMPTY, role, "the name of a role is empty", "remove it");
+        }
+    }
 }

@@ -60,4 +60,18 @@ codes! {
     METADATA_LOST = "K065": "The server keeps nothing of this metadata.";
     BOT_NAME = "K066": "The bot needs a name; it is the name of the token to join with, too.";
     REGIONS = "K067": "A workload cluster needs a region.";
+
+    SECRET_NAME = "K070": "With the join method `token` the name is the secret; such tokens are not managed yet.";
+    TOKEN_METHOD = "K071": "The join method is not known.";
+    TOKEN_BLOCK = "K072": "The join method needs its own block of settings.";
+    TOKEN_ALLOW = "K073": "The join method needs allow rules.";
+    TOKEN_RULE = "K074": "An allow rule does not fit its join method.";
+    TOKEN_FIELD = "K075": "The join method needs this field.";
+    TOKEN_HOST = "K076": "A host is written without scheme and path.";
+    TOKEN_ROLES = "K077": "A token is for system roles, each once.";
+    TOKEN_BOT = "K078": "`bot_name` and the role `Bot` belong together.";
+    TOKEN_KEYS = "K079": "The keys for Kubernetes do not fit the type.";
+
+    ROLE_EMPTY = "K080": "The name of a role is not empty.";
+    TRAIT_EMPTY = "K081": "A trait without a name or values vanishes.";
 }

@@ -34,24 +34,24 @@ pub(super) static KUBE_CLUSTER: Kind = Kind {
             field: Some("name"),
             answer: KUBE_CLUSTER_MESSAGE,
         },
-        create: Call {
+        create: Some(Call {
             path: "/proto.AuthService/CreateKubernetesCluster",
             request: KUBE_CLUSTER_MESSAGE,
             field: None,
             answer: super::EMPTY,
-        },
+        }),
         update: Some(Call {
             path: "/proto.AuthService/UpdateKubernetesCluster",
             request: KUBE_CLUSTER_MESSAGE,
             field: None,
             answer: super::EMPTY,
         }),
-        delete: Call {
+        delete: Some(Call {
             path: "/proto.AuthService/DeleteKubernetesCluster",
             request: "types.ResourceRequest",
             field: Some("name"),
             answer: super::EMPTY,
-        },
+        }),
     },
     immutable: &[],
     check: check::check,
@@ -59,6 +59,8 @@ pub(super) static KUBE_CLUSTER: Kind = Kind {
     references: |_| Vec::new(),
     readiness: |_| Readiness::Ready,
     presets: &[],
+    keeper: |_| None,
+    secret_name: |_| false,
 };
 
 /// The server forces the version. (Empty `aws`, `azure` and `gcp`, which it always prints, and

@@ -3,17 +3,23 @@
 //! Everything that differs between kinds is data here; no other folder names a kind.
 //! Deliberately absent: I/O, clocks.
 
+mod bot;
 mod check;
 mod codec;
 mod kube_cluster;
+mod remote_cluster;
 mod role;
+mod token;
 mod trusted_cluster;
+mod user;
 mod workload_cluster;
 
 pub mod call;
 pub mod canonical;
 pub mod codes;
+pub mod hide;
 pub mod schema;
+pub mod unknown;
 
 use crate::manifest::Findings;
 use crate::model::{KindName, Node, ResourceId, Value};
@@ -21,8 +27,12 @@ use crate::model::{KindName, Node, ResourceId, Value};
 /// The one list.
 pub static KINDS: &[&Kind] = &[
     &role::ROLE,
+    &user::USER,
+    &bot::BOT,
+    &token::TOKEN,
     &kube_cluster::KUBE_CLUSTER,
     &trusted_cluster::TRUSTED_CLUSTER,
+    &remote_cluster::REMOTE_CLUSTER,
     &workload_cluster::WORKLOAD_CLUSTER,
 ];
 
@@ -78,6 +88,13 @@ pub struct Kind {
     pub readiness: fn(&Value) -> Readiness,
     /// Names that Teleport itself makes and keeps (`editor`): never adopted, never deleted.
     pub presets: &'static [&'static str],
+    /// Who else keeps a live resource, where it says so elsewhere than in [`ORIGIN_LABEL`]; one
+    /// of [`FOREIGN_ORIGINS`].
+    pub keeper: fn(&Value) -> Option<&'static str>,
+    /// Whether the name of this very resource is a secret. Always false unless the kind was
+    /// named [`KindName::with_secret_names`]. A manifest of such a resource is refused by
+    /// `check`, so that its name never becomes one that is planned, logged or stored.
+    pub secret_name: fn(&Value) -> bool,
 }
 
 /// Order of creation; deletion runs backwards.
@@ -85,9 +102,9 @@ pub struct Kind {
 pub enum Phase {
     /// What others refer to: roles.
     Access,
-    /// What is registered: Kubernetes clusters.
+    /// What builds on roles: users, bots, tokens, Kubernetes clusters.
     Resources,
-    /// Trust with other clusters; refers to roles.
+    /// Trust with other clusters, from either side; refers to roles.
     Trust,
     /// Child clusters.
     Children,
@@ -129,12 +146,13 @@ pub struct Rpc {
     pub list: List,
     /// One of them by name; the answer is the resource, bare or in `wrapped`.
     pub get: Call,
-    /// Makes one; refuses an existing name.
-    pub create: Call,
+    /// Makes one; refuses an existing name. Absent when only the server makes them: what is
+    /// declared and not there is waited for.
+    pub create: Option<Call>,
     /// Changes one; absent when the kind has no update.
     pub update: Option<Call>,
-    /// Removes one by name.
-    pub delete: Call,
+    /// Removes one by name. Absent when we never do: what is no longer declared is let go.
+    pub delete: Option<Call>,
 }
 
 /// One unary call.
@@ -187,7 +205,17 @@ pub const OWNER_LABEL: &str = "teleport.hidden/reconciler-owner";
 /// Label that says where a resource came from; set by the server.
 pub const ORIGIN_LABEL: &str = "teleport.dev/origin";
 
-/// Origins of resources that somebody else's program keeps.
+/// Origin of users that an identity provider's login made.
+const SSO: &str = "sso";
+
+/// Origin of the user and the role behind a bot.
+const BOT: &str = "bot";
+
+/// Origin of what Teleport makes again at every start.
+const SYSTEM: &str = "system";
+
+/// Origins of resources that somebody else's program keeps: values of [`ORIGIN_LABEL`], and
+/// what [`Kind::keeper`] says.
 pub const FOREIGN_ORIGINS: &[&str] = &[
     "defaults",
     "config-file",
@@ -199,7 +227,32 @@ pub const FOREIGN_ORIGINS: &[&str] = &[
     "entra-id",
     "aws-identity-center",
     "integration_awsrolesanywhere",
+    SSO,
+    BOT,
+    SYSTEM,
 ];
+
+/// Label on the user and the role behind a bot: the bot's name.
+const BOT_LABEL: &str = "teleport.internal/bot";
+
+/// Label that says what kind of internal resource it is; `system` is overwritten at every start.
+const RESOURCE_TYPE_LABEL: &str = "teleport.internal/resource-type";
+
+/// Whom Teleport's internal labels name as the keeper of a role or user.
+fn internal_keeper(resource: &Value) -> Option<&'static str> {
+    let labels = resource.get("metadata").and_then(|metadata| metadata.get("labels"))?;
+    let label = |key| labels.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    if label(BOT_LABEL).is_some() {
+        return Some(BOT);
+    }
+    (label(RESOURCE_TYPE_LABEL) == Some(SYSTEM)).then_some(SYSTEM)
+}
+
+/// The field of a role without which resources of a kind are hidden from its holder, whatever
+/// the rules say; it takes labels.
+pub fn seen_by(kind: &Kind) -> Option<&'static str> {
+    (kind.name == kube_cluster::KUBE_CLUSTER.name).then_some("kubernetes_labels")
+}
 
 /// The message without fields, as request of an unpaged list and answer of a delete.
 const EMPTY: &str = "google.protobuf.Empty";

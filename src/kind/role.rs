@@ -35,24 +35,24 @@ pub(super) static ROLE: Kind = Kind {
             field: Some("name"),
             answer: ROLE_MESSAGE,
         },
-        create: Call {
+        create: Some(Call {
             path: "/proto.AuthService/CreateRole",
             request: "proto.CreateRoleRequest",
             field: Some("role"),
             answer: ROLE_MESSAGE,
-        },
+        }),
         update: Some(Call {
             path: "/proto.AuthService/UpdateRole",
             request: "proto.UpdateRoleRequest",
             field: Some("role"),
             answer: ROLE_MESSAGE,
         }),
-        delete: Call {
+        delete: Some(Call {
             path: "/proto.AuthService/DeleteRole",
             request: "proto.DeleteRoleRequest",
             field: Some("name"),
             answer: super::EMPTY,
-        },
+        }),
     },
     immutable: &[],
     check: check::check,
@@ -61,6 +61,8 @@ pub(super) static ROLE: Kind = Kind {
     references: |_| Vec::new(),
     readiness: |_| Readiness::Ready,
     presets: PRESETS,
+    keeper: super::internal_keeper,
+    secret_name: |_| false,
 };
 
 /// Newest first. The server takes anything else for the newest, without a word; tctl refuses

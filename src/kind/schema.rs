@@ -98,7 +98,7 @@ impl Form {
 pub fn of(kind: &Kind) -> &'static Schema {
     static SCHEMAS: LazyLock<BTreeMap<&'static str, Schema>> = LazyLock::new(|| {
         let options = Options::find();
-        KINDS.iter().map(|kind| (kind.message, options.schema_of(kind.message))).collect()
+        KINDS.iter().map(|kind| (kind.message, options.schema_of_kind(kind))).collect()
     });
     /// For a kind that is not in the table; nothing fits it.
     static NOTHING: LazyLock<Schema> = LazyLock::new(Schema::default);
@@ -140,11 +140,19 @@ impl Options {
         }
     }
 
-    fn schema_of(&self, message: &str) -> Schema {
-        DESCRIPTORS
-            .get_message_by_name(message)
-            .map(|found| self.schema(&found))
-            .unwrap_or_default()
+    fn schema_of_kind(&self, kind: &Kind) -> Schema {
+        let found = DESCRIPTORS.get_message_by_name(kind.message);
+        let mut schema = found.map(|found| self.schema(&found)).unwrap_or_default();
+        // All kinds share one message for metadata, so its options cannot say this.
+        if kind.name.has_secret_names()
+            && let Some(Field { form: Form::Message(metadata), .. }) =
+                schema.fields.get_mut("metadata")
+            && let Some(metadata) = Arc::get_mut(metadata)
+            && let Some(name) = metadata.fields.get_mut("name")
+        {
+            name.secret = true;
+        }
+        schema
     }
 
     fn schema(&self, message: &MessageDescriptor) -> Schema {

@@ -36,24 +36,24 @@ pub(super) static TRUSTED_CLUSTER: Kind = Kind {
             answer: TRUSTED_CLUSTER_MESSAGE,
         },
         // The older calls rename a resource silently to what its root is called.
-        create: Call {
+        create: Some(Call {
             path: "/teleport.trust.v1.TrustService/CreateTrustedCluster",
             request: "teleport.trust.v1.CreateTrustedClusterRequest",
             field: Some("trusted_cluster"),
             answer: TRUSTED_CLUSTER_MESSAGE,
-        },
+        }),
         update: Some(Call {
             path: "/teleport.trust.v1.TrustService/UpdateTrustedCluster",
             request: "teleport.trust.v1.UpdateTrustedClusterRequest",
             field: Some("trusted_cluster"),
             answer: TRUSTED_CLUSTER_MESSAGE,
         }),
-        delete: Call {
+        delete: Some(Call {
             path: "/proto.AuthService/DeleteTrustedCluster",
             request: "types.ResourceRequest",
             field: Some("name"),
             answer: super::EMPTY,
-        },
+        }),
     },
     immutable: &["spec.token", "spec.web_proxy_addr", "spec.tunnel_addr", "spec.roles"],
     check: check::check,
@@ -61,6 +61,8 @@ pub(super) static TRUSTED_CLUSTER: Kind = Kind {
     references,
     readiness: |_| Readiness::Ready,
     presets: &[],
+    keeper: |_| None,
+    secret_name: |_| false,
 };
 
 /// The server forces the version, and takes the tunnel address from the proxy's.

@@ -38,24 +38,24 @@ pub(super) static WORKLOAD_CLUSTER: Kind = Kind {
             field: Some("name"),
             answer: WORKLOAD_CLUSTER_MESSAGE,
         },
-        create: Call {
+        create: Some(Call {
             path: "/teleport.workloadcluster.v1.WorkloadClusterService/CreateWorkloadCluster",
             request: "teleport.workloadcluster.v1.CreateWorkloadClusterRequest",
             field: Some("cluster"),
             answer: WORKLOAD_CLUSTER_MESSAGE,
-        },
+        }),
         update: Some(Call {
             path: "/teleport.workloadcluster.v1.WorkloadClusterService/UpdateWorkloadCluster",
             request: "teleport.workloadcluster.v1.UpdateWorkloadClusterRequest",
             field: Some("cluster"),
             answer: WORKLOAD_CLUSTER_MESSAGE,
         }),
-        delete: Call {
+        delete: Some(Call {
             path: "/teleport.workloadcluster.v1.WorkloadClusterService/DeleteWorkloadCluster",
             request: "teleport.workloadcluster.v1.DeleteWorkloadClusterRequest",
             field: Some("name"),
             answer: super::EMPTY,
-        },
+        }),
     },
     immutable: &["spec"],
     check: check::check,
@@ -63,6 +63,8 @@ pub(super) static WORKLOAD_CLUSTER: Kind = Kind {
     references: |_| Vec::new(),
     readiness,
     presets: &[],
+    keeper: |_| None,
+    secret_name: |_| false,
 };
 
 /// Labels, description and expiry do not come back from the server, so they are no part of what

@@ -131,11 +131,31 @@ fn mask(key: &Node, value: &Node, masked: &mut Vec<Range<usize>>) {
     }
 }
 
+/// The field that is secret in some kinds only.
+const NAME: &str = "name";
+
+/// Whether a text that cannot be read has a line that says `kind:` of a kind whose names may be
+/// secrets.
+fn tells_secret_kind(text: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(text);
+    text.split(['\n', ',', '{']).any(|part| {
+        let Some((key, value)) = part.split_once(':') else { return false };
+        let plain = |text: &str| {
+            let quote = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '}' | '-');
+            text.trim_matches(quote).to_owned()
+        };
+        let value = value.split('#').next().unwrap_or_default();
+        fold(&plain(key)) == "kind"
+            && kind::find_word(&plain(value)).is_some_and(|kind| kind.name.has_secret_names())
+    })
+}
+
 /// Names of all secret fields, folded.
 fn secret_names() -> BTreeSet<String> {
     fn collect(schema: &Schema, out: &mut BTreeSet<String>) {
         for (name, field) in &schema.fields {
-            if field.secret {
+            // Everything has a name; where it may be a secret, `names_secrets` finds out.
+            if field.secret && name != NAME {
                 out.insert(fold(name));
             }
             collect_form(&field.form, out);
@@ -168,7 +188,10 @@ fn secret_names() -> BTreeSet<String> {
 
 /// Masks what follows a secret's name: the rest of its line, and the deeper lines below.
 fn by_name(bytes: &[u8], range: Range<usize>, masked: &mut Vec<Range<usize>>) {
-    let names = secret_names();
+    let mut names = secret_names();
+    if tells_secret_kind(bytes.get(range.clone()).unwrap_or_default()) {
+        names.insert(NAME.into());
+    }
     let mut start = range.start;
     // Indentation of the line with the secret, while its block lasts.
     let mut block: Option<usize> = None;

@@ -1,43 +1,44 @@
 //! Calls are the bytes that the official clients sent.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use prost::Message as _;
+use prost_reflect::DynamicMessage;
 use reconciler::kind::call::{self, Watched};
 use reconciler::kind::canonical::{encode, from_value, resource};
-use reconciler::kind::{self, KINDS};
+use reconciler::kind::{self, KINDS, Kind};
 use reconciler::model::{Cluster, Value};
+use reconciler::wire::DESCRIPTORS;
 use reconciler::wire::message::{proto, types};
 
-use super::recorded::lines;
+use super::recorded::{RECORDED, lines, request_type};
 
 #[test]
 fn recorded_requests_by_name_are_ours() {
-    let mut seen = 0;
-    for line in lines(&["role", "kube", "trust"]) {
-        let (kind, name) = match line.method.as_str() {
-            "/proto.AuthService/GetRole" | "/proto.AuthService/DeleteRole" => {
-                ("role", &line.request)
-            }
-            "/proto.AuthService/GetKubernetesCluster"
-            | "/proto.AuthService/DeleteKubernetesCluster" => ("kube_cluster", &line.request),
-            "/proto.AuthService/GetTrustedCluster" | "/proto.AuthService/DeleteTrustedCluster" => {
-                ("trusted_cluster", &line.request)
-            }
-            _ => continue,
+    let mut seen = BTreeMap::new();
+    for line in lines(RECORDED) {
+        let path = Some(line.method.as_str());
+        let by_name = |kind: &&&Kind| {
+            path == Some(kind.rpc.get.path) || path == kind.rpc.delete.as_ref().map(|it| it.path)
         };
-        let Some(request) = name else { continue };
-        let kind = kind::find(kind).unwrap();
-        let name = types::ResourceRequest::decode(request.clone()).unwrap().name;
-        let ours = if line.method.contains("/Get") {
+        let Some(kind) = KINDS.iter().find(by_name) else { continue };
+        let Some(recorded) = line.request else { continue };
+        let message = DESCRIPTORS.get_message_by_name(&request_type(&line.method).unwrap());
+        let message = DynamicMessage::decode(message.unwrap(), recorded.clone()).unwrap();
+        let field = kind.rpc.get.field.unwrap();
+        let name = message.get_field_by_name(field).unwrap().as_str().unwrap().to_owned();
+        let ours = if line.method == kind.rpc.get.path {
             call::get(kind, &name)
         } else {
-            call::delete(kind, &name)
+            call::delete(kind, &name).unwrap()
         };
         assert_eq!(ours.path, line.method);
-        assert_eq!(&ours.body, request, "{}", line.case);
-        seen += 1;
+        assert_eq!(&ours.body, &recorded, "{}", line.case);
+        *seen.entry(kind.name.as_str()).or_insert(0) += 1;
     }
-    assert!(seen > 30, "{seen}");
+    let total: usize = seen.values().sum();
+    assert!(total > 60 && seen.len() >= 6, "{seen:?}");
 }
 
 #[test]
@@ -90,30 +91,67 @@ fn creates_and_updates_wrap_the_resource() {
     for kind in KINDS {
         let wanted = resource(kind, Cluster::Parent, "x", Value::map());
         let message = encode(kind, &wanted, None, "me").unwrap();
-        for request in
-            [call::create(kind, message.clone()), call::update(kind, message.clone()).unwrap()]
-        {
-            // A wrapper has the resource in field 1: a key byte and a length before it.
-            let wrapped = request.body != message;
-            assert!(!wrapped || request.body[0] == 0x0a, "{}", kind.name);
-            let start = request.body.len() - message.len();
-            assert!(start <= 3, "{}", kind.name);
-            let inside = request.body.slice(start..);
-            assert_eq!(inside, message, "{}", kind.name);
+        let calls = [
+            (kind.rpc.create, call::create(kind, message.clone())),
+            (kind.rpc.update, call::update(kind, message.clone())),
+        ];
+        for (call, request) in calls {
+            let (Some(call), Some(request)) = (call, request) else { continue };
+            assert_eq!(request.path, call.path);
+            let descriptor = DESCRIPTORS.get_message_by_name(call.request).unwrap();
+            let whole = DynamicMessage::decode(descriptor, request.body).unwrap();
+            let inside = match call.field {
+                Some(field) => {
+                    whole.get_field_by_name(field).unwrap().as_message().unwrap().clone()
+                }
+                None => whole,
+            };
+            let descriptor = DESCRIPTORS.get_message_by_name(kind.message).unwrap();
+            let sent = DynamicMessage::decode(descriptor, message.clone()).unwrap();
+            assert_eq!(inside, sent, "{}", kind.name);
         }
     }
+    let found = kind::find("remote_cluster").unwrap();
+    assert_eq!(call::create(found, Bytes::new()), None);
+    assert_eq!(call::delete(found, "x"), None);
 }
 
 #[test]
 fn the_revision_is_in_the_answer_where_there_is_one() {
+    let mut told = Vec::new();
     for kind in KINDS {
         let value = Value::from_json(r#"{"metadata":{"name":"x","revision":"r1"}}"#).unwrap();
-        let answer = from_value(kind, &value).unwrap();
-        let revision = call::revision(kind, &answer).map(|revision| revision.0);
-        let expected = (kind.rpc.create.answer == kind.message).then(|| String::from("r1"));
-        assert_eq!(revision, expected, "{}", kind.name);
+        let resource = from_value(kind, &value).unwrap();
+        for call in [kind.rpc.create, kind.rpc.update].into_iter().flatten() {
+            let holder = holder(kind, call.answer);
+            let mut answer = Vec::new();
+            match holder {
+                Some(number) => prost::encoding::bytes::encode(number, &resource, &mut answer),
+                None => answer.extend_from_slice(&resource),
+            }
+            let is_told = call.answer == kind.message || holder.is_some();
+            let revision = call::revision(kind, &answer).map(|revision| revision.0);
+            assert_eq!(revision, is_told.then(|| String::from("r1")), "{call:?}");
+            if is_told {
+                told.push(kind.name.as_str());
+            }
+        }
         assert_eq!(call::revision(kind, b""), None);
     }
+    told.dedup();
+    assert_eq!(
+        told,
+        ["role", "user", "bot", "trusted_cluster", "remote_cluster", "workload_cluster"]
+    );
+}
+
+/// The number of an answer's field that holds the resource.
+fn holder(kind: &Kind, answer: &str) -> Option<u32> {
+    let descriptor = DESCRIPTORS.get_message_by_name(answer)?;
+    let mut fields = descriptor.fields();
+    let holder = fields
+        .find(|field| field.kind().as_message().is_some_and(|it| it.full_name() == kind.message))?;
+    Some(holder.number())
 }
 
 #[test]
@@ -121,7 +159,7 @@ fn a_watch_asks_for_what_can_be_watched() {
     let request = call::watch(KINDS);
     let watch = proto::Watch::decode(request.body).unwrap();
     let names: Vec<&str> = watch.kinds.iter().map(|kind| kind.kind.as_str()).collect();
-    assert_eq!(names, ["role", "kube_cluster"]);
+    assert_eq!(names, ["role", "user", "token", "kube_cluster", "remote_cluster"]);
     assert!(watch.allow_partial_success);
     assert_eq!(request.path, "/proto.AuthService/WatchEvents");
 }
@@ -180,7 +218,7 @@ fn events_are_read() {
         Ok(Watched::Other)
     ));
     assert!(matches!(
-        read(event(Put, Some(Resource::User(types::UserV2::default())))),
+        read(event(Put, Some(Resource::KubernetesServer(types::KubernetesServerV3::default())))),
         Ok(Watched::Other)
     ));
     assert!(read(event(Put, Some(Resource::Role(types::RoleV6::default())))).is_err(), "no name");

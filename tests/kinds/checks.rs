@@ -268,6 +268,156 @@ const CHECKS: &[(&str, &str, &[(&str, &str)])] = &[
             ("K064", r#""arn""#),
         ],
     ),
+    (
+        "user",
+        r#"{"metadata":{"name":"u@x.org"},"spec":{"roles":["a"],"traits":{"logins":[]}}}"#,
+        &[],
+    ),
+    ("user", r#"{"spec":{"roles":["a",""]}}"#, &[("K080", r#""""#)]),
+    (
+        "bot",
+        r#"{"metadata":{"name":"b","description":"x"},"spec":{"roles":[""],"traits":[{"name":"a","values":["b"]},{"name":"a"},{"values":["b"]}]}}"#,
+        &[
+            ("K065", r#""x""#),
+            ("K080", r#""""#),
+            ("K081", r#"{"name":"a"}"#),
+            ("K081", r#"{"values":["b"]}"#),
+        ],
+    ),
+    (
+        "remote_cluster",
+        r#"{"metadata":{"name":"leaf","labels":{"a b":"c"}}}"#,
+        &[("K001", r#""a b""#)],
+    ),
+    (
+        "token",
+        r#"{"metadata":{"name":"t"},"spec":{"roles":["Node"],"join_method":"token"}}"#,
+        &[("K070", r#""token""#)],
+    ),
+    ("token", r#"{"spec":{"roles":["node"]}}"#, &[("K070", r#"{"roles":["node"]}"#)]),
+    (
+        "token",
+        r#"{"metadata":{"name":"a/b c"},"spec":{"roles":["node"],"join_method":"magic"}}"#,
+        &[("K004", r#""a/b c""#), ("K071", r#""magic""#)],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["Node","node","x"],"join_method":"github"}}"#,
+        &[("K077", r#""node""#), ("K077", r#""x""#), ("K072", r#""github""#)],
+    ),
+    (
+        "token",
+        r#"{"spec":{"join_method":"gcp","bot_name":"b","gcp":{}}}"#,
+        &[
+            ("K077", r#"{"bot_name":"b","gcp":{},"join_method":"gcp"}"#),
+            ("K078", r#""b""#),
+            ("K073", "{}"),
+        ],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["Bot"],"join_method":"iam","allow":[{"aws_account":"1","aws_role":"r"},{"aws_regions":["x"]},{"aws_arn":"a"}]}}"#,
+        &[
+            (
+                "K078",
+                r#"{"allow":[{"aws_account":"1","aws_role":"r"},{"aws_regions":["x"]},{"aws_arn":"a"}],"join_method":"iam","roles":["Bot"]}"#,
+            ),
+            ("K074", r#""r""#),
+            ("K074", r#"{"aws_regions":["x"]}"#),
+            ("K074", r#"["x"]"#),
+        ],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"allow":[{"aws_arn":"x"}]}}"#,
+        &[("K074", r#"{"aws_arn":"x"}"#), ("K074", r#""x""#)],
+    ),
+    ("token", r#"{"spec":{"roles":["node"],"allow":[{"aws_role":"x"}]}}"#, &[]),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"join_method":"github","github":{"enterprise_server_host":"https://x","enterprise_slug":"s","allow":[{"actor":"x"},{"sub":"x"}]}}}"#,
+        &[("K076", r#""https://x""#), ("K074", r#"{"actor":"x"}"#), ("K075", r#""s""#)],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"join_method":"kubernetes","kubernetes":{"static_jwks":{"jwks":"x"},"allow":[{"service_account":"a"}]}}}"#,
+        &[("K074", r#""a""#), ("K079", r#"{"jwks":"x"}"#)],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"join_method":"kubernetes","kubernetes":{"type":"static_jwks","allow":[{"service_account":"a:b"}]}}}"#,
+        &[("K079", r#"{"allow":[{"service_account":"a:b"}],"type":"static_jwks"}"#)],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"join_method":"kubernetes","kubernetes":{"type":"odd","allow":[{"service_account":"a:b"}]}}}"#,
+        &[("K079", r#""odd""#)],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"join_method":"spacelift","spacelift":{"allow":[{"scope":"x"}]}}}"#,
+        &[("K075", r#"{"allow":[{"scope":"x"}]}"#), ("K074", r#"{"scope":"x"}"#)],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"join_method":"terraform_cloud","terraform_cloud":{"allow":[{"organization_id":"x"},{"project_id":"x"},{"organization_name":"x","workspace_name":"y"}]}}}"#,
+        &[("K074", r#"{"organization_id":"x"}"#), ("K074", r#"{"project_id":"x"}"#)],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["bot"],"bot_name":"b","join_method":"bound_keypair","bound_keypair":{"recovery":{"limit":1}}}}"#,
+        &[("K075", r#"{"recovery":{"limit":1}}"#)],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["bot"],"bot_name":"b","join_method":"bound_keypair","bound_keypair":{"onboarding":{"registration_secret":"s"}}}}"#,
+        &[],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"join_method":"circleci","circleci":{"organization_id":"o","allow":[{"project_id":"p"}]}}}"#,
+        &[],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"join_method":"azure","azure":{"allow":[{"subscription":"s"}]}}}"#,
+        &[],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"join_method":"gitlab","gitlab":{"domain":"gitlab.example.com","allow":[{"project_path":"p"}]}}}"#,
+        &[],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"join_method":"gcp","gcp":{"allow":[{"project_ids":["p"]}]}}}"#,
+        &[],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"join_method":"spacelift","spacelift":{"hostname":"x.app.spacelift.io","allow":[{"space_id":"p"}]}}}"#,
+        &[],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"join_method":"tpm","tpm":{"allow":[{"ek_public_hash":"p"}]}}}"#,
+        &[],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"join_method":"bitbucket","bitbucket":{"audience":"a","identity_provider_url":"u","allow":[{"workspace_uuid":"p"}]}}}"#,
+        &[],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"join_method":"oracle","oracle":{"allow":[{"tenancy":"p"}]}}}"#,
+        &[],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"join_method":"azure_devops","azure_devops":{"organization_id":"o","allow":[{"sub":"p"}]}}}"#,
+        &[],
+    ),
 ];
 
 #[test]

@@ -68,6 +68,53 @@ fn equal_meanings_are_one_text() {
             r#"{"spec":{"allow":{"kubernetes_labels":{"*":"*"}}}}"#,
         ),
         (
+            "user",
+            r#"{"version":"v7","spec":{"roles":["b","a"]}}"#,
+            r#"{"spec":{"roles":["a","b"]}}"#,
+        ),
+        (
+            "user",
+            r#"{"spec":{"expires":"0001-01-01T00:00:00Z","created_by":{"user":{"name":"x"}},"local_auth":{"totp_key":"x"}},"status":{"password_state":2}}"#,
+            "{}",
+        ),
+        ("bot", r#"{"spec":{"max_session_ttl":"12h"}}"#, r#"{"metadata":{"description":"x"}}"#),
+        (
+            "bot",
+            r#"{"spec":{"traits":[{"name":"b","values":["x"]},{"name":"a","values":["1"]},{"name":"e"},{"name":"a","values":["2"]}]}}"#,
+            r#"{"spec":{"traits":[{"name":"a","values":["1","2"]},{"name":"b","values":["x"]}]}}"#,
+        ),
+        ("bot", r#"{"spec":{"traits":[{"name":"e"}]}}"#, "{}"),
+        (
+            "token",
+            r#"{"spec":{"roles":["trustedcluster","NODE"]}}"#,
+            r#"{"spec":{"roles":["Node","Trusted_cluster"],"join_method":"token"}}"#,
+        ),
+        (
+            "token",
+            r#"{"spec":{"allow":[{"aws_account":"1"}]}}"#,
+            r#"{"spec":{"allow":[{"aws_account":"1"}],"join_method":"ec2","aws_iid_ttl":"5m"}}"#,
+        ),
+        (
+            "token",
+            r#"{"spec":{"join_method":"kubernetes","kubernetes":{}}}"#,
+            r#"{"spec":{"join_method":"kubernetes","kubernetes":{"type":"in_cluster"}}}"#,
+        ),
+        (
+            "token",
+            r#"{"spec":{"join_method":"gitlab","gitlab":{"domain":"gitlab.com"}}}"#,
+            r#"{"spec":{"join_method":"gitlab"}}"#,
+        ),
+        (
+            "token",
+            r#"{"spec":{"join_method":"bound_keypair","bound_keypair":{"recovery":{"limit":1}}}}"#,
+            r#"{"spec":{"join_method":"bound_keypair","bound_keypair":{"recovery":{"limit":0}}}}"#,
+        ),
+        (
+            "remote_cluster",
+            r#"{"status":{"connection":"online","last_heartbeat":"2024-01-01T00:00:00Z"}}"#,
+            "{}",
+        ),
+        (
             "trusted_cluster",
             r#"{"spec":{"web_proxy_addr":"a:443"}}"#,
             r#"{"spec":{"web_proxy_addr":"a:443","tunnel_addr":"a:443","enabled":false}}"#,
@@ -98,6 +145,9 @@ fn equal_meanings_are_one_text() {
             r#"{"spec":{"role_map":[{"remote":"r","local":["a","b"]}]}}"#,
             r#"{"spec":{"role_map":[{"remote":"r","local":["b","a"]}]}}"#,
         ),
+        ("user", r#"{"spec":{"traits":{"empty":[]}}}"#, "{}"),
+        ("token", r#"{"spec":{"join_method":"github"}}"#, r#"{"spec":{"join_method":"iam"}}"#),
+        ("remote_cluster", r#"{"metadata":{"labels":{"a":"b"}}}"#, "{}"),
         ("kube_cluster", r#"{"metadata":{"labels":{"a":""}}}"#, "{}"),
         ("kube_cluster", r#"{"spec":{"dynamic_labels":{"a":{}}}}"#, "{}"),
     ];

@@ -6,13 +6,15 @@ use bytes::Bytes;
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DynamicMessage, ReflectMessage as _, UnknownField};
 use reconciler::kind::canonical::{decode, encode, from_value, resource, to_value};
-use reconciler::kind::{self, Kind, OWNER_LABEL};
+use reconciler::kind::{self, Kind, OWNER_LABEL, unknown};
 use reconciler::live::Live;
 use reconciler::manifest::Resource;
 use reconciler::model::{Cluster, Value};
 use reconciler::wire::DESCRIPTORS;
 
-use super::recorded::{Found, lines, resources};
+use super::recorded::{
+    Found, Line, RECORDED, answer_type, lines, request_type, resource_in, resources,
+};
 
 const OWNER: &str = "reconciler";
 
@@ -67,6 +69,8 @@ fn what_was_recorded_comes_back() {
     assert!(seen["role"] > 60, "{seen:?}");
     assert!(seen["kube_cluster"] > 60, "{seen:?}");
     assert!(seen["trusted_cluster"] > 20, "{seen:?}");
+    assert!(seen["user"] > 20 && seen["bot"] > 15 && seen["token"] > 20, "{seen:?}");
+    assert!(seen.contains_key("remote_cluster"), "{seen:?}");
 }
 
 /// The plain view loses nothing that reflection sees, except fields without a name in YAML.
@@ -80,8 +84,9 @@ fn the_plain_view_is_the_whole_message() {
         }
         if let Some(spec) = message.get_field_by_name_mut("spec").and_then(|v| v.as_message_mut()) {
             for part in ["allow", "deny"] {
-                if spec.has_field_by_name(part) {
-                    let part = spec.get_field_by_name_mut(part).unwrap().as_message_mut().unwrap();
+                if spec.has_field_by_name(part)
+                    && let Some(part) = spec.get_field_by_name_mut(part).unwrap().as_message_mut()
+                {
                     part.clear_field_by_name("namespaces");
                 }
             }
@@ -111,6 +116,16 @@ fn simplify(message: &DynamicMessage) -> String {
                 if inner.descriptor().full_name() == "types.BoolValue" =>
             {
                 Some(format!("{inner:?}"))
+            }
+            // Go's zero time is in the year 1.
+            prost_reflect::Value::Message(inner)
+                if inner.descriptor().full_name() == "google.protobuf.Timestamp"
+                    && inner
+                        .get_field_by_number(1)
+                        .and_then(|seconds| seconds.as_i64())
+                        .is_none_or(|seconds| seconds <= 0) =>
+            {
+                None
             }
             prost_reflect::Value::Message(inner) => {
                 Some(simplify(inner)).filter(|text| !text.is_empty())
@@ -142,42 +157,54 @@ fn simplify(message: &DynamicMessage) -> String {
 
 /// Server defaults are no drift: what was sent and what the server made of it are one.
 #[test]
-fn what_the_server_made_of_a_create_is_what_was_sent() {
-    let lines = lines(&["role", "kube"]);
-    let mut compared = (0, 0);
+fn what_the_server_made_of_a_write_is_what_was_sent() {
+    let lines = lines(RECORDED);
+    let mut compared = BTreeMap::new();
     for line in lines.iter().filter(|line| line.code == "OK") {
-        let (kind, sent, stored) = match line.method.as_str() {
-            "/proto.AuthService/CreateRole"
-            | "/proto.AuthService/UpdateRole"
-            | "/proto.AuthService/UpsertRoleV2" => {
-                compared.0 += 1;
-                let request = line.request.clone().unwrap();
-                (kind::find("role").unwrap(), inside(&request), line.answer.clone().unwrap())
-            }
-            "/proto.AuthService/CreateKubernetesCluster" => {
-                let stored = lines.iter().find(|other| {
-                    other.case == line.case && other.step == line.step + 1 && other.code == "OK"
-                });
-                let Some(stored) = stored.and_then(|line| line.answer.clone()) else { continue };
-                compared.1 += 1;
-                (kind::find("kube_cluster").unwrap(), line.request.clone().unwrap(), stored)
-            }
-            _ => continue,
+        let Some((_, name)) = line.method.rsplit_once('/') else { continue };
+        if !["Create", "Update", "Upsert"].iter().any(|verb| name.starts_with(verb))
+            || OTHER_WRITES.contains(&name)
+        {
+            continue;
+        }
+        let sent = resource_in(
+            &request_type(&line.method).unwrap(),
+            line.request.as_ref().expect(&line.case),
+        );
+        // Where the write answers with nothing, the next read does.
+        let read = |other: &&Line| {
+            other.case == line.case && other.step == line.step + 1 && other.code == "OK"
         };
-        let sent = decode(kind, Cluster::Parent, sent).unwrap();
-        let stored = decode(kind, Cluster::Parent, stored).unwrap();
+        let stored = match answer_type(&line.method) {
+            Some(_) => Some(line),
+            None => lines.iter().find(read),
+        };
+        let Some(stored) = stored.filter(|stored| stored.answer.is_some()) else { continue };
+        let Some(answer) = answer_type(&stored.method) else { continue };
+        let stored = resource_in(&answer, stored.answer.as_ref().unwrap());
+        assert_eq!(stored.kind.name, sent.kind.name);
+        let kind = sent.kind;
+        let sent = decode(kind, Cluster::Parent, sent.wire).unwrap();
+        let stored = decode(kind, Cluster::Parent, stored.wire).unwrap();
         assert_eq!(sent.canonical, stored.canonical, "{} {}", line.case, line.step);
+        *compared.entry(kind.name.as_str()).or_insert(0) += 1;
     }
-    assert!(compared.0 > 25 && compared.1 > 20, "{compared:?}");
+    let least = [("role", 25), ("kube_cluster", 20), ("user", 8), ("bot", 5), ("token", 6)];
+    for (kind, least) in least {
+        assert!(compared[kind] >= least, "{kind}: {compared:?}");
+    }
 }
 
-/// The message in field 1 of a request.
-fn inside(request: &Bytes) -> Bytes {
-    let descriptor = DESCRIPTORS.get_message_by_name("proto.CreateRoleRequest").unwrap();
-    let message = DynamicMessage::decode(descriptor, request.clone()).unwrap();
-    let role = message.get_field_by_number(1).unwrap();
-    role.as_message().unwrap().encode_to_vec().into()
-}
+/// Writes of something else than our kinds, and those that change what was sent on purpose.
+const OTHER_WRITES: &[&str] = &[
+    "CreateResetPasswordToken",
+    "CreateAuthenticateChallenge",
+    "CreateTrustedCluster",
+    "UpdateTrustedCluster",
+    "UpsertTrustedCluster",
+    // Sent with a mask: the rest of the message means nothing.
+    "UpdateRemoteCluster",
+];
 
 #[test]
 fn the_canonical_form_is_its_own() {
@@ -189,7 +216,7 @@ fn the_canonical_form_is_its_own() {
     }
 }
 
-fn unknown(text: &str) -> Vec<u8> {
+fn unknown_field(text: &str) -> Vec<u8> {
     // Field 900, length-delimited.
     let mut bytes = vec![0xa2, 0x38, u8::try_from(text.len()).unwrap()];
     bytes.extend_from_slice(text.as_bytes());
@@ -214,7 +241,7 @@ fn newer_role() -> Bytes {
 
 fn mark(message: &mut DynamicMessage, path: &str) {
     use prost_reflect::prost::Message as _;
-    message.merge(unknown(path).as_slice()).unwrap();
+    message.merge(unknown_field(path).as_slice()).unwrap();
     for (field, value) in message.fields_mut() {
         let path = format!("{path}.{}", field.name());
         match value {
@@ -303,6 +330,84 @@ fn unknown_fields_survive_an_update_at_every_level() {
         resource(kind, Cluster::Parent, "r", Value::from_json(r#"{"version":"v7"}"#).unwrap());
     let sent = encode(kind, &nothing, Some(&live), OWNER).unwrap();
     assert_eq!(marks_of(&sent), ["top", "top.metadata", "top.spec", "top.spec.allow"]);
+}
+
+#[test]
+fn unknown_fields_are_shown_by_number_and_size() {
+    let kind = kind::find("role").unwrap();
+    let shown: Vec<String> =
+        unknown::fields(kind, &newer_role()).unwrap().iter().map(ToString::to_string).collect();
+    assert_eq!(
+        shown,
+        [
+            "field 900: 6 bytes, unknown to this version",
+            "metadata.field 900: 15 bytes, unknown to this version",
+            "spec.field 900: 11 bytes, unknown to this version",
+            "spec.allow.field 900: 17 bytes, unknown to this version",
+            "spec.allow.rules.field 900: 25 bytes, unknown to this version",
+            "spec.allow.rules.field 900: 25 bytes, unknown to this version",
+        ]
+    );
+    for found in resources() {
+        assert_eq!(unknown::fields(found.kind, &found.wire).unwrap(), [], "{}", found.from);
+    }
+    assert!(unknown::fields(kind, b"\xff").is_err());
+}
+
+#[test]
+fn what_the_server_owns_of_a_user_survives_an_update() {
+    let kind = kind::find("user").unwrap();
+    let live = Value::from_json(
+        r#"{"metadata":{"name":"u","revision":"1"},"spec":{"roles":["a"],
+        "github_identities":[{"connector_id":"g","username":"u"}],
+        "status":{"is_locked":true,"locked_message":"m"},
+        "created_by":{"time":"2024-01-01T00:00:00Z","user":{"name":"admin"}}},
+        "status":{"password_state":2}}"#,
+    )
+    .unwrap();
+    let live = decode(kind, Cluster::Parent, from_value(kind, &live).unwrap()).unwrap();
+    assert_eq!(live.origin, None);
+    let value = Value::from_json(r#"{"spec":{"roles":["b"],"status":{"is_locked":false}}}"#);
+    let desired = resource(kind, Cluster::Parent, "u", value.unwrap());
+    assert!(!desired.canonical.contains("is_locked"), "{}", desired.canonical);
+    let sent = encode(kind, &desired, Some(&live), OWNER).unwrap();
+    let sent = to_value(kind, &sent).unwrap().to_json();
+    for kept in ["\"admin\"", "\"is_locked\":true", "\"username\":\"u\"", "password_state"] {
+        assert!(sent.contains(kept), "{kept}: {sent}");
+    }
+    assert!(sent.contains(r#""roles":["b"]"#), "{sent}");
+}
+
+#[test]
+fn who_else_keeps_something_shows_as_its_origin() {
+    let cases = [
+        ("user", r#"{"spec":{"created_by":{"connector":{"id":"gh","type":"github"}}}}"#, "sso"),
+        ("user", r#"{"metadata":{"labels":{"teleport.internal/bot":"b"}}}"#, "bot"),
+        ("role", r#"{"metadata":{"labels":{"teleport.internal/bot":"b"}}}"#, "bot"),
+        (
+            "user",
+            r#"{"metadata":{"labels":{"teleport.internal/resource-type":"system"}}}"#,
+            "system",
+        ),
+        (
+            "token",
+            r#"{"metadata":{"labels":{"teleport.dev/origin":"config-file"}}}"#,
+            "config-file",
+        ),
+        ("user", r#"{"spec":{"created_by":{"connector":{"id":"","type":""}}}}"#, ""),
+        ("role", r#"{"metadata":{"labels":{"teleport.internal/resource-type":"preset"}}}"#, ""),
+    ];
+    for (name, json, origin) in cases {
+        let kind = kind::find(name).unwrap();
+        let Value::Map(mut value) = Value::from_json(json).unwrap() else { panic!("{json}") };
+        let metadata = value.entry("metadata".into()).or_insert_with(Value::map);
+        let Value::Map(metadata) = metadata else { panic!("{json}") };
+        metadata.insert("name".into(), Value::String("x".into()));
+        let wire = from_value(kind, &Value::Map(value)).unwrap();
+        let live = decode(kind, Cluster::Parent, wire).unwrap();
+        assert_eq!(live.origin.as_deref().unwrap_or_default(), origin, "{json}");
+        assert!(origin.is_empty() || kind::FOREIGN_ORIGINS.contains(&origin), "{origin}");
+    }
 }
 
 #[test]

@@ -17,6 +17,10 @@ pub(crate) struct Line {
     pub(crate) answer: Option<Bytes>,
 }
 
+/// Files of recorded calls with one cluster.
+pub(crate) const RECORDED: &[&str] =
+    &["bot", "kube", "pages", "ping", "rbac", "role", "token", "trust", "user", "watch"];
+
 /// Every line of some files of `tests/data/recorded`.
 pub(crate) fn lines(names: &[&str]) -> Vec<Line> {
     let mut lines = Vec::new();
@@ -51,7 +55,7 @@ pub(crate) struct Found {
 /// Every resource of our kinds in every recorded request and answer, found by reflection.
 pub(crate) fn resources() -> Vec<Found> {
     let mut found = Vec::new();
-    for line in lines(&["role", "kube", "trust", "pages"]) {
+    for line in lines(RECORDED) {
         let from = format!("{} {} {}", line.case, line.step, line.method);
         for (name, wire) in
             [(request_type(&line.method), &line.request), (answer_type(&line.method), &line.answer)]
@@ -87,8 +91,8 @@ fn collect(message: &DynamicMessage, from: &str, found: &mut Vec<Found>) {
     }
 }
 
-/// Types of the recorded calls that carry our kinds.
-fn request_type(method: &str) -> Option<String> {
+/// Types of the recorded calls; `None` for an empty message and for calls that we don't have.
+pub(crate) fn request_type(method: &str) -> Option<String> {
     let (service, name) = method.trim_start_matches('/').rsplit_once('/')?;
     let package = service.rsplit_once('.')?.0;
     match name {
@@ -96,24 +100,58 @@ fn request_type(method: &str) -> Option<String> {
             Some("types.KubernetesClusterV3".into())
         }
         "UpsertTrustedCluster" if package == "proto" => Some("types.TrustedClusterV2".into()),
-        "UpsertRoleV2" => Some("proto.UpsertRoleRequest".into()),
-        _ if name.ends_with("Role") || name.ends_with("TrustedCluster") => {
-            let own = format!("{package}.{name}Request");
-            DESCRIPTORS.get_message_by_name(&own).map(|_| own)
+        "GetToken"
+        | "DeleteToken"
+        | "GetKubernetesCluster"
+        | "DeleteKubernetesCluster"
+        | "GetTrustedCluster"
+        | "DeleteTrustedCluster"
+            if package == "proto" =>
+        {
+            Some("types.ResourceRequest".into())
         }
-        _ => None,
+        "UpsertRoleV2" => Some("proto.UpsertRoleRequest".into()),
+        "WatchEvents" => Some("proto.Watch".into()),
+        _ => known(format!("{package}.{name}Request")),
     }
 }
 
-fn answer_type(method: &str) -> Option<String> {
-    match method.rsplit_once('/')?.1 {
+pub(crate) fn answer_type(method: &str) -> Option<String> {
+    if method == "event" {
+        return Some("proto.Event".into());
+    }
+    let (service, name) = method.trim_start_matches('/').rsplit_once('/')?;
+    let package = service.rsplit_once('.')?.0;
+    match name {
         "CreateRole" | "UpdateRole" | "UpsertRoleV2" | "GetRole" => Some("types.RoleV6".into()),
-        "ListRoles" => Some("proto.ListRolesResponse".into()),
         "GetKubernetesCluster" => Some("types.KubernetesClusterV3".into()),
         "GetKubernetesClusters" => Some("types.KubernetesClusterV3List".into()),
-        "CreateTrustedCluster" | "UpdateTrustedCluster" | "GetTrustedCluster" => {
-            Some("types.TrustedClusterV2".into())
+        "GetTrustedClusters" => Some("types.TrustedClusterV2List".into()),
+        "CreateTrustedCluster"
+        | "UpdateTrustedCluster"
+        | "UpsertTrustedCluster"
+        | "GetTrustedCluster" => Some("types.TrustedClusterV2".into()),
+        "GetRemoteCluster" | "UpdateRemoteCluster" => Some("types.RemoteClusterV3".into()),
+        "GetToken" => Some("types.ProvisionTokenV2".into()),
+        "GetTokens" => Some("types.ProvisionTokenV2List".into()),
+        "GetBot" | "CreateBot" | "UpdateBot" | "UpsertBot" => {
+            Some("teleport.machineid.v1.Bot".into())
         }
-        _ => None,
+        "CreateResetPasswordToken" => Some("types.UserTokenV3".into()),
+        _ => known(format!("{package}.{name}Response")),
     }
+}
+
+fn known(name: String) -> Option<String> {
+    DESCRIPTORS.get_message_by_name(&name).map(|_| name)
+}
+
+/// The one resource in a recorded message.
+pub(crate) fn resource_in(name: &str, wire: &Bytes) -> Found {
+    let descriptor = DESCRIPTORS.get_message_by_name(name).expect(name);
+    let message = DynamicMessage::decode(descriptor, wire.clone()).expect(name);
+    let mut found = Vec::new();
+    collect(&message, name, &mut found);
+    assert_eq!(found.len(), 1, "{name}");
+    found.pop().unwrap()
 }

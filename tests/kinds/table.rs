@@ -36,7 +36,7 @@ fn names_and_words_are_one_each() {
 fn calls_name_fields_that_exist() {
     for kind in KINDS {
         let Kind { rpc, .. } = kind;
-        let calls = [Some(&rpc.get), Some(&rpc.create), rpc.update.as_ref(), Some(&rpc.delete)];
+        let calls = [Some(&rpc.get), rpc.create.as_ref(), rpc.update.as_ref(), rpc.delete.as_ref()];
         for call in calls.into_iter().flatten() {
             assert!(call.path.starts_with('/'), "{}", call.path);
             let request = message(call.request);
@@ -44,7 +44,14 @@ fn calls_name_fields_that_exist() {
                 Some(field) => assert!(request.get_field_by_name(field).is_some(), "{call:?}"),
                 None => assert_eq!(call.request, kind.message, "{call:?}"),
             }
-            assert!(call.answer == kind.message || call.answer == "google.protobuf.Empty");
+            let holds = |name: &str| {
+                message(name).fields().any(|field| {
+                    field.kind().as_message().is_some_and(|it| it.full_name() == kind.message)
+                })
+            };
+            let is_resource = call.answer == kind.message;
+            let is_empty = call.answer == "google.protobuf.Empty";
+            assert!(is_resource || is_empty || holds(call.answer), "{call:?}");
         }
         let items = message(rpc.list.answer).get_field_by_name(rpc.list.items).unwrap();
         assert_eq!(items.kind().as_message().unwrap().full_name(), kind.message);
@@ -198,6 +205,10 @@ fn references_are_the_local_roles_without_expansion() {
     .unwrap();
     let names: Vec<String> = (kind.references)(&value).iter().map(ToString::to_string).collect();
     assert_eq!(names, ["role/lit$", "role/x", "role/y"]);
+    let kind = kind::find("user").unwrap();
+    let value = Value::from_json(r#"{"spec":{"roles":["b","a","b"]}}"#).unwrap();
+    let names: Vec<String> = (kind.references)(&value).iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["role/a", "role/b"]);
 }
 
 #[test]

@@ -133,7 +133,13 @@ fn add(
         | Form::Enum(_)
         | Form::Labels
         | Form::Traits => {
-            map.insert(name.into(), single(&field.form, raw)?);
+            let value = single(&field.form, raw)?;
+            // A time that stands for "never" says nothing.
+            if value == Value::Null {
+                map.remove(name);
+            } else {
+                map.insert(name.into(), value);
+            }
         }
     }
     Ok(())

@@ -1,0 +1,23 @@
+//! Rules of a bot beyond its field list.
+
+use crate::kind::check::{at, filled, items, metadata, role_names, warning};
+use crate::kind::codes;
+use crate::manifest::Findings;
+use crate::model::Node;
+
+/// Checks one bot.
+pub(super) fn check(bot: &Node, findings: &mut Findings<'_>) {
+    metadata(bot, findings);
+    if let Some(node) = filled(bot, &["metadata", "description"]) {
+        let message = "the server does not keep `metadata.description` of this kind";
+        let hint = "use a label, or a comment in the file";
+        warning(findings, codes::METADATA_LOST, node, message, hint);
+    }
+    role_names(at(bot, &["spec", "roles"]), findings);
+    for one in items(at(bot, &["spec", "traits"])) {
+        if filled(one, &["name"]).is_none() || filled(one, &["values"]).is_none() {
+            let hint = "`{name: logins, values: [root]}`";
+            warning(findings, codes::TRAIT_EMPTY, one, "the trait says nothing", hint);
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! `user`: a person who logs in with a password and a second factor.
+//!
+//! Who logs in through an identity provider gets a user of the same kind; its origin shows as
+//! `sso` and it is left alone, as is the user behind a bot. Identities, status and credentials
+//! are the server's, and an update keeps them.
+
+mod check;
+
+use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Writes};
+use crate::model::{KindName, ResourceId, Value};
+
+const USER_MESSAGE: &str = "types.UserV2";
+
+/// The row.
+pub(super) static USER: Kind = Kind {
+    name: KindName::new("user"),
+    words: &["user", "users"],
+    versions: &["v2"],
+    message: USER_MESSAGE,
+    phase: Phase::Resources,
+    writes: Writes::Conditional,
+    keeps_labels: true,
+    follow: Follow::Watch("user"),
+    rpc: Rpc {
+        list: List {
+            path: "/teleport.users.v1.UsersService/ListUsers",
+            request: "teleport.users.v1.ListUsersRequest",
+            answer: "teleport.users.v1.ListUsersResponse",
+            items: "users",
+            page: Some(Page { size: "page_size", token: "page_token", next: "next_page_token" }),
+        },
+        get: Call {
+            path: "/teleport.users.v1.UsersService/GetUser",
+            request: "teleport.users.v1.GetUserRequest",
+            field: Some("name"),
+            answer: "teleport.users.v1.GetUserResponse",
+        },
+        create: Some(Call {
+            path: "/teleport.users.v1.UsersService/CreateUser",
+            request: "teleport.users.v1.CreateUserRequest",
+            field: Some("user"),
+            answer: "teleport.users.v1.CreateUserResponse",
+        }),
+        update: Some(Call {
+            path: "/teleport.users.v1.UsersService/UpdateUser",
+            request: "teleport.users.v1.UpdateUserRequest",
+            field: Some("user"),
+            answer: "teleport.users.v1.UpdateUserResponse",
+        }),
+        delete: Some(Call {
+            path: "/teleport.users.v1.UsersService/DeleteUser",
+            request: "teleport.users.v1.DeleteUserRequest",
+            field: Some("name"),
+            answer: super::EMPTY,
+        }),
+    },
+    immutable: &[],
+    check: check::check,
+    // The server forces the version, whatever was sent.
+    normalize: |user| super::set_version(user, "v2"),
+    references,
+    readiness: |_| Readiness::Ready,
+    presets: &[],
+    keeper,
+    secret_name: |_| false,
+};
+
+/// The roles. The server refuses a user with one that is not there.
+fn references(user: &Value) -> Vec<ResourceId> {
+    let roles = user.get("spec").and_then(|spec| spec.get("roles"));
+    let Some(Value::List(roles)) = roles else { return Vec::new() };
+    let names: std::collections::BTreeSet<&str> = roles.iter().filter_map(Value::as_str).collect();
+    names.into_iter().map(|name| ResourceId::parent(super::role::ROLE.name, name)).collect()
+}
+
+/// Bots, the system, and whoever came through a connector.
+fn keeper(user: &Value) -> Option<&'static str> {
+    let created_by = user.get("spec").and_then(|spec| spec.get("created_by"));
+    let connector = created_by.and_then(|created_by| created_by.get("connector"));
+    let is_set = |connector: &Value| {
+        let text = |key| connector.get(key).and_then(Value::as_str).unwrap_or_default();
+        !text("id").is_empty() || !text("type").is_empty()
+    };
+    super::internal_keeper(user).or_else(|| connector.is_some_and(is_set).then_some(super::SSO))
+}

@@ -1,0 +1,11 @@
+//! Rules of a user beyond its field list.
+
+use crate::kind::check::{at, metadata, role_names};
+use crate::manifest::Findings;
+use crate::model::Node;
+
+/// Checks one user.
+pub(super) fn check(user: &Node, findings: &mut Findings<'_>) {
+    metadata(user, findings);
+    role_names(at(user, &["spec", "roles"]), findings);
+}
