@@ -9,7 +9,7 @@ use prost::Message as _;
 
 use super::faults::Faults;
 use super::rules::{self, Effect, Tx};
-use super::settings::{Caller, Settings};
+use super::settings::{Authority, Caller, Settings};
 use super::status::Status;
 use super::store::{Change, Item, Key, Store, View};
 use super::watch::Watches;
@@ -21,6 +21,9 @@ pub const CALLS: &str = "/reconciler.plane.v1.Plane/Calls";
 
 /// The one method that streams.
 pub const WATCH_EVENTS: &str = "/proto.AuthService/WatchEvents";
+
+/// The most kinds that one watch may name: Teleport has fewer, and each costs time per event.
+const WATCH_KINDS_MAX: usize = 256;
 
 /// What a call did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,12 +141,31 @@ impl Core {
         if let Some(status) = self.faults.take_failure(WATCH_EVENTS) {
             return Err(status);
         }
-        let request = proto::Watch::decode(body).map_err(|error| not_a_message(&error))?;
+        let mut request = proto::Watch::decode(body).map_err(|error| not_a_message(&error))?;
+        let asked = request.kinds.len();
+        if asked > WATCH_KINDS_MAX {
+            return Err(Status::invalid(format!("a watch has at most {WATCH_KINDS_MAX} kinds")));
+        }
         let tx = self.tx(now, caller);
+        if request.allow_partial_success {
+            request.kinds.retain(|kind| rules::allow_watch(&tx, kind).is_ok());
+            if asked > 0 && request.kinds.is_empty() {
+                return Err(Status::invalid("none of the requested kinds can be watched"));
+            }
+        }
         for kind in &request.kinds {
-            tx.allow(&kind.kind, "read")?;
+            rules::allow_watch(&tx, kind)?;
         }
         self.watches.open(request)
+    }
+
+    /// A leaf joins this cluster: from then on it is a `remote_cluster`. There is no call for it.
+    /// The changes must be persisted.
+    #[must_use = "the changes must be persisted"]
+    pub fn join(&mut self, now: Now, leaf: &str) -> Vec<Change> {
+        self.advance(now);
+        rules::join(&mut self.tx(now, &Caller::admin()), leaf);
+        self.store.take_written()
     }
 
     /// Takes the events that a watch has.
@@ -213,6 +235,26 @@ impl Core {
         now: Now,
     ) -> impl Iterator<Item = (&'a str, &'a Item)> {
         self.store.list(View::Backend, kind, "", now)
+    }
+
+    /// The cluster's name, as it is stored.
+    pub fn cluster_name(&mut self, now: Now) -> String {
+        rules::local_name(&self.tx(now, &Caller::admin()))
+    }
+
+    /// Tells clients how the cluster is reached and by what its certificates are verified.
+    pub fn publish(&mut self, proxy_address: &str, authorities: BTreeMap<String, Authority>) {
+        proxy_address.clone_into(&mut self.settings.proxy_address);
+        self.settings.authorities = authorities;
+    }
+
+    /// Keeps something of the shell's own beside the resources, where no call lists it. The
+    /// changes must be persisted.
+    #[must_use = "the changes must be persisted"]
+    pub fn keep(&mut self, now: Now, key: Key, value: Vec<u8>) -> Vec<Change> {
+        let item = Item { value: value.into(), revision: String::new(), expires: None };
+        self.store.write(now, key, Some(item));
+        self.store.take_written()
     }
 
     fn tx<'a>(&'a mut self, now: Now, caller: &'a Caller) -> Tx<'a> {

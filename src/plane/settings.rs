@@ -1,5 +1,6 @@
 //! What a plane can be told, and who calls it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The embedded plane's own cluster name, unless told otherwise.
@@ -7,6 +8,20 @@ pub const DEFAULT_CLUSTER_NAME: &str = "embedded.local";
 
 /// From `creating` to `active`, unless told otherwise: long enough to be seen, short enough to try.
 pub const DEFAULT_PROVISIONING: Duration = Duration::from_secs(5);
+
+/// Where a plane says that its web pages are, unless told otherwise.
+pub const DEFAULT_PROXY_ADDRESS: &str = "localhost:3080";
+
+/// The public half of one certificate authority. The private half stays with the serving shell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Authority {
+    /// Certificates, one PEM block each.
+    pub tls: Vec<Vec<u8>>,
+    /// Public keys, each a line as in `authorized_keys`.
+    pub ssh: Vec<Vec<u8>>,
+    /// Public keys for signed tokens, one PEM block each.
+    pub jwt: Vec<Vec<u8>>,
+}
 
 /// What answers when a trusted cluster is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -37,6 +52,11 @@ pub struct Settings {
     pub workload_clusters: bool,
     /// Whether role options of the enterprise edition are accepted.
     pub enterprise: bool,
+    /// `HOST:PORT` of the web pages, in invitations and in the answer to Ping.
+    pub proxy_address: String,
+    /// The cluster's certificate authorities by Teleport's names of their types: `host`, `user`
+    /// and so on. A type that is not here has no authority.
+    pub authorities: BTreeMap<String, Authority>,
     /// Where revisions and ids come from. The same seed, state and calls give the same answers.
     pub seed: u64,
 }
@@ -51,6 +71,8 @@ impl Default for Settings {
             trust: Trust::Simulated,
             workload_clusters: true,
             enterprise: false,
+            proxy_address: DEFAULT_PROXY_ADDRESS.to_owned(),
+            authorities: BTreeMap::new(),
             seed: 0,
         }
     }

@@ -12,6 +12,8 @@ pub mod code {
     pub const ALREADY_EXISTS: i32 = 6;
     /// Refused.
     pub const PERMISSION_DENIED: i32 = 7;
+    /// Too many already.
+    pub const RESOURCE_EXHAUSTED: i32 = 8;
     /// The revision moved.
     pub const FAILED_PRECONDITION: i32 = 9;
     /// No such method.
@@ -56,6 +58,11 @@ impl Status {
     /// Refused.
     pub fn denied(message: impl Into<String>) -> Self {
         Self::new(code::PERMISSION_DENIED, message)
+    }
+
+    /// Too many already.
+    pub fn exhausted(message: impl Into<String>) -> Self {
+        Self::new(code::RESOURCE_EXHAUSTED, message)
     }
 
     /// The state is not what the caller believes.

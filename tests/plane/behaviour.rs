@@ -267,19 +267,3 @@ fn faults_are_used_up_and_counted() {
     assert_eq!(faults.latency, Duration::from_millis(5));
     "hold {path}".parse::<Faults>().unwrap_err();
 }
-
-#[test]
-fn callers_without_a_role_that_allows_it_are_refused() {
-    let mut world = World::new(Settings::default());
-    let mut call = |roles: &[&str], method: &str, body: &[u8]| {
-        let roles = roles.iter().map(|role| (*role).to_owned()).collect();
-        let caller = Caller { name: "somebody".to_owned(), roles, admin: false };
-        world.core.call(world.now, &caller, &format!("{AUTH}{method}"), body).result
-    };
-    let cluster = kube("k").encode_to_vec();
-    let create = "CreateKubernetesCluster";
-    assert_eq!(code(call(&[], create, &cluster)), code::PERMISSION_DENIED);
-    assert_eq!(code(call(&["auditor"], create, &cluster)), code::PERMISSION_DENIED);
-    call(&["auditor", "editor"], create, &cluster).unwrap();
-    call(&[], "Ping", b"").unwrap();
-}

@@ -9,9 +9,14 @@
     reason = "test code"
 )]
 
+mod access;
 mod behaviour;
+mod calls;
+mod names;
 mod random;
 mod recorded;
 mod shell;
 mod support;
+mod users;
+mod watches;
 mod workload;

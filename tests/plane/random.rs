@@ -52,7 +52,8 @@ proptest! {
 #[test]
 fn empty_bodies_are_refused() {
     let mut world = World::new(Settings::default());
-    for path in rules::paths() {
+    // A challenge is asked for by an empty message too.
+    for path in rules::paths().filter(|path| !path.ends_with("Challenge")) {
         let writes = ["Create", "Update", "Upsert"].iter().any(|verb| path.contains(verb));
         let result = world.raw(path, b"");
         assert!(!writes || result.is_err(), "{path} accepted nothing at all");

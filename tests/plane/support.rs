@@ -8,13 +8,15 @@ use reconciler::model::{Now, Timestamp};
 use reconciler::plane::status::code;
 use reconciler::plane::{Caller, Change, Core, Item, Key, Settings, Status};
 use reconciler::wire::message::teleport::header::v1 as header;
+use reconciler::wire::message::teleport::users::v1 as users;
 use reconciler::wire::message::teleport::workloadcluster::v1 as workload;
-use reconciler::wire::message::{proto, types};
+use reconciler::wire::message::{proto, types, wrappers};
 
 /// Milliseconds of the recordings' own day: `<now>` in them.
 pub const WALL: i64 = 1_795_259_968_000;
 
 pub const AUTH: &str = "/proto.AuthService/";
+pub const USERS: &str = "/teleport.users.v1.UsersService/";
 pub const TRUST: &str = "/teleport.trust.v1.TrustService/";
 pub const WORKLOAD: &str = "/teleport.workloadcluster.v1.WorkloadClusterService/";
 
@@ -41,7 +43,11 @@ impl World {
     }
 
     pub fn raw(&mut self, path: &str, body: &[u8]) -> Result<Vec<u8>, Status> {
-        let answer = self.core.call(self.now, &Caller::admin(), path, body);
+        self.raw_as(&Caller::admin(), path, body)
+    }
+
+    pub fn raw_as(&mut self, caller: &Caller, path: &str, body: &[u8]) -> Result<Vec<u8>, Status> {
+        let answer = self.core.call(self.now, caller, path, body);
         self.changes.extend(answer.changes);
         answer.result
     }
@@ -88,9 +94,53 @@ impl World {
         list.kubernetes_clusters.into_iter().map(|it| it.metadata.unwrap().name).collect()
     }
 
+    pub fn create_user(&mut self, user: types::UserV2) -> Result<types::UserV2, Status> {
+        let request = users::CreateUserRequest { user: Some(user) };
+        let answer: users::CreateUserResponse =
+            self.call(&format!("{USERS}CreateUser"), &request)?;
+        Ok(answer.user.unwrap())
+    }
+
+    pub fn put_role(&mut self, role: types::RoleV6) -> Result<types::RoleV6, Status> {
+        self.call(&format!("{AUTH}UpsertRoleV2"), &proto::UpsertRoleRequest { role: Some(role) })
+    }
+
     pub fn create_role(&mut self, name: &str) -> Result<types::RoleV6, Status> {
         let request = proto::CreateRoleRequest { role: Some(role(name)) };
         self.call(&format!("{AUTH}CreateRole"), &request)
+    }
+}
+
+pub fn caller(roles: &[&str]) -> Caller {
+    let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+    Caller { name: "somebody".to_owned(), roles, admin: false }
+}
+
+/// A role that allows these verbs on these kinds.
+pub fn allowing(name: &str, kinds: &[&str], verbs: &[&str]) -> types::RoleV6 {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+    let rule = types::Rule { resources: words(kinds), verbs: words(verbs), ..Default::default() };
+    let allow = types::RoleConditions { rules: vec![rule], ..Default::default() };
+    types::RoleV6 {
+        spec: Some(types::RoleSpecV6 { allow: Some(allow), ..Default::default() }),
+        ..role(name)
+    }
+}
+
+pub fn label_values(pairs: &[(&str, &str)]) -> wrappers::LabelValues {
+    let value = |value: &str| wrappers::StringValues { values: vec![value.to_owned()] };
+    let values = pairs.iter().map(|(key, it)| ((*key).to_owned(), value(it))).collect();
+    wrappers::LabelValues { values }
+}
+
+pub fn user(name: &str, roles: &[&str]) -> types::UserV2 {
+    types::UserV2 {
+        metadata: Some(types::Metadata { name: name.to_owned(), ..Default::default() }),
+        spec: Some(types::UserSpecV2 {
+            roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+            ..Default::default()
+        }),
+        ..Default::default()
     }
 }
 
@@ -161,6 +211,7 @@ pub fn code_named(name: &str) -> i32 {
         "NotFound" => code::NOT_FOUND,
         "AlreadyExists" => code::ALREADY_EXISTS,
         "PermissionDenied" => code::PERMISSION_DENIED,
+        "ResourceExhausted" => code::RESOURCE_EXHAUSTED,
         "FailedPrecondition" => code::FAILED_PRECONDITION,
         "Unimplemented" => code::UNIMPLEMENTED,
         "Unavailable" => code::UNAVAILABLE,

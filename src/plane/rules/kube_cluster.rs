@@ -4,6 +4,7 @@
 
 use prost::Message as _;
 
+use super::access::{Reach, kube_denied};
 use super::metadata::{self, ORIGIN, label_key, quoted};
 use super::{Events, Expiry, NAMESPACE, Rules, Tx, decode, empty, page, read, write};
 use crate::plane::status::Status;
@@ -46,25 +47,33 @@ fn get(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     let request: types::ResourceRequest = decode(body)?;
     tx.allow(KIND, "read")?;
     let item = tx.cached(KIND, &request.name).ok_or_else(|| missing(&request.name))?;
-    Ok(load(item)?.encode_to_vec())
+    let cluster = load(item)?;
+    Reach::of_kube(tx).check_kube(&cluster)?;
+    Ok(cluster.encode_to_vec())
 }
 
 fn list(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     decode::<()>(body)?;
-    tx.allow(KIND, "list")?;
+    tx.allow_all(KIND, &["list", "read"])?;
     let items = tx.store.list(View::Cache, KIND, "", tx.now);
-    let kubernetes_clusters = items.map(|(_, item)| load(item)).collect::<Result<_, _>>()?;
+    let mut kubernetes_clusters =
+        items.map(|(_, item)| load(item)).collect::<Result<Vec<_>, _>>()?;
+    let reach = Reach::of_kube(tx);
+    kubernetes_clusters.retain(|cluster| reach.kube(cluster));
     Ok(types::KubernetesClusterV3List { kubernetes_clusters }.encode_to_vec())
 }
 
 /// Newer than 18.0.0; the sizes are those of the other paged lists.
 fn list_page(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     let request: proto::ListKubernetesClustersRequest = decode(body)?;
-    tx.allow(KIND, "list")?;
+    tx.allow_all(KIND, &["list", "read"])?;
     let items = tx.store.list(View::Cache, KIND, &request.page_token, tx.now);
-    let items = items.map(|(name, item)| (name.to_owned(), load(item)));
-    let (clusters, next_page_token) = page::cut(items, page::size(request.page_size));
-    let kubernetes_clusters = clusters.into_iter().collect::<Result<_, _>>()?;
+    let reach = Reach::of_kube(tx);
+    let reached = items.filter_map(|(name, item)| {
+        let cluster = load(item).ok().filter(|cluster| reach.kube(cluster))?;
+        Some((name.to_owned(), cluster))
+    });
+    let (kubernetes_clusters, next_page_token) = page::cut(reached, page::size(request.page_size));
     Ok(proto::ListKubernetesClustersResponse { kubernetes_clusters, next_page_token }
         .encode_to_vec())
 }
@@ -88,7 +97,7 @@ fn list_resources(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
 fn create(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     let mut cluster: types::KubernetesClusterV3 = decode(body)?;
     tx.allow(KIND, "create")?;
-    access(&cluster)?;
+    check_access(tx, &cluster)?;
     check(&mut cluster)?;
     let name = name_of(&cluster);
     if tx.stored(KIND, &name).is_some() {
@@ -102,10 +111,9 @@ fn update(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     let mut cluster: types::KubernetesClusterV3 = decode(body)?;
     tx.allow(KIND, "update")?;
     let name = name_of(&cluster);
-    if tx.cached(KIND, &name).is_none() {
-        return Err(missing(&name));
-    }
-    access(&cluster)?;
+    let existing = load(tx.cached(KIND, &name).ok_or_else(|| missing(&name))?)?;
+    Reach::of_kube(tx).check_kube(&existing)?;
+    check_access(tx, &cluster)?;
     check(&mut cluster)?;
     if tx.stored(KIND, &name).is_none() {
         return Err(Status::not_found(format!(
@@ -120,7 +128,9 @@ fn update(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
 fn delete(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     let request: types::ResourceRequest = decode(body)?;
     tx.allow(KIND, "delete")?;
-    if tx.cached(KIND, &request.name).is_none() || tx.stored(KIND, &request.name).is_none() {
+    let item = tx.cached(KIND, &request.name).ok_or_else(|| missing(&request.name))?;
+    Reach::of_kube(tx).check_kube(&load(item)?)?;
+    if tx.stored(KIND, &request.name).is_none() {
         return Err(missing(&request.name));
     }
     tx.remove(KIND, &request.name);
@@ -138,18 +148,15 @@ fn name_of(cluster: &types::KubernetesClusterV3) -> String {
 }
 
 /// What the access check trips over before any default is set.
-fn access(cluster: &types::KubernetesClusterV3) -> Result<(), Status> {
+fn check_access(tx: &Tx<'_>, cluster: &types::KubernetesClusterV3) -> Result<(), Status> {
     if cluster.kind.is_empty() {
         return Err(Status::invalid("can't get label matchers for resource kind \"\""));
     }
     let namespace = cluster.metadata.as_ref().map_or("", |metadata| metadata.namespace.as_str());
-    if namespace.is_empty() || namespace == NAMESPACE {
-        return Ok(());
+    if !namespace.is_empty() && namespace != NAMESPACE {
+        return Err(kube_denied());
     }
-    Err(Status::denied(
-        "access to kube_cluster denied. User does not have permissions. Confirm Kubernetes user \
-         or group.",
-    ))
+    Reach::of_kube(tx).check_kube(cluster)
 }
 
 fn check(cluster: &mut types::KubernetesClusterV3) -> Result<(), Status> {

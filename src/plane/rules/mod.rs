@@ -3,21 +3,34 @@
 //! Handlers get a `Tx` and the request's bytes. A handler that fails leaves nothing behind, so
 //! it may write before it is sure. Deliberately absent: transport, persistence.
 
+mod access;
+mod authority;
+mod bot;
 mod cluster;
+mod go_regex;
 mod kube_cluster;
+pub mod labels;
 mod metadata;
 mod page;
 mod presets;
+mod programs;
+mod remote_cluster;
 mod role;
 mod role_defaults;
 mod role_map;
 mod role_rules;
+mod semaphore;
+mod token;
+mod token_methods;
+mod token_rules;
 mod trusted_cluster;
+mod user;
+mod user_token;
 mod workload_cluster;
 
 use prost::Message;
 
-pub(super) use self::cluster::SERVER_VERSION;
+pub(super) use self::cluster::{SERVER_VERSION, local_name};
 use super::core::not_a_message;
 use super::settings::{Caller, Settings};
 use super::status::Status;
@@ -82,7 +95,15 @@ struct Rules {
 /// The one list.
 static RULES: &[&Rules] = &[
     &cluster::RULES,
+    &programs::RULES,
+    &authority::RULES,
     &role::RULES,
+    &user::RULES,
+    &user_token::RULES,
+    &token::RULES,
+    &bot::RULES,
+    &semaphore::RULES,
+    &remote_cluster::RULES,
     &kube_cluster::RULES,
     &trusted_cluster::RULES,
     &workload_cluster::RULES,
@@ -102,10 +123,12 @@ pub(super) struct Tx<'a> {
 impl Tx<'_> {
     /// Refuses a caller whose roles do not have the verb on the kind.
     pub(super) fn allow(&self, kind: &str, verb: &str) -> Result<(), Status> {
-        if self.caller.admin || role::permits(self, &self.caller.roles, kind, verb) {
-            return Ok(());
-        }
-        Err(Status::denied(format!("access denied to perform action {verb:?} on {kind:?}")))
+        access::check(self, kind, &[verb])
+    }
+
+    /// Refuses a caller whose roles lack one of the verbs; the text names these in this order.
+    fn allow_all(&self, kind: &str, verbs: &[&str]) -> Result<(), Status> {
+        access::check(self, kind, verbs)
     }
 
     /// The item as reads see it.
@@ -221,6 +244,28 @@ pub(super) fn open(tx: &mut Tx<'_>, openings: u64) {
 /// The request, or the status for bytes that are none.
 fn decode<M: Message + Default>(body: &[u8]) -> Result<M, Status> {
     M::decode(body).map_err(|error| not_a_message(&error))
+}
+
+/// A moment as messages write it.
+fn timestamp(at: Timestamp) -> prost_types::Timestamp {
+    let nanos = i32::try_from(at.0.rem_euclid(1000) * 1_000_000).unwrap_or(0);
+    prost_types::Timestamp { seconds: at.0.div_euclid(1000), nanos }
+}
+
+/// Go's zero time, year 1: what the real server writes where no time is set.
+const fn go_zero() -> prost_types::Timestamp {
+    prost_types::Timestamp { seconds: -62_135_596_800, nanos: 0 }
+}
+
+/// A leaf joins this cluster: there is no call for it.
+pub(super) fn join(tx: &mut Tx<'_>, leaf: &str) {
+    remote_cluster::join(tx, leaf);
+}
+
+/// Refuses a watch on a kind that the caller may not read.
+pub(super) fn allow_watch(tx: &Tx<'_>, kind: &types::WatchKind) -> Result<(), Status> {
+    let without_secrets = kind.kind == "cert_authority" && !kind.load_secrets;
+    tx.allow(&kind.kind, if without_secrets { access::READ_NO_SECRETS } else { "read" })
 }
 
 /// The answer `google.protobuf.Empty`.

@@ -4,14 +4,18 @@ use prost::Message as _;
 
 use super::metadata::{self, quoted};
 use super::{
-    Events, Expiry, Rules, Tx, decode, empty, page, read, role_defaults, role_rules, write,
+    Events, Expiry, Rules, Tx, decode, empty, page, read, role_defaults, role_rules, token_rules,
+    user, write,
 };
 use crate::plane::status::Status;
 use crate::plane::store::{Item, View};
 use crate::wire::message::proto::event::Resource;
-use crate::wire::message::{proto, types};
+use crate::wire::message::{programs, proto, types};
 
-const KIND: &str = "role";
+pub(super) const KIND: &str = "role";
+
+/// The open edition once made this role and still keeps it.
+const OLD_ADMIN: &str = "admin";
 
 /// Roles in a page when the caller does not say.
 const PAGE_DEFAULT: usize = 100;
@@ -24,6 +28,7 @@ pub(super) static RULES: Rules = Rules {
     methods: &[
         read("/proto.AuthService/GetRole", get),
         read("/proto.AuthService/ListRoles", list),
+        read("/proto.AuthService/GetRoles", list_all),
         write("/proto.AuthService/CreateRole", create),
         write("/proto.AuthService/UpdateRole", update),
         write("/proto.AuthService/UpsertRole", upsert_silently),
@@ -34,7 +39,7 @@ pub(super) static RULES: Rules = Rules {
     expire: None,
 };
 
-fn load(item: &Item) -> Result<types::RoleV6, Status> {
+pub(super) fn load(item: &Item) -> Result<types::RoleV6, Status> {
     let mut role: types::RoleV6 = decode(&item.value)?;
     role.metadata.get_or_insert_default().revision.clone_from(&item.revision);
     Ok(role)
@@ -45,22 +50,17 @@ pub(super) fn exists(tx: &Tx<'_>, name: &str) -> bool {
     tx.cached(KIND, name).is_some()
 }
 
-/// Whether these roles allow the verb on the kind and none denies it. Conditions (`where`) and
-/// labels are not looked at.
-pub(super) fn permits(tx: &Tx<'_>, roles: &[String], kind: &str, verb: &str) -> bool {
-    let has = |list: &[String], word: &str| list.iter().any(|it| it == "*" || it == word);
-    let grants = |conditions: &Option<types::RoleConditions>| {
-        let listed = conditions.iter().flat_map(|it| &it.rules);
-        listed.into_iter().any(|rule| has(&rule.resources, kind) && has(&rule.verbs, verb))
-    };
-    let found: Vec<_> =
-        roles.iter().filter_map(|name| load(tx.stored(KIND, name)?).ok()?.spec).collect();
-    found.iter().any(|spec| grants(&spec.allow)) && !found.iter().any(|spec| grants(&spec.deny))
+/// What the roles of these names say; a role that is gone says nothing.
+pub(super) fn specs(tx: &Tx<'_>, names: &[String]) -> Vec<types::RoleSpecV6> {
+    names.iter().filter_map(|name| load(tx.stored(KIND, name)?).ok()?.spec).collect()
 }
 
 fn get(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     let request: proto::GetRoleRequest = decode(body)?;
-    tx.allow(KIND, "read")?;
+    // Everybody may read the roles that they have.
+    if !tx.caller.roles.contains(&request.name) {
+        tx.allow(KIND, "read")?;
+    }
     let item = tx.cached(KIND, &request.name);
     let item =
         item.ok_or_else(|| Status::not_found(format!("role {} is not found", request.name)))?;
@@ -69,7 +69,7 @@ fn get(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
 
 fn list(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     let request: proto::ListRolesRequest = decode(body)?;
-    tx.allow(KIND, "list")?;
+    tx.allow_all(KIND, &["list", "read"])?;
     let size = match usize::try_from(request.limit) {
         Ok(0) | Err(_) => PAGE_DEFAULT,
         Ok(size) if size > PAGE_MAX => {
@@ -95,14 +95,29 @@ fn list(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     Ok(proto::ListRolesResponse { roles, next_key }.encode_to_vec())
 }
 
+/// The deprecated form: all at once.
+fn list_all(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
+    decode::<()>(body)?;
+    tx.allow_all(KIND, &["list", "read"])?;
+    let items = tx.store.list(View::Cache, KIND, "", tx.now);
+    let roles = items.map(|(_, item)| load(item)).collect::<Result<_, _>>()?;
+    Ok(programs::GetRolesResponse { roles }.encode_to_vec())
+}
+
 fn create(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     let request: proto::CreateRoleRequest = decode(body)?;
     tx.allow(KIND, "create")?;
-    let (name, role, _sent) = prepare(tx, request.role)?;
-    if tx.stored(KIND, &name).is_some() {
-        return Err(Status::exists(format!("role {} already exists", quoted(&name))));
+    let (_, role, _sent) = prepare(tx, request.role)?;
+    Ok(insert(tx, role)?.encode_to_vec())
+}
+
+/// Stores a role whose name is free.
+pub(super) fn insert(tx: &mut Tx<'_>, role: types::RoleV6) -> Result<types::RoleV6, Status> {
+    let name = role.metadata.as_ref().map_or("", |metadata| metadata.name.as_str());
+    if tx.stored(KIND, name).is_some() {
+        return Err(Status::exists(format!("role {} already exists", quoted(name))));
     }
-    Ok(put(tx, &name, role))
+    Ok(install(tx, role))
 }
 
 fn update(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
@@ -110,21 +125,18 @@ fn update(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     tx.allow(KIND, "update")?;
     let (name, role, sent) = prepare(tx, request.role)?;
     if tx.stored(KIND, &name).is_none_or(|item| item.revision != sent) {
-        return Err(Status::precondition(
-            "resource revision does not match, it may have been concurrently \
-             created|modified|deleted; please work from the latest state, or use --force to \
-             overwrite",
-        ));
+        return Err(Status::precondition(user::REVISION_MOVED));
     }
-    Ok(put(tx, &name, role))
+    Ok(install(tx, role).encode_to_vec())
 }
 
 fn upsert(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     let request: proto::UpsertRoleRequest = decode(body)?;
-    tx.allow(KIND, "create")?;
-    tx.allow(KIND, "update")?;
-    let (name, role, _sent) = prepare(tx, request.role)?;
-    Ok(put(tx, &name, role))
+    let named = request.role.as_ref().and_then(|role| role.metadata.as_ref());
+    let known = named.is_some_and(|metadata| exists(tx, &metadata.name));
+    tx.allow(KIND, if known { "update" } else { "create" })?;
+    let (_, role, _sent) = prepare(tx, request.role)?;
+    Ok(install(tx, role).encode_to_vec())
 }
 
 /// The deprecated form, whose answer is empty.
@@ -135,6 +147,9 @@ fn upsert_silently(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
 fn delete(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     let request: proto::DeleteRoleRequest = decode(body)?;
     tx.allow(KIND, "delete")?;
+    if request.name == OLD_ADMIN && !tx.settings.enterprise {
+        return Err(Status::denied(format!("can not delete system role {}", quoted(OLD_ADMIN))));
+    }
     if in_use(tx, &request.name) {
         return Err(Status::unknown(
             "failed to delete a role that is still in use by a user, check the system server \
@@ -168,6 +183,9 @@ fn prepare(
     let sent = std::mem::take(&mut metadata.revision);
     let name = metadata.name.clone();
     role_defaults::set(&mut role);
+    if token_rules::is_system_role(&name) {
+        return Err(Status::invalid(format!("reserved role: {name}")));
+    }
     role_rules::check(&role)?;
     if !tx.settings.enterprise {
         role_rules::check_edition(&role)?;
@@ -176,18 +194,14 @@ fn prepare(
     Ok((name, role, sent))
 }
 
-/// Stores a role without any check, for those that a new cluster begins with.
-pub(super) fn install(tx: &mut Tx<'_>, mut role: types::RoleV6) {
+/// Stores a role without any check and gives it its new revision.
+pub(super) fn install(tx: &mut Tx<'_>, mut role: types::RoleV6) -> types::RoleV6 {
     role_defaults::set(&mut role);
-    let name = role.metadata.as_ref().map(|metadata| metadata.name.clone()).unwrap_or_default();
-    put(tx, &name, role);
-}
-
-/// Stores the role and encodes the answer.
-fn put(tx: &mut Tx<'_>, name: &str, mut role: types::RoleV6) -> Vec<u8> {
-    let expires = role.metadata.as_ref().and_then(|metadata| metadata.expires.as_ref());
-    let expiry = Expiry::of(expires);
-    let revision = tx.put(KIND, name, &role, expiry);
+    let metadata = role.metadata.get_or_insert_default();
+    metadata.revision.clear();
+    let name = metadata.name.clone();
+    let expiry = Expiry::of(metadata.expires.as_ref());
+    let revision = tx.put(KIND, &name, &role, expiry);
     role.metadata.get_or_insert_default().revision = revision;
-    role.encode_to_vec()
+    role
 }

@@ -46,11 +46,12 @@ fn options(options: &mut types::RoleOptions, version: &str) {
     if options.bpf.is_empty() {
         options.bpf = vec!["command".to_owned(), "network".to_owned()];
     }
-    let record = options.record_session.get_or_insert_default();
-    record.desktop.get_or_insert(value(true));
-    if record.default.is_empty() {
-        "best_effort".clone_into(&mut record.default);
-    }
+    // As a whole: one that says something of desktops only stays without a mode.
+    options.record_session.get_or_insert_with(|| types::RecordSession {
+        desktop: Some(value(true)),
+        default: "best_effort".to_owned(),
+        ..Default::default()
+    });
     options.desktop_clipboard.get_or_insert(value(true));
     options.desktop_directory_sharing.get_or_insert(value(true));
     options.ssh_file_copy.get_or_insert(value(true));

@@ -65,7 +65,7 @@ fn get(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
 
 fn list(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     decode::<()>(body)?;
-    tx.allow(KIND, "list")?;
+    tx.allow_all(KIND, &["list", "read"])?;
     let items = tx.store.list(View::Cache, KIND, "", tx.now);
     let trusted_clusters = items.map(|(_, item)| load(item)).collect::<Result<_, _>>()?;
     Ok(types::TrustedClusterV2List { trusted_clusters }.encode_to_vec())
@@ -118,8 +118,7 @@ fn upsert_with(
     cluster: Option<types::TrustedClusterV2>,
     find: Find,
 ) -> Result<Vec<u8>, Status> {
-    tx.allow(KIND, "create")?;
-    tx.allow(KIND, "update")?;
+    tx.allow_all(KIND, &["create", "update"])?;
     let cluster = prepare(tx, cluster)?;
     match tx.stored(KIND, &name_of(&cluster)).map(load) {
         Some(existing) => change(tx, &existing?, cluster),
