@@ -3,6 +3,8 @@
 //! Each call's changes are one transaction, in the file before the answer is sent (`WAL`,
 //! synchronous `NORMAL`). The file is locked for as long as it is open.
 
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -15,6 +17,9 @@ const SCHEMA: i64 = 1;
 
 /// `rcpl`, so that another program's database is not taken for ours.
 const APPLICATION: i64 = 0x7263_706c;
+
+/// Mode of the file: its owner only.
+const PRIVATE: u32 = 0o600;
 
 const TABLES: &str = "
     CREATE TABLE items (
@@ -33,6 +38,9 @@ pub enum DiskError {
     /// What `SQLite` says.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    /// The file cannot be made, or not be kept from others.
+    #[error("the file cannot be opened for its owner only")]
+    File(#[source] std::io::Error),
     /// Written by a newer program.
     #[error("schema {found} is newer than this program's schema {SCHEMA}")]
     Newer {
@@ -42,6 +50,15 @@ pub enum DiskError {
     /// Another program's database.
     #[error("not a control plane's database")]
     Foreign,
+}
+
+/// Makes the file if it is missing, and readable for its owner only: it holds private keys and
+/// tokens. `SQLite` gives its other files the same mode.
+fn keep_private(path: &Path) -> Result<(), DiskError> {
+    let mut options = OpenOptions::new();
+    let file = options.read(true).write(true).create(true).truncate(false).mode(PRIVATE);
+    let file = file.open(path).map_err(DiskError::File)?;
+    file.set_permissions(Permissions::from_mode(PRIVATE)).map_err(DiskError::File)
 }
 
 /// An open database.
@@ -56,6 +73,7 @@ impl Disk {
     /// # Errors
     /// A file that is locked, damaged, newer, or another program's.
     pub fn open(path: &Path) -> Result<Self, DiskError> {
+        keep_private(path)?;
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         let application: i64 =

@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: anything of `plan`, `engine`, `live`, `manifest`, `kind`.
 
+pub mod ca;
 pub mod core;
 pub mod disk;
 pub mod faults;
@@ -18,7 +19,7 @@ mod watch;
 
 pub use self::core::{Answer, Core, Counters, WatchId, WatchPoll};
 pub use faults::{Fault, Faults, Moment};
-pub use serve::{Plane, PlaneError, PlaneService};
-pub use settings::{Caller, Settings, Trust};
+pub use serve::{ListenError, MINT, MintRequest, Minted, Plane, PlaneError, PlaneService};
+pub use settings::{Authority, Caller, Settings, Trust};
 pub use status::Status;
 pub use store::{Change, Item, Key};

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::ca::CaError;
 use super::core::{Core, WatchId, WatchPoll};
 use super::disk::{Disk, DiskError};
 use super::faults::{Faults, Moment};
@@ -22,8 +23,14 @@ use super::store::Change;
 use crate::model::Now;
 
 mod grpc;
+mod listen;
+mod mint;
+mod tls;
+mod web;
 
 pub use grpc::{PlaneService, ServeError};
+pub use listen::ListenError;
+pub use mint::{MINT, MintRequest, Minted};
 
 /// Events that may wait between the plane and one connection; more wait in the core, bounded.
 const STREAM_BUFFER: usize = 16;
@@ -46,6 +53,12 @@ pub enum PlaneError {
         #[source]
         source: DiskError,
     },
+    /// Its authorities cannot be made or read.
+    #[error("the control plane's certificate authorities")]
+    Authority(#[from] CaError),
+    /// It failed in an earlier call.
+    #[error(transparent)]
+    Failed(Status),
 }
 
 /// A running control plane; clones are handles to the same one.

@@ -1,0 +1,236 @@
+//! `plane serve` and `plane identity`: the embedded plane as a server for everybody.
+
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_stream::wrappers::UnixListenerStream;
+use tokio_util::sync::CancellationToken;
+
+use super::args::{IdentityFormat, PlaneCommand};
+use super::control::{self, Socket};
+use super::error::{CliError, chain};
+use super::exit::Exit;
+use super::report::Streams;
+use super::resources;
+use super::session::{Session, open_plane};
+use super::setup::{Setup, Target};
+use crate::adapter::clock::System;
+use crate::adapter::cluster::Remote;
+use crate::adapter::lock::Lock;
+use crate::model::duration;
+use crate::plane::{Faults, MINT, MintRequest, Minted, Plane, Settings};
+use crate::port::{CallCode, Cluster as _};
+
+/// Longest wait for an identity.
+const MINT_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// The word that stands for a state which is thrown away.
+const MEMORY: &str = "memory";
+
+/// Keys are for their owner only.
+const PRIVATE: u32 = 0o600;
+
+fn in_memory(setup: &Setup) -> bool {
+    setup.memory || setup.state == Path::new(MEMORY)
+}
+
+/// Serves the plane over mutual TLS until it is told to stop, and to commands on this machine on
+/// the socket beside its state.
+///
+/// # Errors
+/// A state that another process holds, an address that cannot be listened on, a manifest that the
+/// plane refuses.
+pub(super) async fn serve(
+    setup: &Setup,
+    listen: SocketAddr,
+    load: Option<&Path>,
+    clock: &System,
+    to: &mut Streams<'_>,
+) -> Result<Exit, CliError> {
+    let memory = in_memory(setup);
+    let lock = if memory {
+        if control::connect(&setup.socket).await.is_some() {
+            let socket = setup.socket.display();
+            return Err(CliError::new(format!("another process answers on {socket} already")));
+        }
+        None
+    } else {
+        let lock = Lock::take(&setup.state, "reconciler plane serve");
+        Some(lock.map_err(|error| CliError::new(error.to_string()))?)
+    };
+    let plane = open_here(setup, (!memory).then_some(setup.plane.as_path()), clock)?;
+    if let Some(dir) = load {
+        fill(&plane, dir, to).await?;
+    }
+    let bound = TcpListener::bind(listen).await;
+    let listener =
+        bound.map_err(|error| CliError::new(format!("cannot listen on {listen}: {error}")))?;
+    let address = listener.local_addr().map_err(|error| CliError::new(error.to_string()))?;
+    let Socket { listener: local, file } = Socket::bind(&setup.socket)?;
+    writeln!(to.out, "listening on {address}")
+        .and_then(|()| to.out.flush())
+        .map_err(|error| CliError::new(error.to_string()))?;
+
+    let stop = CancellationToken::new();
+    let incoming = UnixListenerStream::new(local);
+    let ended = tokio::select! {
+        ended = plane.serve_tls(listener) => ended.map_err(|error| CliError::new(chain(&error))),
+        ended = plane.serve_incoming(incoming, stop.cancelled()) => {
+            ended.map_err(|error| CliError::new(chain(&error)))
+        }
+        ended = asked_to_stop() => ended,
+    };
+    drop(file);
+    plane.close().await;
+    drop(lock);
+    ended.map(|()| Exit::Done)
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn asked_to_stop() -> Result<(), CliError> {
+    let failed = |error: std::io::Error| CliError::new(format!("cannot wait for signals: {error}"));
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+/// Makes what the manifests of a directory say, by the plane's own calls, files in order of their
+/// names.
+async fn fill(plane: &Plane, dir: &Path, to: &mut Streams<'_>) -> Result<(), CliError> {
+    let unreadable = |error| CliError::new(format!("cannot read {}: {error}", dir.display()));
+    let mut files: Vec<PathBuf> = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|it| it == "yaml" || it == "yml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    let session = Session::of(plane)?;
+    for file in files {
+        resources::plane(&session, &PlaneCommand::Set { file }, &mut to.err).await?;
+    }
+    Ok(())
+}
+
+/// Mints an identity and writes it, for its owner only.
+///
+/// # Errors
+/// A process on that state that cannot mint, a time that is none, a file that cannot be written.
+pub(super) async fn identity(
+    setup: &Setup,
+    command: &PlaneCommand,
+    clock: &System,
+    to: &mut Streams<'_>,
+) -> Result<Exit, CliError> {
+    let PlaneCommand::Identity { user, roles, out, ttl, format } = command else {
+        return Ok(Exit::Done);
+    };
+    let nanos = duration::parse(ttl).map_err(CliError::usage)?;
+    let ttl_seconds = u64::try_from(nanos / 1_000_000_000).unwrap_or_default();
+    let request = MintRequest { user: user.clone(), roles: roles.clone(), ttl_seconds };
+    let minted = match control::connect(&setup.socket).await {
+        Some(channel) => ask(&Remote::new(channel), &request).await?,
+        None => mint_here(setup, &request, clock).await?,
+    };
+    for role in &minted.missing_roles {
+        to.remark(&format!("warning: there is no role `{role}` yet; it allows nothing\n"))?;
+    }
+    let parts = match format {
+        IdentityFormat::File => vec![(out.clone(), &minted.file)],
+        IdentityFormat::Tls => vec![
+            (beside(out, "crt"), &minted.certificate),
+            (beside(out, "key"), &minted.key),
+            (beside(out, "cas"), &minted.roots),
+        ],
+    };
+    for (path, text) in parts {
+        write_private(&path, text)?;
+        writeln!(to.out, "wrote {}", path.display())
+            .map_err(|error| CliError::new(error.to_string()))?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn mint_here(
+    setup: &Setup,
+    request: &MintRequest,
+    clock: &System,
+) -> Result<Minted, CliError> {
+    if in_memory(setup) {
+        let socket = setup.socket.display();
+        let text = format!("no `plane serve --state memory` answers on {socket}");
+        return Err(CliError::new(text));
+    }
+    let lock = Lock::take(&setup.state, "reconciler plane identity")
+        .map_err(|error| CliError::new(error.to_string()))?;
+    let plane = open_here(setup, Some(&setup.plane), clock)?;
+    let minted = plane.mint(request).map_err(|status| CliError::usage(status.message));
+    plane.close().await;
+    drop(lock);
+    minted
+}
+
+/// Opens the embedded plane as the configuration says; with one that points at a Teleport, as
+/// it is without a configuration.
+fn open_here(setup: &Setup, file: Option<&Path>, clock: &System) -> Result<Plane, CliError> {
+    match &setup.target {
+        Target::Embedded { settings, faults } => open_plane(settings, faults, file, clock),
+        Target::Teleport(_) => open_plane(&Settings::default(), &Faults::default(), file, clock),
+    }
+}
+
+/// Asks the process that holds the state.
+async fn ask<S>(process: &Remote<S>, request: &MintRequest) -> Result<Minted, CliError>
+where
+    Remote<S>: crate::port::Cluster,
+{
+    let body = serde_json::to_vec(request).map_err(|error| CliError::new(error.to_string()))?;
+    let answer = process.call(MINT, Bytes::from(body), MINT_DEADLINE).await;
+    let answer = answer.map_err(|error| {
+        if error.code == CallCode::InvalidArgument {
+            return CliError::usage(error.message);
+        }
+        CliError::new(format!("the running process mints no identity: {error}"))
+    })?;
+    serde_json::from_slice(&answer)
+        .map_err(|_secret| CliError::new("the running process gave an answer of another version"))
+}
+
+/// `X` and `crt` make `X.crt`, whatever dots are in `X`.
+fn beside(path: &Path, extension: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".");
+    name.push(extension);
+    name.into()
+}
+
+/// Writes a new file beside it and moves it over, so that nobody reads half of it.
+fn write_private(path: &Path, text: &str) -> Result<(), CliError> {
+    let failed =
+        |error: std::io::Error| CliError::new(format!("cannot write {}: {error}", path.display()));
+    let draft = beside(path, "new");
+    match std::fs::remove_file(&draft) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create_new(true).mode(PRIVATE).open(&draft);
+    file.and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    })
+    .map_err(failed)?;
+    std::fs::rename(&draft, path).map_err(failed)
+}

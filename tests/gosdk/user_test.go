@@ -1,0 +1,123 @@
+package gosdk
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gravitational/teleport/api/client/proto"
+	userspb "github.com/gravitational/teleport/api/gen/proto/go/teleport/users/v1"
+	"github.com/gravitational/teleport/api/types"
+	"github.com/gravitational/trace"
+)
+
+func user(t *testing.T, name string) types.User {
+	t.Helper()
+	made, err := types.NewUser(name)
+	must(t, "make a user", err)
+	made.SetRoles([]string{"access"})
+	made.SetTraits(map[string][]string{"logins": {"visitor"}})
+	return made
+}
+
+func TestUser(t *testing.T) {
+	ctx, clt := connect(t)
+	walk(t, ctx, "go-user", life[types.User]{
+		fresh:  func(name string) types.User { return user(t, name) },
+		change: func(u types.User) { u.SetRoles([]string{"access", "editor"}) },
+		mark:   func(u types.User) string { return strings.Join(u.GetRoles(), ",") },
+		create: func(ctx context.Context, u types.User) error {
+			_, err := clt.CreateUser(ctx, u)
+			return err
+		},
+		get: func(ctx context.Context, name string) (types.User, error) {
+			return clt.GetUser(ctx, name, false)
+		},
+		list: func(ctx context.Context) ([]types.User, error) { return clt.GetUsers(ctx, false) },
+		update: func(ctx context.Context, u types.User) error {
+			_, err := clt.UpdateUser(ctx, u)
+			return err
+		},
+		remove:      clt.DeleteUser,
+		conditional: true,
+		missing:     trace.IsCompareFailed,
+	})
+}
+
+func TestUserNeedsItsRoles(t *testing.T) {
+	ctx, clt := connect(t)
+	bad := user(t, "go-bad-user")
+	bad.SetRoles([]string{"no-such-role"})
+	_, err := clt.CreateUser(ctx, bad)
+	is(t, "a role that does not exist", trace.IsNotFound, err)
+}
+
+func TestUserPagesAndWatch(t *testing.T) {
+	ctx, clt := connect(t)
+	watcher := watch(t, ctx, clt, types.WatchKind{Kind: types.KindUser})
+	names := pages("go-user-page", 20)
+	for _, name := range names {
+		_, err := clt.UpsertUser(ctx, user(t, name))
+		must(t, "upsert", err)
+	}
+	hears(t, watcher, types.OpPut, names[19])
+	// A server of 18.0.0 leaves out the first user of each further page, and so does the plane: with
+	// pages of six, every seventh is missing. The SDK asks for all in one page.
+	seen, token := []string{}, ""
+	for {
+		answer, err := clt.ListUsers(ctx, &userspb.ListUsersRequest{PageSize: 6, PageToken: token})
+		must(t, "list", err)
+		if len(answer.Users) > 6 {
+			t.Fatalf("a page of %d", len(answer.Users))
+		}
+		for _, u := range answer.Users {
+			seen = append(seen, u.GetName())
+		}
+		if token = answer.NextPageToken; token == "" {
+			break
+		}
+	}
+	if !slices.IsSorted(seen) || len(slices.Compact(seen)) != len(seen) || len(seen) < 17 {
+		t.Fatalf("pages of six: %v", seen)
+	}
+	all, err := clt.GetUsers(ctx, false)
+	must(t, "list", err)
+	for _, name := range names {
+		equal(t, "times of "+name, times(all, name), 1)
+	}
+	for _, name := range names {
+		must(t, "delete", clt.DeleteUser(ctx, name))
+	}
+	hears(t, watcher, types.OpDelete, names[0])
+}
+
+func TestResetPasswordToken(t *testing.T) {
+	ctx, clt := connect(t)
+	ask := func(name, kind string, ttl time.Duration) (types.UserToken, error) {
+		return clt.CreateResetPasswordToken(ctx, &proto.CreateResetPasswordTokenRequest{
+			Name: name, Type: kind, TTL: proto.Duration(ttl),
+		})
+	}
+	_, err := ask("go-nobody", "invite", time.Hour)
+	is(t, "a user that does not exist", trace.IsNotFound, err)
+	_, err = clt.CreateUser(ctx, user(t, "go-invited"))
+	must(t, "create", err)
+	defer func() { must(t, "delete", clt.DeleteUser(ctx, "go-invited")) }()
+	token, err := ask("go-invited", "invite", 2*time.Hour)
+	must(t, "invite", err)
+	equal(t, "of whom", token.GetUser(), "go-invited")
+	equal(t, "kind", token.GetSubKind(), "invite")
+	if !strings.HasSuffix(token.GetURL(), "/web/invite/"+token.GetName()) || len(token.GetName()) != 32 {
+		t.Fatalf("the URL %q of token %q", token.GetURL(), token.GetName())
+	}
+	left := time.Until(token.Expiry())
+	if left < 119*time.Minute || left > 2*time.Hour {
+		t.Fatalf("it expires in %v", left)
+	}
+	_, err = ask("go-invited", "invite", 100*time.Hour)
+	is(t, "too long", trace.IsBadParameter, err)
+	_, err = ask("go-invited", "no-such-type", time.Hour)
+	is(t, "an unknown type", trace.IsBadParameter, err)
+}

@@ -1,0 +1,124 @@
+//! `plane serve` and `plane identity` of the built binary.
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::served::Served;
+
+const IDENTITY: [&str; 6] = ["plane", "identity", "--state", "state.db", "--user", "alice"];
+
+fn find(served: &Served) -> String {
+    let mut stream = TcpStream::connect(&served.address).unwrap();
+    stream.write_all(b"GET /webapi/find HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn it_serves_mints_and_keeps_its_authorities() {
+    let mut served = Served::start();
+    assert!(find(&served).contains("\"cluster_name\":\"embedded.local\""));
+    let through_socket = fs::read_to_string(served.identity("alice", "editor")).unwrap();
+    served.kill();
+    let offline = fs::read_to_string(served.identity("bob", "editor,access")).unwrap();
+    // Keys and certificates differ, the authorities do not.
+    let authority = |file: &str| file.split_once("@cert-authority").unwrap().1.to_owned();
+    assert_eq!(authority(&through_socket), authority(&offline));
+    assert_ne!(through_socket, offline);
+    for name in ["alice.pem", "bob.pem", "plane.db"] {
+        let metadata = fs::metadata(served.dir.path().join(name)).unwrap();
+        assert_eq!(metadata.permissions().mode() & 0o777, 0o600, "{name}");
+    }
+    served.restart(&[]);
+    assert!(find(&served).contains("embedded.local"));
+}
+
+#[test]
+fn a_triple_is_three_files() {
+    let served = Served::start();
+    let args = [&IDENTITY[..], &["--roles", "access", "--format", "tls", "-o", "out"]].concat();
+    let output = served.run(&args);
+    assert!(output.status.success());
+    let read = |name: &str| fs::read_to_string(served.dir.path().join(name)).unwrap();
+    assert!(read("out.key").starts_with("-----BEGIN PRIVATE KEY-----"));
+    assert!(read("out.crt").starts_with("-----BEGIN CERTIFICATE-----"));
+    assert!(read("out.cas").starts_with("-----BEGIN CERTIFICATE-----"));
+    assert_ne!(read("out.crt"), read("out.cas"));
+    let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+    assert!(!said.contains("BEGIN"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_minted_is_said() {
+    let served = Served::start();
+    let run = |more: &[&str]| {
+        let output = served.run(&[&IDENTITY[..], &["-o", "x.pem"], more].concat());
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = run(&["--roles", "access,no-such-role"]);
+    assert_eq!(code, Some(0));
+    assert!(
+        said.contains("there is no role `no-such-role`") && !said.contains("`access`"),
+        "{said}"
+    );
+    let (code, said) = run(&["--roles", "access", "--ttl", "soon"]);
+    assert_eq!(code, Some(64), "{said}");
+    let (code, said) = run(&["--roles", "access", "--ttl", "0s"]);
+    assert_eq!(code, Some(64), "{said}");
+    assert!(said.contains("from one second to ten years"), "{said}");
+}
+
+#[test]
+fn a_state_has_one_server() {
+    let served = Served::start();
+    let args = ["plane", "serve", "--listen", "127.0.0.1:0", "--state", "state.db"];
+    let second = served.run(&args);
+    assert_eq!(second.status.code(), Some(1));
+    let said = String::from_utf8(second.stderr).unwrap();
+    assert!(said.contains("is in use by process"), "{said}");
+    // The refused one has not taken the socket away.
+    served.identity("alice", "access");
+}
+
+#[test]
+fn manifests_are_there_before_the_first_call() {
+    let mut served = Served::start();
+    let dir = served.dir.path().join("given");
+    fs::create_dir(&dir).unwrap();
+    let role = "kind: role\nversion: v7\nmetadata: {name: given}\nspec: {}\n";
+    let kube = "---\nkind: kube_cluster\nversion: v3\nmetadata: {name: given}\nspec: {}\n";
+    fs::write(dir.join("a.yaml"), format!("{role}{kube}")).unwrap();
+    fs::write(dir.join("notes.txt"), "not a manifest").unwrap();
+    served.restart(&["--load", "given"]);
+    // What was loaded before is there already; loading it again changes it.
+    served.restart(&["--load", "given"]);
+    for what in ["role/given", "kube_cluster/given"] {
+        let output = served.run(&["plane", "get", what, "--state", "state.db"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8(output.stdout).unwrap().contains("name: given"));
+    }
+}
+
+#[test]
+fn a_plane_in_memory_leaves_nothing() {
+    let mut served = Served::start();
+    served.kill();
+    let memory = ["plane", "serve", "--listen", "127.0.0.1:0", "--state", "memory"];
+    let mut child = served.command(&memory).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut line = [0; 10];
+    child.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
+    let args = [
+        "plane", "identity", "--state", "memory", "--user", "a", "--roles", "access", "-o", "m.pem",
+    ];
+    let minted = served.run(&args);
+    let said = String::from_utf8_lossy(&minted.stderr).into_owned();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(minted.status.success(), "{said}");
+    let names: Vec<_> =
+        fs::read_dir(served.dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
+    assert!(!names.iter().any(|it| it.to_string_lossy().starts_with("memory")), "{names:?}");
+}
