@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: the environment (`cli` reads it and passes it in).
 
+mod control_plane;
 mod find;
 mod read;
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use self::find::{Missing, Search};
+use crate::adapter::teleport::{Address, Source as Credentials};
 use crate::model::KindName;
 
 /// What the program is told to do. Every field has its value: defaults are filled in.
@@ -64,6 +66,15 @@ pub enum ControlPlane {
         /// What goes wrong in it on demand, for rehearsals (`plane::Faults`). Default nothing.
         faults: String,
     },
+    /// A real Teleport.
+    Teleport {
+        /// Its proxy or its Auth Service.
+        address: Address,
+        /// Identity file, or certificate, key and authorities.
+        credentials: Credentials,
+        /// Authorities of the proxy's HTTPS. Default: the system's.
+        ca_file: Option<PathBuf>,
+    },
 }
 
 /// Clocks of workload clusters.
@@ -95,6 +106,17 @@ pub struct State {
     pub path: Option<PathBuf>,
 }
 
+impl ControlPlane {
+    /// The embedded one as it is by default.
+    pub const fn embedded() -> Self {
+        Self::Embedded {
+            provision: Duration::from_secs(3),
+            lag: Duration::ZERO,
+            faults: String::new(),
+        }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         let owned = |patterns: &[&str]| patterns.iter().copied().map(str::to_owned).collect();
@@ -108,11 +130,7 @@ impl Default for Config {
                 settle: Duration::from_millis(250),
                 resync: Duration::from_mins(5),
             },
-            control_plane: ControlPlane::Embedded {
-                provision: Duration::from_secs(3),
-                lag: Duration::ZERO,
-                faults: String::new(),
-            },
+            control_plane: ControlPlane::embedded(),
             workload_clusters: WorkloadClusters {
                 poll: Duration::from_secs(30),
                 timeout: Duration::from_mins(15),

@@ -11,9 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, JoinError, JoinSet};
 use tokio_stream::StreamExt as _;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 
 use crate::adapter::cluster::Remote;
+use crate::adapter::teleport::Link;
 use crate::adapter::watch::SourceWatch;
 use crate::engine::{Effect, Engine, Event, Level, Notice};
 use crate::journal::Record;
@@ -38,7 +38,7 @@ pub type OnReading = Arc<dyn Fn(&Snapshot, &Reading) + Send + Sync>;
 /// Everything outside the engine.
 pub struct World<F> {
     /// The control plane.
-    pub cluster: Remote<Channel>,
+    pub cluster: Remote<Link>,
     /// The source directory.
     pub files: Arc<F>,
     /// Hints that it moved.
@@ -155,7 +155,7 @@ enum Done {
 
 /// The part that acts: turns effects into tasks and their ends into events.
 struct Hands<F> {
-    cluster: Remote<Channel>,
+    cluster: Remote<Link>,
     files: Arc<F>,
     storage: Arc<dyn Storage>,
     owner: Arc<str>,
@@ -342,7 +342,7 @@ async fn next_of(watch: &mut Option<Watching>) -> Option<Event> {
 }
 
 /// Passes on what the watch says until it ends; why it ended.
-async fn follow(port: &Remote<Channel>, tell: &mpsc::Sender<Event>) -> String {
+async fn follow(port: &Remote<Link>, tell: &mpsc::Sender<Event>) -> String {
     let kinds: Vec<&Kind> =
         KINDS.iter().copied().filter(|kind| kind.follow != Follow::Poll).collect();
     let request = call::watch(&kinds);

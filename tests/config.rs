@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use reconciler::adapter::teleport::Source;
 use reconciler::config::{Config, ControlPlane, Search};
 
 fn parse(text: &str) -> Result<Config, String> {
@@ -44,7 +45,9 @@ fn every_key_is_read() {
     assert!(config.source.exclude.is_empty());
     assert_eq!(config.source.settle, Duration::from_secs(1));
     assert_eq!(config.source.resync, Duration::from_mins(90));
-    let ControlPlane::Embedded { provision, lag, faults } = config.control_plane;
+    let ControlPlane::Embedded { provision, lag, faults } = config.control_plane else {
+        panic!("the embedded one is configured");
+    };
     assert_eq!((provision, lag), (Duration::ZERO, Duration::from_secs(1)));
     assert_eq!(faults, "");
     assert_eq!(config.workload_clusters.poll, Duration::from_secs(10));
@@ -54,6 +57,26 @@ fn every_key_is_read() {
     assert_eq!(confirm, ["role", "kube_cluster"]);
     assert_eq!(config.safety.prune_delay, Duration::ZERO);
     assert_eq!(config.state.path.as_deref(), Some(Path::new("/var/lib/reconciler/state.db")));
+}
+
+#[test]
+fn a_real_teleport() {
+    let text = "[agent]\nname = \"a\"\n[control_plane]\nkind = \"teleport\"\n\
+                address = \"parent.teleport.sh:443\"\nca_file = \"roots.pem\"\n";
+    let file = parse(&format!("{text}identity_file = \"/var/lib/tbot/identity\"")).unwrap();
+    let triple = parse(&format!("{text}certificate = \"c\"\nkey = \"k\"\nca = \"a\"")).unwrap();
+    let at = |name: &str| PathBuf::from("conf").join(name);
+    for (config, expected) in [
+        (file, Source::File(PathBuf::from("/var/lib/tbot/identity"))),
+        (triple, Source::Triple { certificate: at("c"), key: at("k"), ca: at("a") }),
+    ] {
+        let ControlPlane::Teleport { address, credentials, ca_file } = config.control_plane else {
+            panic!("a real one is configured");
+        };
+        assert_eq!(address.to_string(), "parent.teleport.sh:443");
+        assert_eq!(credentials, expected);
+        assert_eq!(ca_file, Some(at("roots.pem")));
+    }
 }
 
 #[test]
@@ -93,17 +116,8 @@ fn findings() {
         ("[source]\nsettle = \"-1s\"", "2:10: `-1s` is less than nothing"),
         ("[source]\nresync = \"1ms\"", "2:10: `1ms` is less than 100ms"),
         (
-            "[control_plane]\nkind = \"teleport\"",
-            "2:8: this version drives the embedded control plane only; leave `kind` out, or set it \
-             to \"embedded\"",
-        ),
-        (
             "[control_plane]\nkind = \"embeded\"",
             "2:8: no control plane `embeded`; did you mean `embedded`?",
-        ),
-        (
-            "[control_plane]\naddress = \"a:443\"",
-            "2:1: `control_plane.address` is not supported by this version yet",
         ),
         ("[http]\nlisten = \"x\"", "1:2: [http] is not supported by this version yet"),
         ("[kubernetes]", "1:2: [kubernetes] is not supported by this version yet"),
@@ -118,12 +132,61 @@ fn findings() {
         ("[safety]\nconfirm = [\"roles\"]", "2:12: no kind `roles`; did you mean `role`?"),
         ("[agent]\nname = \"a\"\nname = \"b\"", "3:1: duplicate key"),
     ];
+    judge(&table);
+}
+
+/// Each text has exactly one finding, which begins as said.
+fn judge(table: &[(&str, &str)]) {
     for (text, expected) in table {
-        let error = parse(text).unwrap_err();
+        let error = parse(text).err().unwrap_or_default();
         let expected = format!("conf/r.toml:{expected}");
         assert!(error.starts_with(&expected), "{text}\n  gives {error}\n  not   {expected}");
         assert!(!error.contains('\n'), "one finding: {error}");
     }
+}
+
+#[test]
+fn findings_about_the_control_plane() {
+    let table = [
+        (
+            "[control_plane]\naddress = \"a:443\"",
+            "2:11: `address` is of a real Teleport; add `kind = \"teleport\"` to [control_plane]",
+        ),
+        (
+            "[agent]\nname = \"a\"\n[control_plane]\nkind = \"teleport\"\nidentity_file = \"i\"",
+            "4:8: `address` is missing; write `address = \"host:port\"`",
+        ),
+        (
+            "[agent]\nname = \"a\"\n[control_plane]\nkind = \"teleport\"\naddress = \"a\"",
+            "4:8: credentials are missing; set `identity_file` alone, or all of `certificate`, \
+             `key` and `ca`",
+        ),
+        (
+            "[agent]\nname = \"a\"\n[control_plane]\nkind = \"teleport\"\naddress = \"a\"\n\
+             certificate = \"c\"\nkey = \"k\"",
+            "4:8: `certificate`, `key` and `ca` go together; ",
+        ),
+        (
+            "[agent]\nname = \"a\"\n[control_plane]\nkind = \"teleport\"\naddress = \"a\"\n\
+             identity_file = \"i\"\nca = \"k\"",
+            "4:8: two credentials are given; ",
+        ),
+        (
+            "[agent]\nname = \"a\"\n[control_plane]\nkind = \"teleport\"\naddress = \"a:b\"\n\
+             identity_file = \"i\"",
+            "5:11: `a:b` is not an address; write `host` or `host:port`",
+        ),
+        (
+            "[agent]\nname = \"a\"\n[control_plane]\nkind = \"teleport\"\naddress = \"a\"\n\
+             identity_file = \"i\"\nlag = \"1s\"",
+            "7:7: `lag` is of the embedded control plane",
+        ),
+        (
+            "[control_plane]\nkind = \"teleport\"\naddress = \"a\"\nidentity_file = \"i\"",
+            "2:8: a real Teleport needs `agent.name`; write `name = \"…\"` in [agent]",
+        ),
+    ];
+    judge(&table);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A control plane behind gRPC: bytes out, bytes in, errors as [`CallCode`].
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use tonic::client::{Grpc, GrpcService};
 use tonic::metadata::MetadataValue;
 use tonic::{Code, ConnectError, Request, Status};
 
+use super::limit::Limit;
 use crate::port::{CallCode, CallError, Cluster};
 use crate::wire::codec::BytesCodec;
 
@@ -30,12 +32,19 @@ const WATCH_OPEN: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub struct Remote<S> {
     service: S,
+    limit: Arc<Limit>,
 }
 
 impl<S> Remote<S> {
-    /// Speaks through `service`, a `tonic::transport::Channel` for example.
-    pub const fn new(service: S) -> Self {
-        Self { service }
+    /// Speaks through `service`, a `tonic::transport::Channel` for example. Clones share one
+    /// limit of calls in flight.
+    pub fn new(service: S) -> Self {
+        Self { service, limit: Arc::default() }
+    }
+
+    /// The same control plane through another form of its transport.
+    pub fn map<T>(self, form: impl FnOnce(S) -> T) -> Remote<T> {
+        Remote { service: form(self.service), limit: self.limit }
     }
 }
 
@@ -88,14 +97,25 @@ where
         request: Bytes,
         deadline: Duration,
     ) -> Result<Bytes, CallError> {
+        let turn = self.limit.turn().await;
+        tracing::debug!("call {path}");
         let mut grpc = self.grpc();
         ready(&mut grpc, deadline).await?;
         let mut request = tagged(request);
         request.set_timeout(deadline);
         let call = grpc.unary(request, PathAndQuery::from_static(path), BytesCodec);
         match tokio::time::timeout(deadline, call).await {
-            Ok(Ok(answer)) => Ok(answer.into_inner()),
-            Ok(Err(status)) => Err(call_error(&status)),
+            Ok(Ok(answer)) => {
+                turn.went_well();
+                Ok(answer.into_inner())
+            }
+            Ok(Err(status)) => {
+                let error = call_error(&status);
+                if error.code == CallCode::ResourceExhausted {
+                    turn.was_too_much();
+                }
+                Err(error)
+            }
             Err(_) => Err(no_answer(deadline)),
         }
     }

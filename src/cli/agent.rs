@@ -9,7 +9,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use super::args::Color;
-use super::control::{Socket, Switch};
+use super::control::{NoPlane, Socket, Switch};
 use super::error::{CliError, chain};
 use super::exit::Exit;
 use super::log::colour;
@@ -40,7 +40,7 @@ pub(super) async fn run(
     let session = Session::owning(setup, "reconciler", clock)?;
     let entropy = Seeded::from_system().map_err(|error| CliError::new(error.to_string()))?;
     let mut engine = Engine::new(setup.engine(mode), session.key.clone(), entropy.stream("engine"));
-    let (Some(storage), Some(plane)) = (session.storage.clone(), session.plane.clone()) else {
+    let Some(storage) = session.storage.clone() else {
         return Err(CliError::new("the state was opened for reading only"));
     };
     let (ask, asked) = mpsc::channel(ASKED_MAX);
@@ -61,7 +61,11 @@ pub(super) async fn run(
         setup.source.display(),
         if setup.memory { "memory".to_owned() } else { setup.state.display().to_string() }
     );
-    let serving = serve(socket, &plane, ask, &served);
+    if let Some(teleport) = &session.teleport {
+        let names = &teleport.identity().names;
+        tracing::info!("{} of `{}`, until {}", names.user, names.cluster, names.not_after);
+    }
+    let serving = serve(socket, session.plane.as_ref(), ask, &served);
     let driving = async {
         let ended = drive(&mut engine, world, asked, stop.clone()).await;
         served.cancel();
@@ -70,7 +74,9 @@ pub(super) async fn run(
     let (ended, served, ()) = tokio::join!(driving, serving, signals(&stop, &served));
     ended.map_err(|error| CliError::new(chain(&error)))?;
     served?;
-    plane.close().await;
+    if let Some(plane) = &session.plane {
+        plane.close().await;
+    }
     Ok(exit_of(engine.outcome()))
 }
 
@@ -90,7 +96,7 @@ fn show_findings(coloured: bool) -> OnReading {
 /// Answers on the socket until told to stop.
 async fn serve(
     socket: Option<Socket>,
-    plane: &Plane,
+    plane: Option<&Plane>,
     asked: mpsc::Sender<Asked>,
     stop: &CancellationToken,
 ) -> Result<(), CliError> {
@@ -99,11 +105,16 @@ async fn serve(
         drop(asked);
         return Ok(());
     };
-    let service = Switch { plane: plane.service(), asked };
-    tonic::transport::Server::builder()
-        .serve_with_incoming_shutdown(service, UnixListenerStream::new(listener), stop.cancelled())
-        .await
-        .map_err(|error| CliError::new(chain(&error)))
+    let incoming = UnixListenerStream::new(listener);
+    let server = tonic::transport::Server::builder();
+    let ended = if let Some(plane) = plane {
+        let service = Switch { plane: plane.service(), asked };
+        server.serve_with_incoming_shutdown(service, incoming, stop.cancelled()).await
+    } else {
+        let service = Switch { plane: NoPlane, asked };
+        server.serve_with_incoming_shutdown(service, incoming, stop.cancelled()).await
+    };
+    ended.map_err(|error| CliError::new(chain(&error)))
 }
 
 /// Turns the first SIGINT or SIGTERM into a wish to stop; the second ends at once, with a

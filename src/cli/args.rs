@@ -139,6 +139,8 @@ pub(super) enum Command {
         /// The hash that the plan or `status` showed; eight digits are enough
         hash: String,
     },
+    /// What stands between this agent and its control plane, with the role that is missing
+    Doctor,
     /// The embedded control plane, by hand
     #[command(subcommand)]
     Plane(PlaneCommand),
@@ -169,6 +171,42 @@ pub(super) enum PlaneCommand {
     },
     /// How often each method was called
     Calls,
+    /// Serve it over mutual TLS, as a Teleport Auth Service; `--state memory` keeps nothing
+    Serve {
+        /// Where to listen; port 0 takes a free one. The address is printed
+        #[arg(long, default_value = "127.0.0.1:3025", value_name = "ADDR")]
+        listen: std::net::SocketAddr,
+        /// A directory of manifests that exist before the first call
+        #[arg(long, value_name = "DIR")]
+        load: Option<PathBuf>,
+    },
+    /// Mint an identity for it; the file holds a private key
+    Identity {
+        /// The user's name; it need not exist
+        #[arg(long)]
+        user: String,
+        /// Roles by name, separated by commas
+        #[arg(long, required = true, value_delimiter = ',')]
+        roles: Vec<String>,
+        /// Where to write it; with `--format tls`, three files that begin so
+        #[arg(short, long, value_name = "FILE")]
+        out: PathBuf,
+        /// How long it is valid, as Go writes durations
+        #[arg(long, default_value = "12h")]
+        ttl: String,
+        /// One identity file, or certificate, key and roots apart
+        #[arg(long, value_enum, default_value_t = IdentityFormat::File)]
+        format: IdentityFormat,
+    },
+}
+
+/// How an identity is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum IdentityFormat {
+    /// One file, as `tctl auth sign` writes it
+    File,
+    /// `.crt`, `.key` and `.cas`
+    Tls,
 }
 
 /// How a result is printed.

@@ -133,6 +133,25 @@ where
     }
 }
 
+/// Stands where an agent of a real Teleport has no plane of its own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NoPlane;
+
+impl tower::Service<http::Request<Body>> for NoPlane {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = std::future::Ready<Result<http::Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
+        let status = tonic::Status::unimplemented("this agent drives a real Teleport");
+        std::future::ready(Ok(status.into_http()))
+    }
+}
+
 /// The agent's one call.
 struct Ask {
     asked: mpsc::Sender<Asked>,

@@ -3,10 +3,12 @@
 mod agent;
 mod args;
 mod control;
+mod doctor;
 mod error;
 pub mod exit;
 mod kinds;
 mod log;
+mod plane;
 mod report;
 mod resources;
 mod session;
@@ -24,7 +26,7 @@ pub use exit::Exit;
 use report::Streams;
 use resources::Secrets;
 use session::{Access, Session};
-use setup::Setup;
+use setup::{Setup, Target};
 
 use crate::adapter::clock::System;
 use crate::engine::Mode;
@@ -102,6 +104,7 @@ async fn on_state(
     let setup = Setup::new(common, None::<&Path>)?;
     match command {
         Command::Status { format } => return show::status(&setup, *format, clock, to).await,
+        Command::Doctor => return doctor::doctor(&setup, clock, to).await,
         Command::Approve { hash } => return report::approve(&setup, hash, clock, to).await,
         Command::History { what, limit } => {
             return report::history(&setup, what.as_deref(), *limit, to);
@@ -114,11 +117,24 @@ async fn on_state(
             let session = Session::open(&setup, Access::Read, "wait", clock).await?;
             resources::wait(&session, what, *gone, timeout, clock).await?;
         }
+        Command::Plane(PlaneCommand::Serve { listen, load }) => {
+            return plane::serve(&setup, *listen, load.as_deref(), clock, to).await;
+        }
+        Command::Plane(command @ PlaneCommand::Identity { .. }) => {
+            return plane::identity(&setup, command, clock, to).await;
+        }
         Command::Plane(command) => {
             let access = match command {
-                PlaneCommand::Get { .. } | PlaneCommand::Calls => Access::Read,
+                PlaneCommand::Get { .. }
+                | PlaneCommand::Calls
+                | PlaneCommand::Serve { .. }
+                | PlaneCommand::Identity { .. } => Access::Read,
                 PlaneCommand::Set { .. } | PlaneCommand::Rm { .. } => Access::Change,
             };
+            if let Target::Teleport(_) = setup.target {
+                let message = "`plane` is for the embedded control plane; use tctl with this one";
+                return Err(CliError::usage(message));
+            }
             let session = Session::open(&setup, access, "plane", clock).await?;
             resources::plane(&session, command, to.out).await?;
         }

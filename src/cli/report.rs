@@ -246,7 +246,7 @@ fn lines(history: &[Line]) -> String {
             }
             Record::Settled { .. } => continue,
             Record::Adopted { id, .. } => format!("{at}  adopted {id}\n"),
-            Record::Forgotten { id, .. } => format!("{at}  forgot {id}: gone without us\n"),
+            Record::Forgotten { id, .. } => format!("{at}  forgot {id}: not declared any more\n"),
             Record::Approved { hash, expires, .. } => {
                 format!("{at}  approved {hash} until {expires}\n")
             }

@@ -12,7 +12,7 @@ use super::error::CliError;
 use super::kinds::{parse, parse_one};
 use super::session::Session;
 use crate::adapter::clock::System;
-use crate::kind::{self, Kind, Readiness, call, canonical};
+use crate::kind::{self, Kind, Readiness, call, canonical, unknown};
 use crate::live::{Coverage, Live, Observed, list};
 use crate::model::{Cluster, ResourceId, Value, duration};
 use crate::plan::diff;
@@ -49,25 +49,42 @@ pub(super) async fn get(
         Some(id) => vec![fetch(session, kind, &id).await?.ok_or_else(|| not_there(&id))?],
         None => all(&list::list(&session.cluster, kind, Cluster::Parent).await)?,
     };
+    let unclear = |error: canonical::WireError| CliError::new(error.to_string());
     let mut values = Vec::new();
     for live in &found {
-        let value =
-            canonical::to_value(kind, &live.wire).map_err(|e| CliError::new(e.to_string()))?;
-        values.push(match secrets {
+        let value = canonical::to_value(kind, &live.wire).map_err(unclear)?;
+        let value = match secrets {
             Secrets::Masked => canonical::mask(kind, &value, &session.key),
             Secrets::Clear => value,
-        });
+        };
+        let notes = unknown::fields(kind, &live.wire).map_err(unclear)?;
+        values.push((value, notes.iter().map(ToString::to_string).collect::<Vec<_>>()));
     }
     let text = match format {
         Format::Json => {
-            let list = Value::List(values);
+            let list = Value::List(values.into_iter().map(with_notes).collect());
             serde_json::to_string_pretty(&list.to_serde()).unwrap_or_default() + "\n"
         }
         Format::Text | Format::Markdown => {
-            values.iter().map(diff::yaml).collect::<Vec<_>>().join("---\n")
+            let one = |(value, notes): &(Value, Vec<String>)| {
+                let notes = notes.iter().map(|note| format!("# {note}\n"));
+                diff::yaml(value) + &notes.collect::<String>()
+            };
+            values.iter().map(one).collect::<Vec<_>>().join("---\n")
         }
     };
     out.write_all(text.as_bytes()).map_err(|error| CliError::new(error.to_string()))
+}
+
+/// What this version cannot name stands beside the resource's own fields.
+fn with_notes((mut value, notes): (Value, Vec<String>)) -> Value {
+    if let Value::Map(fields) = &mut value
+        && !notes.is_empty()
+    {
+        let notes = notes.into_iter().map(Value::String).collect();
+        fields.insert("unknown_fields".to_owned(), Value::List(notes));
+    }
+    value
 }
 
 fn all(observed: &Observed) -> Result<Vec<Live>, CliError> {
@@ -133,13 +150,17 @@ pub(super) async fn plane(
         PlaneCommand::Set { file } => set(session, file, out).await,
         PlaneCommand::Rm { what } => {
             let (kind, id) = parse_one(what).map_err(CliError::usage)?;
-            send(session, &call::delete(kind, &id.name)).await?;
+            let request = call::delete(kind, &id.name)
+                .ok_or_else(|| CliError::new(format!("a {} is not deleted by us", kind.name)))?;
+            send(session, &request).await?;
             say(out, &format!("{id} has been deleted"))
         }
         PlaneCommand::Calls => {
             let answer = send(session, &call::Request { path: CALLS, body: Bytes::new() }).await?;
             say(out, String::from_utf8_lossy(&answer).trim_end())
         }
+        // These have a way of their own to the plane.
+        PlaneCommand::Serve { .. } | PlaneCommand::Identity { .. } => Ok(()),
     }
 }
 
@@ -179,7 +200,8 @@ async fn put(
     id: &ResourceId,
     mut value: Value,
 ) -> Result<&'static str, CliError> {
-    let create = call::create(kind, message(kind, &value)?);
+    let create = call::create(kind, message(kind, &value)?)
+        .ok_or_else(|| CliError::new(format!("a {} cannot be created", kind.name)))?;
     match session.cluster.call(create.path, create.body, CALL_DEADLINE).await {
         Ok(_) => return Ok("created"),
         Err(error) if error.code == CallCode::AlreadyExists => {}

@@ -10,19 +10,20 @@ use tonic::transport::Channel;
 
 use super::control;
 use super::error::{CliError, chain};
-use super::setup::Setup;
+use super::setup::{Setup, Target};
 use crate::adapter::clock::System;
 use crate::adapter::cluster::Remote;
 use crate::adapter::entropy;
 use crate::adapter::lock::Lock;
 use crate::adapter::memory::Memory;
 use crate::adapter::offline::{self, Copied, Offline};
-use crate::adapter::sqlite::Sqlite;
+use crate::adapter::sqlite::{Sqlite, same_control_plane};
+use crate::adapter::teleport::{Link, Teleport};
 use crate::journal::State;
 use crate::kind::KINDS;
 use crate::live::{LiveState, list};
 use crate::model::{Cluster, FingerprintKey};
-use crate::plane::Plane;
+use crate::plane::{Faults, Plane, Settings};
 use crate::port::{Clock as _, Storage};
 
 /// What a command is going to do.
@@ -37,7 +38,7 @@ pub(super) enum Access {
 /// The control plane and the state, as far as they can be had.
 pub(super) struct Session {
     /// The control plane.
-    pub cluster: Remote<Channel>,
+    pub cluster: Remote<Link>,
     /// Key of the fingerprints.
     pub key: FingerprintKey,
     /// What the journal says; absent when there is none yet.
@@ -48,6 +49,8 @@ pub(super) struct Session {
     pub storage: Option<Arc<dyn Storage>>,
     /// The embedded plane, when it lives in this process.
     pub plane: Option<Plane>,
+    /// The real Teleport, when it is one.
+    pub teleport: Option<Teleport>,
     _lock: Option<Lock>,
     _copy: Option<Copied>,
 }
@@ -78,16 +81,50 @@ impl Session {
         }
     }
 
-    fn through(setup: &Setup, agent: Remote<Channel>) -> Result<Self, CliError> {
-        let offline = Offline::read(&setup.state)?
-            .ok_or_else(|| CliError::new("an agent runs, but its state is gone"))?;
+    /// A session with a plane that lives in this process and has no journal.
+    ///
+    /// # Errors
+    /// No randomness for the key of the fingerprints.
+    pub(super) fn of(plane: &Plane) -> Result<Self, CliError> {
         Ok(Self {
-            cluster: agent.clone(),
-            key: offline.identity.key,
-            known: Some(offline.state),
+            cluster: connect(plane)?,
+            key: new_key()?,
+            known: None,
+            agent: None,
+            storage: None,
+            plane: Some(plane.clone()),
+            teleport: None,
+            _lock: None,
+            _copy: None,
+        })
+    }
+
+    fn through(setup: &Setup, agent: Remote<Channel>) -> Result<Self, CliError> {
+        // A plane that is served without an agent has no journal.
+        let offline = if setup.state.exists() { Offline::read(&setup.state)? } else { None };
+        // The embedded plane lives in the agent; a real one is asked without a detour.
+        let (cluster, teleport) = match &setup.target {
+            Target::Embedded { .. } => (agent.clone().map(Link::fixed), None),
+            Target::Teleport(remote) => {
+                let teleport = remote.open()?;
+                if let Some(offline) = &offline {
+                    belongs(offline, setup, &teleport)?;
+                }
+                (Remote::new(teleport.link()), Some(teleport))
+            }
+        };
+        let (key, known) = match offline {
+            Some(offline) => (offline.identity.key, Some(offline.state)),
+            None => (new_key()?, None),
+        };
+        Ok(Self {
+            cluster,
+            key,
+            known,
             agent: Some(agent),
             storage: None,
             plane: None,
+            teleport,
             _lock: None,
             _copy: None,
         })
@@ -95,19 +132,34 @@ impl Session {
 
     fn looking(setup: &Setup, clock: &System) -> Result<Self, CliError> {
         let offline = if setup.memory { None } else { Offline::read(&setup.state)? };
-        let copy = if setup.memory { None } else { offline::copy(&setup.plane)? };
-        let plane = open_plane(setup, copy.as_ref().map(Copied::path), clock)?;
+        let mut copy = None;
+        let (cluster, plane, teleport) = match &setup.target {
+            Target::Embedded { settings, faults } => {
+                copy = if setup.memory { None } else { offline::copy(&setup.plane)? };
+                let file = copy.as_ref().map(Copied::path);
+                let plane = open_plane(settings, faults, file, clock)?;
+                (connect(&plane)?, Some(plane), None)
+            }
+            Target::Teleport(remote) => {
+                let teleport = remote.open()?;
+                if let Some(offline) = &offline {
+                    belongs(offline, setup, &teleport)?;
+                }
+                (Remote::new(teleport.link()), None, Some(teleport))
+            }
+        };
         let key = match &offline {
             Some(offline) => offline.identity.key.clone(),
             None => new_key()?,
         };
         Ok(Self {
-            cluster: connect(&plane)?,
+            cluster,
             key,
             known: offline.map(|offline| offline.state),
             agent: None,
             storage: None,
-            plane: Some(plane),
+            plane,
+            teleport,
             _lock: None,
             _copy: copy,
         })
@@ -116,8 +168,16 @@ impl Session {
     /// Takes the lock and opens the state for writing: what the agent itself does.
     ///
     /// # Errors
-    /// Another process that holds it, named.
+    /// Another process that holds it, named; a state of another control plane.
     pub(super) fn owning(setup: &Setup, command: &str, clock: &System) -> Result<Self, CliError> {
+        let teleport = match &setup.target {
+            Target::Embedded { .. } => None,
+            Target::Teleport(remote) => Some(remote.open()?),
+        };
+        let name = match &teleport {
+            Some(teleport) => teleport.identity().control_plane(),
+            None => EMBEDDED.to_owned(),
+        };
         let key = new_key()?;
         let (storage, key, lock): (Arc<dyn Storage>, _, _) = if setup.memory {
             (Arc::new(Memory::default()), key, None)
@@ -125,20 +185,30 @@ impl Session {
             let lock = Lock::take(&setup.state, command)
                 .map_err(|error| CliError::new(error.to_string()))?;
             let disk = Sqlite::open(&setup.state, &key)?;
-            disk.claim(&setup.control_plane)?;
+            disk.claim(&name)?;
             let key = disk.identity()?.key;
             (Arc::new(disk), key, Some(lock))
         };
-        let file = (!setup.memory).then_some(setup.plane.as_path());
-        let plane = open_plane(setup, file, clock)?;
+        let (cluster, plane) = match (&setup.target, &teleport) {
+            (Target::Embedded { settings, faults }, _) => {
+                let file = (!setup.memory).then_some(setup.plane.as_path());
+                let plane = open_plane(settings, faults, file, clock)?;
+                (connect(&plane)?, Some(plane))
+            }
+            (Target::Teleport(_), Some(teleport)) => (Remote::new(teleport.link()), None),
+            (Target::Teleport(_), None) => {
+                return Err(CliError::new("the credentials were not read"));
+            }
+        };
         let known = storage.load()?;
         Ok(Self {
-            cluster: connect(&plane)?,
+            cluster,
             key,
             known: Some(known),
             agent: None,
             storage: Some(storage),
-            plane: Some(plane),
+            plane,
+            teleport,
             _lock: lock,
             _copy: None,
         })
@@ -159,16 +229,38 @@ fn new_key() -> Result<FingerprintKey, CliError> {
     entropy::new_key().map_err(|error| CliError::new(format!("no randomness: {error}")))
 }
 
-fn open_plane(setup: &Setup, file: Option<&Path>, clock: &System) -> Result<Plane, CliError> {
+/// What a state of the embedded plane is bound to.
+const EMBEDDED: &str = "embedded";
+
+/// A state that belongs to another Teleport shows nothing true about this one.
+fn belongs(offline: &Offline, setup: &Setup, teleport: &Teleport) -> Result<(), CliError> {
+    let wanted = teleport.identity().control_plane();
+    match &offline.identity.control_plane {
+        Some(bound) if !same_control_plane(bound, &wanted) => Err(CliError::new(format!(
+            "state `{}` belongs to the control plane `{bound}` and not to `{wanted}`; give this \
+             one a state of its own (`state.path`), or move this one away first",
+            setup.state.display()
+        ))),
+        Some(_) | None => Ok(()),
+    }
+}
+
+pub(super) fn open_plane(
+    settings: &Settings,
+    faults: &Faults,
+    file: Option<&Path>,
+    clock: &System,
+) -> Result<Plane, CliError> {
     let clock = *clock;
-    let plane = Plane::open(setup.plane_settings.clone(), file, Arc::new(move || clock.now()))
+    let plane = Plane::open(settings.clone(), file, Arc::new(move || clock.now()))
         .map_err(|error| CliError::new(chain(&error)))?;
     plane
-        .with_core(|core| *core.faults_mut() = setup.faults.clone())
+        .with_core(|core| *core.faults_mut() = faults.clone())
         .map_err(|status| CliError::new(status.to_string()))?;
     Ok(plane)
 }
 
-fn connect(plane: &Plane) -> Result<Remote<Channel>, CliError> {
-    Ok(Remote::new(plane.in_process().map_err(|error| CliError::new(chain(&error)))?))
+fn connect(plane: &Plane) -> Result<Remote<Link>, CliError> {
+    let channel = plane.in_process().map_err(|error| CliError::new(chain(&error)))?;
+    Ok(Remote::new(Link::fixed(channel)))
 }

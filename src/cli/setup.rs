@@ -1,11 +1,13 @@
 //! Arguments, environment and configuration, put together once.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::args::{Common, ControlPlane as Plane};
 use super::error::CliError;
 use crate::adapter::files::{Directory, Globs};
+use crate::adapter::teleport::{self, Address, HttpProxy, Source, Teleport, outer_roots};
 use crate::config::{Config, ControlPlane, Search};
 use crate::engine;
 use crate::plan::Policy;
@@ -32,12 +34,55 @@ pub(super) struct Setup {
     pub socket: PathBuf,
     /// Everything is thrown away at the end.
     pub memory: bool,
-    /// How the embedded plane behaves.
-    pub plane_settings: Settings,
-    /// What goes wrong in it on demand.
-    pub faults: Faults,
-    /// What the state is bound to: pointed at another control plane, the agent refuses.
-    pub control_plane: String,
+    /// Which control plane.
+    pub target: Target,
+}
+
+/// Which control plane, with all that is needed to open it.
+#[derive(Debug, Clone)]
+pub(super) enum Target {
+    /// Our own.
+    Embedded {
+        /// How it behaves.
+        settings: Settings,
+        /// What goes wrong in it on demand.
+        faults: Faults,
+    },
+    /// A real one.
+    Teleport(Remote),
+}
+
+/// A real Teleport. Nothing was opened yet.
+#[derive(Debug, Clone)]
+pub(super) struct Remote {
+    /// Proxy or Auth Service.
+    pub address: Address,
+    /// Credentials.
+    pub credentials: Source,
+    /// Authorities of the proxy's HTTPS.
+    pub ca_file: Option<PathBuf>,
+    /// `HTTPS_PROXY` and `NO_PROXY`.
+    pub proxy: HttpProxy,
+    /// `TELEPORT_TLS_ROUTING_CONN_UPGRADE`.
+    pub upgrade: Option<bool>,
+}
+
+impl Remote {
+    /// Reads credentials and authorities.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub(super) fn open(&self) -> Result<Teleport, CliError> {
+        let roots = outer_roots(self.ca_file.as_deref()).map_err(CliError::new)?;
+        let settings = teleport::Settings {
+            address: self.address.clone(),
+            source: self.credentials.clone(),
+            roots: Arc::new(roots),
+            proxy: self.proxy.clone(),
+            upgrade: self.upgrade,
+        };
+        Teleport::open(settings).map_err(|error| CliError::new(error.to_string()))
+    }
 }
 
 impl Setup {
@@ -57,21 +102,14 @@ impl Setup {
             files.socket = state.with_file_name("reconciler.sock");
             files.state.clone_from(state);
         }
-        let ControlPlane::Embedded { provision, lag, faults } = &config.control_plane;
-        let plane_settings =
-            Settings { provisioning: *provision, lag: *lag, ..Settings::default() };
-        let faults = faults.parse().map_err(|error| {
-            CliError::new(format!("configuration: `control_plane.faults`: {error}"))
-        })?;
+        let target = target(common, &config)?;
         Ok(Self {
             source,
             state: files.state,
             plane: files.plane,
             socket: files.socket,
             memory: common.control_plane == Some(Plane::Memory),
-            plane_settings,
-            faults,
-            control_plane: "embedded".to_owned(),
+            target,
             config,
         })
     }
@@ -114,5 +152,90 @@ impl Setup {
             policy: self.policy(),
             planted: None,
         }
+    }
+}
+
+/// `--control-plane` wins over the configuration, for rehearsals.
+fn target(common: &Common, config: &Config) -> Result<Target, CliError> {
+    let embedded = ControlPlane::embedded();
+    let chosen = match (common.control_plane, &config.control_plane) {
+        (Some(Plane::Embedded | Plane::Memory), ControlPlane::Teleport { .. }) => &embedded,
+        (_, configured) => configured,
+    };
+    match chosen {
+        ControlPlane::Embedded { provision, lag, faults } => {
+            let settings = Settings { provisioning: *provision, lag: *lag, ..Settings::default() };
+            let faults = faults.parse().map_err(|error| {
+                CliError::new(format!("configuration: `control_plane.faults`: {error}"))
+            })?;
+            Ok(Target::Embedded { settings, faults })
+        }
+        ControlPlane::Teleport { address, credentials, ca_file } => {
+            let proxy = HttpProxy::read(&either("HTTPS_PROXY"), &either("NO_PROXY"));
+            let upgrade = upgrade(&variable(UPGRADE), &address.to_string());
+            Ok(Target::Teleport(Remote {
+                address: address.clone(),
+                credentials: credentials.clone(),
+                ca_file: ca_file.clone(),
+                proxy: proxy.map_err(CliError::new)?,
+                upgrade: upgrade.map_err(CliError::new)?,
+            }))
+        }
+    }
+}
+
+/// The official clients' variable: whether a load balancer before the proxy ends TLS.
+const UPGRADE: &str = "TELEPORT_TLS_ROUTING_CONN_UPGRADE";
+
+/// A variable in capitals, or else in small letters, as other programs take them.
+fn either(name: &str) -> String {
+    let text = variable(name);
+    if text.is_empty() { variable(&name.to_lowercase()) } else { text }
+}
+
+fn variable(name: &str) -> String {
+    std::env::var_os(name).unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Reads `yes`, or a list of `ADDRESS=yes`, separated by `,` or `;`.
+fn upgrade(text: &str, address: &str) -> Result<Option<bool>, String> {
+    let mut general = None;
+    for entry in text.split([',', ';']).map(str::trim).filter(|entry| !entry.is_empty()) {
+        let (of, word) = match entry.split_once('=') {
+            Some((of, word)) => (Some(of.trim()), word.trim()),
+            None => (None, entry),
+        };
+        let said = match word.to_lowercase().as_str() {
+            "1" | "t" | "true" | "yes" | "y" | "on" => true,
+            "0" | "f" | "false" | "no" | "n" | "off" => false,
+            _ => return Err(format!("{UPGRADE}: `{word}` is neither yes nor no")),
+        };
+        match of {
+            Some(of) if of == address => return Ok(Some(said)),
+            Some(_) => {}
+            None => general = Some(said),
+        }
+    }
+    Ok(general)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::upgrade;
+
+    #[test]
+    fn whether_connections_are_upgraded() {
+        let table = [
+            ("", Ok(None)),
+            ("yes", Ok(Some(true))),
+            ("false", Ok(Some(false))),
+            ("a:443=true; b:443=no", Ok(Some(true))),
+            ("b:443=no,true", Ok(Some(true))),
+            ("b:443=no", Ok(None)),
+        ];
+        for (text, expected) in table {
+            assert_eq!(upgrade(text, "a:443"), expected, "{text}");
+        }
+        assert!(upgrade("perhaps", "a:443").is_err());
     }
 }

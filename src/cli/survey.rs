@@ -9,7 +9,7 @@ use super::setup::Setup;
 use crate::adapter::clock::System;
 use crate::journal::parse_id;
 use crate::manifest::{Reading, Snapshot, decode};
-use crate::plan::guard::{Gated, GuardFacts, guard};
+use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
 use crate::plan::{Action, Input, Plan, check};
 use crate::port::{Clock as _, Files, NotYet};
 
@@ -101,6 +101,7 @@ pub(super) async fn take(
             approvals: &state.approvals,
             wall,
             matured: &matured,
+            begun: &Begun::default(),
             key: &session.key,
         },
     );

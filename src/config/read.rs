@@ -7,7 +7,8 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::{Config, ConfigError, ControlPlane, Finding};
+use super::control_plane::Draft;
+use super::{Config, ConfigError, Finding};
 use crate::adapter::files;
 use crate::kind;
 use crate::model::{KindName, duration};
@@ -16,20 +17,29 @@ use crate::model::{KindName, duration};
 const KEYS: &[(&str, &[&str])] = &[
     ("agent", &["name"]),
     ("source", &["path", "include", "exclude", "settle", "resync"]),
-    ("control_plane", &["kind", "provision", "lag", "faults"]),
+    (
+        "control_plane",
+        &[
+            "kind",
+            "provision",
+            "lag",
+            "faults",
+            "address",
+            "identity_file",
+            "certificate",
+            "key",
+            "ca",
+            "ca_file",
+        ],
+    ),
     ("workload_clusters", &["poll", "timeout"]),
     ("safety", &["max_delete_percent", "max_delete_free", "confirm", "prune_delay"]),
     ("state", &["path"]),
 ];
 
 /// Keys that later versions know. Silence about them would look like obedience.
-const LATER: &[(&str, &[&str])] = &[
-    ("kubernetes", &[]),
-    ("http", &[]),
-    ("secrets", &[]),
-    ("workload_clusters", &["children"]),
-    ("control_plane", &["address", "identity_file"]),
-];
+const LATER: &[(&str, &[&str])] =
+    &[("kubernetes", &[]), ("http", &[]), ("secrets", &[]), ("workload_clusters", &["children"])];
 
 /// Longest `agent.name`, in bytes: it becomes the value of a label.
 const NAME_MAX: usize = 64;
@@ -45,10 +55,13 @@ pub(super) fn default_confirm() -> Vec<KindName> {
 }
 
 pub(super) fn read(text: &str, file: &Path) -> Result<Config, ConfigError> {
-    let mut reader = Reader { text, file, findings: Vec::new() };
+    let mut reader = Reader { text, file, findings: Vec::new(), draft: Draft::default() };
     let mut config = Config::default();
     match DeTable::parse(text) {
-        Ok(root) => reader.root(root.get_ref(), &mut config),
+        Ok(root) => {
+            reader.root(root.get_ref(), &mut config);
+            reader.control_plane(&mut config);
+        }
         Err(error) => {
             let span = error.span().unwrap_or(0..0);
             reader.add(&span, error.message().trim().replace('\n', ", "), None);
@@ -62,13 +75,15 @@ pub(super) fn read(text: &str, file: &Path) -> Result<Config, ConfigError> {
     Err(ConfigError::Findings(findings))
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     text: &'a str,
     file: &'a Path,
     findings: Vec<Finding>,
+    /// What is said of the control plane; judged as a whole at the end.
+    pub(super) draft: Draft,
 }
 
-type Item<'a> = Spanned<DeValue<'a>>;
+pub(super) type Item<'a> = Spanned<DeValue<'a>>;
 
 impl Reader<'_> {
     fn root(&mut self, root: &DeTable<'_>, config: &mut Config) {
@@ -104,30 +119,16 @@ impl Reader<'_> {
     fn key(&mut self, table: &str, name: &str, value: &Item<'_>, config: &mut Config) {
         let zero = Duration::ZERO;
         match (table, name) {
-            ("agent", "name") => self.agent(value, &mut config.agent.name),
+            ("agent", "name") => {
+                self.draft.agent_is_named = true;
+                self.agent(value, &mut config.agent.name);
+            }
             ("source", "path") => self.path(value, &mut config.source.path),
             ("source", "include") => self.globs(value, &mut config.source.include),
             ("source", "exclude") => self.globs(value, &mut config.source.exclude),
             ("source", "settle") => self.time(value, zero, &mut config.source.settle),
             ("source", "resync") => self.time(value, PERIOD_MIN, &mut config.source.resync),
-            ("control_plane", "kind") => self.control_plane(value),
-            ("control_plane", "provision") => {
-                let ControlPlane::Embedded { provision, lag: _, faults: _ } =
-                    &mut config.control_plane;
-                self.time(value, zero, provision);
-            }
-            ("control_plane", "lag") => {
-                let ControlPlane::Embedded { provision: _, lag, faults: _ } =
-                    &mut config.control_plane;
-                self.time(value, zero, lag);
-            }
-            ("control_plane", "faults") => {
-                let ControlPlane::Embedded { provision: _, lag: _, faults } =
-                    &mut config.control_plane;
-                if let Some(text) = self.text(value) {
-                    *faults = text;
-                }
-            }
+            ("control_plane", name) => self.draft(name, value),
             ("workload_clusters", "poll") => {
                 self.time(value, PERIOD_MIN, &mut config.workload_clusters.poll);
             }
@@ -178,21 +179,6 @@ impl Reader<'_> {
         self.add(&value.span(), format!("`{text}` cannot be an agent's name"), Some(hint));
     }
 
-    fn control_plane(&mut self, value: &Item<'_>) {
-        match self.text(value).as_deref() {
-            None | Some("embedded") => {}
-            Some("teleport") => {
-                let message = "this version drives the embedded control plane only";
-                let hint = "leave `kind` out, or set it to \"embedded\"";
-                self.add(&value.span(), message.to_owned(), Some(hint.to_owned()));
-            }
-            Some(other) => {
-                let what = format!("no control plane `{other}`");
-                self.unknown(&value.span(), &what, other, ["embedded"].into_iter());
-            }
-        }
-    }
-
     fn globs(&mut self, value: &Item<'_>, out: &mut Vec<String>) {
         let Some(items) = self.list(value) else { return };
         let mut patterns = Vec::new();
@@ -221,7 +207,7 @@ impl Reader<'_> {
         *out = kinds;
     }
 
-    fn time(&mut self, value: &Item<'_>, least: Duration, out: &mut Duration) {
+    pub(super) fn time(&mut self, value: &Item<'_>, least: Duration, out: &mut Duration) {
         let hint = || Some("write a duration as Go does: \"250ms\", \"30s\", \"1h30m\"".to_owned());
         let DeValue::String(text) = value.get_ref() else {
             self.add(&value.span(), "a duration is text".to_owned(), hint());
@@ -256,7 +242,7 @@ impl Reader<'_> {
         number
     }
 
-    fn path(&mut self, value: &Item<'_>, out: &mut PathBuf) {
+    pub(super) fn path(&mut self, value: &Item<'_>, out: &mut PathBuf) {
         match self.text(value) {
             Some(text) if text.is_empty() => {
                 self.add(&value.span(), "an empty path".to_owned(), None);
@@ -267,7 +253,7 @@ impl Reader<'_> {
         }
     }
 
-    fn text(&mut self, value: &Item<'_>) -> Option<String> {
+    pub(super) fn text(&mut self, value: &Item<'_>) -> Option<String> {
         if let DeValue::String(text) = value.get_ref() {
             return Some(text.to_string());
         }
@@ -287,7 +273,7 @@ impl Reader<'_> {
         self.add(span, format!("{what} is not supported by this version yet"), None);
     }
 
-    fn unknown<'w>(
+    pub(super) fn unknown<'w>(
         &mut self,
         span: &Range<usize>,
         message: &str,
@@ -307,7 +293,7 @@ impl Reader<'_> {
         self.add(span, message.to_owned(), Some(hint));
     }
 
-    fn add(&mut self, span: &Range<usize>, message: String, hint: Option<String>) {
+    pub(super) fn add(&mut self, span: &Range<usize>, message: String, hint: Option<String>) {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;

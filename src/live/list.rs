@@ -116,13 +116,15 @@ pub async fn write(
     owner: &str,
 ) -> Result<Written, CallError> {
     let request = match &step.action {
-        Action::Create { after } => call::create(kind, encoded(encode(kind, after, None, owner))?),
+        Action::Create { after } => call::create(kind, encoded(encode(kind, after, None, owner))?)
+            .ok_or_else(|| invalid(format!("a {} cannot be created", kind.name)))?,
         Action::Update { before, after, changes: _ } => {
             let message = encoded(encode(kind, after, Some(before), owner))?;
             call::update(kind, message)
                 .ok_or_else(|| invalid(format!("a {} cannot be updated", kind.name)))?
         }
-        Action::Delete { before: _ } => call::delete(kind, &step.id.name),
+        Action::Delete { before: _ } => call::delete(kind, &step.id.name)
+            .ok_or_else(|| invalid(format!("a {} is not deleted by us", kind.name)))?,
         Action::Adopt { live: _, after: _ } => {
             return Err(invalid(format!("the adoption of {} is no write", step.id)));
         }

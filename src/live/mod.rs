@@ -35,7 +35,7 @@ pub struct Live {
 
 impl std::fmt::Debug for Live {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Live({} at {:?})", self.id, self.revision)
+        write!(f, "Live({:?} at {:?})", self.id, self.revision)
     }
 }
 

@@ -93,6 +93,10 @@ impl Sqlite {
         self.with(|inner| match rows::identity(&inner.connection)?.control_plane {
             None => rows::set_control_plane(&inner.connection, control_plane),
             Some(bound) if bound == control_plane => Ok(()),
+            // Its authorities are being rotated: from now on the new ones count as well.
+            Some(bound) if same_control_plane(&bound, control_plane) => {
+                rows::set_control_plane(&inner.connection, control_plane)
+            }
             Some(bound) => {
                 Err(rows::RowError::OtherControlPlane { bound, wanted: control_plane.to_owned() })
             }
@@ -146,6 +150,17 @@ impl Storage for Sqlite {
             Ok(state)
         })
     }
+}
+
+/// Whether two names mean one control plane: `KIND:NAME:AUTHORITIES` with `+` between the
+/// authorities, of which one in common is enough, because they are rotated one by one.
+pub fn same_control_plane(bound: &str, wanted: &str) -> bool {
+    let (Some((bound_name, bound)), Some((name, wanted))) =
+        (bound.rsplit_once(':'), wanted.rsplit_once(':'))
+    else {
+        return bound == wanted;
+    };
+    bound_name == name && bound.split('+').any(|one| wanted.split('+').any(|other| one == other))
 }
 
 /// Whose file is read.

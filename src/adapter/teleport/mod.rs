@@ -1,0 +1,208 @@
+//! A real Teleport: credentials, ways to its Auth Service, and a channel that stays usable while
+//! connections die and identities are renewed.
+//!
+//! Deliberately absent: what is called on it (`adapter::cluster`).
+
+mod address;
+mod dial;
+mod discover;
+mod held;
+mod identity;
+mod link;
+mod names;
+mod pem;
+mod tls;
+mod websocket;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use tokio::time::Instant;
+use tonic::transport::{Channel, Endpoint, Uri};
+
+pub use self::address::{Address, HttpProxy};
+pub use self::dial::{DialError, Way};
+pub use self::discover::{DiscoverError, Found, discover};
+use self::held::Held;
+pub use self::identity::{Identity, IdentityError, Problem, Source};
+pub use self::link::Link;
+pub use self::names::Names;
+pub use self::pem::PemError;
+pub use self::tls::{SERVER_NAME, alpn_of, outer_roots, provider};
+
+/// Time between pings on a connection. The Auth Service closes connections that ping more often
+/// than once in 60 s.
+const KEEPALIVE: Duration = Duration::from_secs(65);
+/// Longest wait for the answer to a ping.
+const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
+/// Longest time for a whole connection with all its steps.
+const CONNECT_MAX: Duration = Duration::from_secs(30);
+/// Bytes that may come unasked on one stream: a page of a thousand roles in one go.
+const WINDOW_STREAM: u32 = 4 * 1024 * 1024;
+/// The same for all streams of the connection.
+const WINDOW_CONNECTION: u32 = 16 * 1024 * 1024;
+/// Wait after the first failed connection; it doubles from there.
+const BACKOFF_FIRST: Duration = Duration::from_millis(200);
+/// Longest wait between two tries to connect.
+const BACKOFF_MAX: Duration = Duration::from_secs(15);
+
+/// What is needed to reach a Teleport. The environment was read by the caller.
+#[derive(Debug)]
+pub struct Settings {
+    /// Proxy or Auth Service.
+    pub address: Address,
+    /// Credentials.
+    pub source: Source,
+    /// Roots of the proxy's HTTPS.
+    pub roots: Arc<rustls::RootCertStore>,
+    /// The HTTP proxy on the way.
+    pub proxy: HttpProxy,
+    /// Whether connections are upgraded to WebSocket; absent: found out.
+    pub upgrade: Option<bool>,
+}
+
+/// A Teleport. Nothing is connected before the first call.
+#[derive(Debug, Clone)]
+pub struct Teleport {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    settings: Settings,
+    held: Mutex<Held>,
+    found: Mutex<Option<Found>>,
+    gate: Mutex<Gate>,
+}
+
+/// When the next try to connect is allowed.
+#[derive(Debug, Default)]
+struct Gate {
+    failures: u32,
+    closed_until: Option<Instant>,
+    last: String,
+}
+
+/// Why there is no connection.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum ConnectError {
+    #[error("cannot reach Teleport: {0}")]
+    Failed(String),
+    #[error("cannot reach Teleport (the next try waits): {0}")]
+    TooSoon(String),
+}
+
+impl Teleport {
+    /// Reads the credentials.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn open(settings: Settings) -> Result<Self, IdentityError> {
+        let held = Mutex::new(Held::load(settings.source.clone())?);
+        let (found, gate) = (Mutex::default(), Mutex::default());
+        Ok(Self { shared: Arc::new(Shared { settings, held, found, gate }) })
+    }
+
+    /// The identity in force.
+    pub fn identity(&self) -> Arc<Identity> {
+        lock(&self.shared.held).identity()
+    }
+
+    /// Finds out what stands behind the address, with no regard to failures of before.
+    ///
+    /// # Errors
+    /// Why there is no way.
+    pub async fn discover(&self) -> Result<Found, DiscoverError> {
+        let found = discover(&self.shared.settings, &self.identity()).await?;
+        *lock(&self.shared.found) = Some(found.clone());
+        Ok(found)
+    }
+
+    /// A channel to its Auth Service. Connects when first used, again when the connection dies,
+    /// and anew when the identity was renewed. To be called inside a tokio runtime.
+    pub fn link(&self) -> Link {
+        let shared = Arc::clone(&self.shared);
+        Link::turning(channel(&self.shared), move || {
+            lock(&shared.held).look().then(|| channel(&shared))
+        })
+    }
+}
+
+fn channel(shared: &Arc<Shared>) -> Channel {
+    let shared = Arc::clone(shared);
+    let connector = tower::service_fn(move |_: Uri| {
+        let shared = Arc::clone(&shared);
+        async move { shared.connect().await.map(TokioIo::new) }
+    });
+    // The scheme says that no TLS is added: the connector brings it.
+    Endpoint::from_static("http://teleport.cluster.local")
+        .origin(Uri::from_static("https://teleport.cluster.local"))
+        .connect_timeout(CONNECT_MAX)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE_ANSWER)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(WINDOW_STREAM)
+        .initial_connection_window_size(WINDOW_CONNECTION)
+        .connect_with_connector_lazy(connector)
+}
+
+impl Shared {
+    async fn connect(&self) -> Result<dial::Boxed, ConnectError> {
+        {
+            let gate = lock(&self.gate);
+            if gate.closed_until.is_some_and(|until| Instant::now() < until) {
+                return Err(ConnectError::TooSoon(gate.last.clone()));
+            }
+        }
+        match self.dial().await {
+            Ok(stream) => {
+                *lock(&self.gate) = Gate::default();
+                Ok(stream)
+            }
+            Err(error) => {
+                // What stands behind the address may have changed.
+                *lock(&self.found) = None;
+                let message = error.to_string();
+                let mut gate = lock(&self.gate);
+                let wait = backoff(gate.failures);
+                gate.failures = gate.failures.saturating_add(1);
+                gate.closed_until = Some(Instant::now() + wait);
+                if gate.last != message {
+                    tracing::warn!("cannot reach Teleport: {message}");
+                    gate.last.clone_from(&message);
+                }
+                Err(ConnectError::Failed(message))
+            }
+        }
+    }
+
+    async fn dial(&self) -> Result<dial::Boxed, DiscoverError> {
+        let identity = {
+            let mut held = lock(&self.held);
+            held.look();
+            held.identity()
+        };
+        let known = lock(&self.found).clone();
+        let found = if let Some(found) = known {
+            found
+        } else {
+            let found = discover(&self.settings, &identity).await?;
+            tracing::debug!("{} is reached as {:?}", self.settings.address, found.way);
+            *lock(&self.found) = Some(found.clone());
+            found
+        };
+        Ok(self.settings.target(found.port).connect(found.way, &identity).await?)
+    }
+}
+
+/// Doubles with each failure; half of it is chance, so that many agents do not come at once.
+fn backoff(failures: u32) -> Duration {
+    let most = BACKOFF_FIRST.saturating_mul(2_u32.saturating_pow(failures.min(10)));
+    let most = most.min(BACKOFF_MAX);
+    most.mul_f64(fastrand::f64().mul_add(0.5, 0.5))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
