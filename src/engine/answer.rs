@@ -8,10 +8,13 @@ use super::config::{
 };
 use super::live::{Change, present};
 use super::machine::{Engine, Life};
-use super::slot::{BackingOff, Condition, Doubt, Refused, Settling, Want, backoff};
+use super::slot::{
+    BackingOff, Checking, Condition, Doubt, Refused, Sending, Settling, Want, backoff,
+};
 use crate::journal::{OpId, Outcome, parse_id};
+use crate::kind;
 use crate::live::{Live, Written};
-use crate::model::ResourceId;
+use crate::model::{ResourceId, Value};
 use crate::plan::{Action, Step, Verb};
 use crate::port::{CallCode, CallError};
 
@@ -76,7 +79,9 @@ impl Engine {
             | CallCode::Unimplemented
             | CallCode::Unavailable => {}
         }
-        self.settle_record(op, Outcome::Refused { error: error.to_string() });
+        let said = self.hide(step, &error.to_string());
+        self.settle_record(op, Outcome::Refused { error: said });
+        let told = self.told(step, error);
         let wanted = match &step.action {
             Action::Create { after }
             | Action::Update { before: _, after, changes: _ }
@@ -85,18 +90,18 @@ impl Engine {
         };
         match error.code {
             CallCode::InvalidArgument | CallCode::PermissionDenied | CallCode::Unimplemented => {
-                self.fail(id, &told(step, error), Some(Refused(wanted)));
+                self.fail(id, &told, Some(Refused(wanted)));
             }
-            CallCode::NotFound => self.look_why(id, &told(step, error), Want::Gone),
-            CallCode::AlreadyExists => self.look_why(id, &told(step, error), Want::Present),
+            CallCode::NotFound => self.look_why(id, &told, Want::Gone),
+            CallCode::AlreadyExists => self.look_why(id, &told, Want::Present),
             CallCode::FailedPrecondition => {
-                self.look_why(id, &told(step, error), Want::Moved(revision_of(step)));
+                self.look_why(id, &told, Want::Moved(revision_of(step)));
             }
             CallCode::ResourceExhausted
             | CallCode::Unavailable
             | CallCode::NoAnswer
             | CallCode::Unknown
-            | CallCode::Internal => self.fail(id, &told(step, error), None),
+            | CallCode::Internal => self.fail(id, &told, None),
         }
     }
 
@@ -148,7 +153,7 @@ impl Engine {
 
     /// Nobody knows whether the write happened: reads back.
     fn doubt(&mut self, id: &ResourceId, op: OpId, step: &Step, error: &CallError) {
-        let text = told(step, error);
+        let text = self.told(step, error);
         let doubt = Doubt {
             op,
             verb: step.action.verb(),
@@ -173,6 +178,9 @@ impl Engine {
             let error = format!("it is not known whether the last {} happened", open.verb);
             self.say(Level::Warn, Some(&id), format!("{id}: {error}; reading back"));
             let (verb, since) = (open.verb, now);
+            if verb == Verb::Delete {
+                self.allowance.begun.insert(op, (id.clone(), now));
+            }
             let doubt = Doubt { op, verb, want, since, reads: 0, ticket: None, error };
             self.put_slot(&id, Condition::InDoubt(doubt), Some(now));
         }
@@ -193,6 +201,7 @@ impl Engine {
             Condition::Settling(settling) => settling.ticket == Some(ticket),
             Condition::InDoubt(doubt) => doubt.ticket == Some(ticket),
             Condition::Idle
+            | Condition::Approved(_)
             | Condition::Intending(_)
             | Condition::Writing(_)
             | Condition::BackingOff(_) => false,
@@ -209,27 +218,75 @@ impl Engine {
             self.learn(news);
         }
         match condition {
-            Condition::Checking(checking) => {
-                if let Err(error) = result {
-                    self.fail(id, &format!("cannot be read: {error}"), None);
-                } else if self.life == Life::Running
-                    && checking.valid
-                    && !superseded
-                    && self.still_holds(&checking.step)
-                    && self.may_write(&checking.step)
-                {
-                    self.intend(checking.step, checking.run, checking.approval);
-                } else {
-                    self.give_up(id);
-                }
-            }
+            Condition::Checking(checking) => self.looked(id, checking, result.err(), superseded),
             Condition::Settling(_) => self.settling_read(id, &result, superseded),
             Condition::InDoubt(doubt) => self.doubt_read(id, &doubt, &result, superseded),
             Condition::Idle
+            | Condition::Approved(_)
             | Condition::Intending(_)
             | Condition::Writing(_)
             | Condition::BackingOff(_) => {}
         }
+    }
+
+    /// The last look is over.
+    fn looked(
+        &mut self,
+        id: &ResourceId,
+        checking: Checking,
+        error: Option<CallError>,
+        superseded: bool,
+    ) {
+        let Checking { ticket: _, step, run, approval, valid, intended } = checking;
+        let right = error.is_none()
+            && self.life == Life::Running
+            && valid
+            && !superseded
+            && self.still_holds(&step)
+            && self.may_write(&step);
+        match (right, intended) {
+            (true, Some(op)) => self.send(id, Sending { op, step, valid }),
+            (true, None) => self.intend(step, run, approval),
+            (false, intended) => {
+                if let Some(op) = intended {
+                    self.settle_record(op, Outcome::NotDone);
+                }
+                match error {
+                    Some(error) => {
+                        let text = self.hide(&step, &format!("cannot be read: {error}"));
+                        self.fail(id, &text, None);
+                    }
+                    None => self.give_up(id),
+                }
+            }
+        }
+    }
+
+    /// A text without the secrets of a step's resource: servers quote what they were sent.
+    fn hide(&self, step: &Step, text: &str) -> String {
+        if self.planted(Planted::TellErrors) {
+            return text.to_owned();
+        }
+        let (before, after) = match &step.action {
+            Action::Create { after } => (None, Some(after)),
+            Action::Update { before, after, changes: _ }
+            | Action::Adopt { live: before, after } => (Some(before), Some(after)),
+            Action::Delete { before } => (Some(before), None),
+        };
+        let before = before.map(|live| &live.canonical);
+        let all = before.into_iter().chain(after.map(|after| &after.canonical));
+        let mut text = text.to_owned();
+        for canonical in all {
+            text = match (kind::row(step.id.kind), Value::from_json(canonical)) {
+                (Some(kind), Ok(value)) => kind::hide::hide(kind, &value, &self.key, &text),
+                (None, _) | (_, Err(_)) => "(not shown: it may quote a secret)".to_owned(),
+            };
+        }
+        text
+    }
+
+    fn told(&self, step: &Step, error: &CallError) -> String {
+        self.hide(step, &format!("cannot {}: {error}", step.action.verb()))
     }
 
     fn may_write(&self, step: &Step) -> bool {
@@ -307,10 +364,6 @@ fn revision_of(step: &Step) -> Option<crate::model::Revision> {
     }
 }
 
-fn told(step: &Step, error: &CallError) -> String {
-    format!("cannot {}: {error}", step.action.verb())
-}
-
 /// A `NotFound` says something only where nothing of ours may still be on its way.
 fn proves_absence(condition: &Condition) -> bool {
     match condition {
@@ -318,6 +371,7 @@ fn proves_absence(condition: &Condition) -> bool {
         Condition::InDoubt(doubt) => matches!(doubt.want, Want::Gone),
         Condition::Settling(settling) => matches!(settling.want, Want::Gone | Want::Moved(_)),
         Condition::Idle
+        | Condition::Approved(_)
         | Condition::Intending(_)
         | Condition::Writing(_)
         | Condition::BackingOff(_) => false,

@@ -14,10 +14,13 @@ pub const RETRY_MAX: Duration = Duration::from_mins(5);
 /// Delay after an answer that only the author can do something about.
 pub const REFUSED_BACKOFF: Duration = Duration::from_mins(10);
 /// How long our own write may stay unseen before planning resumes without it. Reads of a real
-/// server lag by a second at worst.
-pub const SETTLE_DEADLINE: Duration = Duration::from_secs(30);
-/// How long a lost answer is looked for before the write counts as not done.
-pub const DOUBT_DEADLINE: Duration = Duration::from_secs(30);
+/// server lag by a second at worst: ten times that is no lag any more, and a person who waits
+/// for the next plan does not wait long.
+pub const SETTLE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a lost answer is looked for before the write counts as not done. Long enough for a
+/// request that was on its way when the answer was given up (seconds) and for the lag of the
+/// read that would show it (a second); after kill -9 everything in doubt waits this long.
+pub const DOUBT_DEADLINE: Duration = Duration::from_secs(10);
 /// First delay between two reads of one settling resource; doubles up to `READ_MAX`.
 pub(super) const READ_FIRST: Duration = Duration::from_millis(250);
 /// Longest delay between two reads of one settling resource.
@@ -28,7 +31,8 @@ pub(super) const READ_WATCHED: Duration = Duration::from_secs(3);
 pub(super) const WATCH_PATIENCE: Duration = Duration::from_secs(10);
 /// So long after the start reads may still miss what an earlier life wrote; what the journal
 /// knows and a read does not show is not made again before. Reads of a real server lag by a
-/// second at worst.
+/// second at worst, and here nothing is on its way any more (that would be in doubt): three
+/// times that suffices.
 pub const START_LAG: Duration = Duration::from_secs(3);
 /// Quiet time before planning, so that a burst of events costs one plan.
 pub(super) const PLAN_QUIET: Duration = Duration::from_millis(5);
@@ -48,7 +52,8 @@ pub struct Config {
     pub settle: Duration,
     /// A reading happens at the latest this long after the first hint, however busy the source.
     pub settle_max: Duration,
-    /// Everything is read and listed again this often.
+    /// Everything is read and listed again this often. The delete share counts what was deleted
+    /// during the last such period, too.
     pub resync: Duration,
     /// Kinds that no watch follows are listed this often.
     pub poll: Duration,
@@ -148,4 +153,14 @@ pub enum Planted {
     FrozenIsAbsent,
     /// Writes one resource twice at a time.
     TwoAtOnce,
+    /// Does not count the deletes of earlier plans.
+    ForgetDeletes,
+    /// Records the intents of an approved set one by one.
+    SplitApproval,
+    /// Asks again for what is left of an approved set.
+    ForgetGrants,
+    /// Tells what the server said, word by word.
+    TellErrors,
+    /// A single pass takes its first plan's end for the end.
+    EndEarly,
 }

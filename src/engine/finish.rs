@@ -1,11 +1,12 @@
 //! When the engine is through.
 
-use super::config::{ONCE_ATTEMPTS, Outcome};
+use super::config::{ONCE_ATTEMPTS, Outcome, Planted};
 use super::machine::{Engine, Life};
 use super::slot::Condition;
 use super::source::has_errors;
 use crate::kind::Readiness;
 use crate::live::{Coverage, Observed};
+use crate::model::{Cluster, KindName, ResourceId};
 use crate::plan::{Reason, Step, Why};
 
 impl Engine {
@@ -19,6 +20,7 @@ impl Engine {
             self.outcome = outcome;
         }
         self.drop_queue();
+        self.drop_approved();
     }
 
     /// Whether everything is as wanted, as far as known now.
@@ -48,7 +50,7 @@ impl Engine {
             || !self.to_journal.records.is_empty()
             || self.clock_jumped
             || planned.plan.steps.iter().any(|step| self.is_cold(step));
-        if moving {
+        if moving && !self.planted(Planted::EndEarly) {
             return Outcome::Running;
         }
         if planned.broken {
@@ -62,6 +64,7 @@ impl Engine {
                 waiting.refused.is_none() && slot.failures < ONCE_ATTEMPTS
             }
             Condition::Idle
+            | Condition::Approved(_)
             | Condition::Checking(_)
             | Condition::Intending(_)
             | Condition::Writing(_)
@@ -90,19 +93,20 @@ impl Engine {
             && self.warm.is_none_or(|warm| !self.live.is_listed_since(&step.id, warm))
     }
 
-    fn is_stuck(&self, id: &crate::model::ResourceId) -> bool {
+    fn is_stuck(&self, id: &ResourceId) -> bool {
         self.slots.get(id).is_some_and(|slot| matches!(slot.condition, Condition::BackingOff(_)))
     }
 
     /// Whether something was left alone that a person must look at.
     fn is_left(&self, planned: &super::planning::Planned) -> bool {
-        self.source.reading.as_ref().is_some_and(|reading| has_errors(reading))
+        self.source.reading.as_ref().is_some_and(|it| has_errors(it) || !it.is_whole())
             || planned.plan.deferred.iter().any(|it| match &it.why {
                 Why::Frozen
                 | Why::SourceUnknown
                 | Why::LiveUnknown(_)
                 | Why::Settling
                 | Why::Immutable(_)
+                | Why::NotMadeByUs
                 | Why::MissingReference(_) => true,
                 Why::PausedUntil(_)
                 | Why::KeepDirective
@@ -115,12 +119,22 @@ impl Engine {
             })
     }
 
+    /// Whether a kind in use is not wholly known. One that nobody declares and of which nothing
+    /// is ours may stay unknown: a server that does not have it will never tell.
     fn is_live_partial(&self) -> bool {
-        self.live
-            .state
-            .kinds
-            .values()
-            .any(|observed| matches!(observed.coverage(), Coverage::Partial(_)))
+        self.live.state.kinds.iter().any(|(key, observed)| {
+            matches!(observed.coverage(), Coverage::Partial(_)) && self.is_in_use(key)
+        })
+    }
+
+    fn is_in_use(&self, (cluster, kind): &(Cluster, KindName)) -> bool {
+        let of = |id: &ResourceId| id.cluster == *cluster && id.kind == *kind;
+        let declared = self
+            .source
+            .reading
+            .iter()
+            .any(|reading| reading.manifests.keys().any(of) || reading.frozen.keys().any(of));
+        declared || self.journal.inventory.keys().any(of)
     }
 
     /// Whether something that is wanted is on its way to being ready.

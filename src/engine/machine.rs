@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::approved::Allowance;
 use super::clocks::Clocks;
 use super::config::{Config, Mode, Outcome, PLAN_QUIET, Planted, START_LAG, WATCH_PATIENCE};
 use super::live::LiveSide;
@@ -62,7 +63,8 @@ pub struct Engine {
     /// The last problem said about each resource, so that it is said once.
     pub(super) said: BTreeMap<ResourceId, String>,
     pub(super) next_ticket: u64,
-    pub(super) next_run: u64,
+    /// What the guards go by beyond one plan.
+    pub(super) allowance: Allowance,
     pub(super) out: Vec<Effect>,
 }
 
@@ -84,7 +86,7 @@ pub(super) enum Life {
 pub(super) struct Batch {
     pub(super) records: Vec<Record>,
     /// Writes to send.
-    pub(super) sends: Vec<ResourceId>,
+    pub(super) sends: Vec<(OpId, ResourceId)>,
     /// Whom to tell that their approval stands.
     pub(super) requests: Vec<(u64, String)>,
 }
@@ -121,7 +123,7 @@ impl Engine {
             fetching: BTreeMap::new(),
             said: BTreeMap::new(),
             next_ticket: 0,
-            next_run: 0,
+            allowance: Allowance::default(),
             out: Vec::new(),
         }
     }

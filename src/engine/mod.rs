@@ -2,11 +2,13 @@
 //!
 //! One file per concern: `machine` takes an event apart, `source`, `live` and `clocks` keep what
 //! is known, `planning` turns it into steps, `write` sends them, `answer` reads what came of
-//! them, `slot` is the one state of each resource, `status` shows it all.
+//! them, `approved` keeps what a person let through, `slot` is the one state of each resource,
+//! `status` shows it all.
 //!
 //! Deliberately absent: async, I/O, clocks, tasks.
 
 mod answer;
+mod approved;
 mod clocks;
 mod config;
 mod finish;

@@ -18,6 +18,9 @@ use crate::plan::guard::{APPROVAL_LIFETIME, GuardFacts, Held, PendingApproval, g
 use crate::plan::planner::{Input, plan};
 use crate::plan::{Action, Plan, Step, Why};
 
+/// Runs count from here: people read the number.
+const FIRST_RUN: u64 = 1;
+
 /// The plan in force.
 #[derive(Debug)]
 pub(super) struct Planned {
@@ -26,10 +29,10 @@ pub(super) struct Planned {
     pub held: Vec<Held>,
     /// What a person may approve.
     pub approval: Option<PendingApproval>,
-    /// The approval that its steps use up.
-    pub consumed: Option<String>,
-    /// Its number.
+    /// Its number, if it begins anything.
     pub run: u64,
+    /// Whether it began anything.
+    pub begun: bool,
     /// When it was made, monotonic.
     pub made: Duration,
     /// It was refused by the independent check.
@@ -83,6 +86,7 @@ impl Engine {
         self.count_pending(&plan);
         self.wait_for_dates(&plan);
         let matured = self.pending.keys().filter(|id| self.is_mature(id)).cloned().collect();
+        let begun = self.begun();
         let gated = guard(
             &plan,
             &GuardFacts {
@@ -92,24 +96,35 @@ impl Engine {
                 approvals: &self.journal.approvals,
                 wall: self.now.wall,
                 matured: &matured,
+                begun: &begun,
                 key: &self.key,
             },
         );
         let ready = if self.planted(Planted::NoGuard) { plan.steps.clone() } else { gated.ready };
         self.say_approval(gated.approval.as_ref());
-        // A plan's own number, even if the one before it has not sent anything yet.
-        self.next_run = self.journal.next_run.max(self.next_run.saturating_add(1));
+        self.wait_for_allowance(&gated.held);
+        // A plan that begins something has a number of its own, though its first intent may
+        // not be recorded yet.
+        let taken = self.planned.as_ref().map_or(0, |it| it.run + u64::from(it.begun));
+        let run = self.journal.next_run.max(taken).max(FIRST_RUN);
+        let mut begun = false;
         if !broken {
             self.forget(&plan.forget);
             self.open = ready.iter().map(|step| step.id.clone()).collect();
-            self.queue = ready.into_iter().map(Arc::new).collect();
+            let is_approved = |step: &Step| gated.approved.contains(&step.id);
+            if let Some(hash) = &gated.consumed {
+                self.intend_approved(&plan, hash, &gated.approved, run);
+                begun = true;
+            }
+            self.queue =
+                ready.into_iter().filter(|step| !is_approved(step)).map(Arc::new).collect();
         }
         self.planned = Some(Planned {
             plan,
             held: gated.held,
             approval: gated.approval,
-            consumed: gated.consumed,
-            run: self.next_run,
+            run,
+            begun,
             made: self.now.monotonic,
             broken,
         });
@@ -130,7 +145,7 @@ impl Engine {
     /// What is gone and not wanted leaves the inventory.
     fn forget(&mut self, ids: &[ResourceId]) {
         for id in ids {
-            self.say(Level::Info, Some(id), format!("forgot {id} (gone, and not declared)"));
+            self.say(Level::Info, Some(id), format!("forgot {id} (not declared any more)"));
             self.record(Record::Forgotten { id: id.to_string(), at: self.now.wall });
         }
     }
@@ -176,6 +191,7 @@ impl Engine {
             | Why::NotAdopted
             | Why::Immutable(_)
             | Why::MissingReference(_)
+            | Why::NotMadeByUs
             | Why::ReferencedBy(_) => None,
         });
         if let Some(until) = until.min() {
@@ -232,13 +248,21 @@ impl Engine {
         self.finished.clear();
     }
 
-    /// The source changed: nothing that was planned from the old one is begun or sent.
+    /// The source changed: nothing that was planned from the old one is begun or sent, but for
+    /// what was approved and is still wanted gone.
     pub(super) fn drop_plan(&mut self) {
         self.drop_queue();
-        for id in &self.flying {
+        let reading = self.source.reading.as_ref();
+        let unwanted = |id: &ResourceId| {
+            reading.is_some_and(|it| it.is_whole() && !it.manifests.contains_key(id))
+        };
+        for id in &self.busy {
             let Some(slot) = self.slots.get_mut(id) else { continue };
             match &mut slot.condition {
-                Condition::Checking(checking) => checking.valid = false,
+                Condition::Approved(approved) => approved.valid &= unwanted(id),
+                Condition::Checking(checking) => {
+                    checking.valid &= checking.intended.is_some() && unwanted(id);
+                }
                 Condition::Intending(sending) | Condition::Writing(sending) => {
                     sending.valid = false;
                 }

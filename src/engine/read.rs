@@ -35,6 +35,7 @@ impl Engine {
                 }
             }
             Condition::Idle
+            | Condition::Approved(_)
             | Condition::Checking(_)
             | Condition::Intending(_)
             | Condition::Writing(_) => {}
@@ -55,8 +56,13 @@ impl Engine {
             self.say(Level::Warn, Some(id), text);
             self.list_by(&(id.cluster.clone(), id.kind), now);
             self.open.remove(id);
-            self.put_slot(id, Condition::Idle, None);
-            self.replan();
+            if settling.done {
+                self.put_slot(id, Condition::Idle, None);
+                self.replan();
+            } else {
+                // Reads never showed why it was refused: not at once again.
+                self.settled(id, &settling);
+            }
             return;
         }
         settling.reads = settling.reads.saturating_add(1);
@@ -102,6 +108,7 @@ impl Engine {
             Condition::Settling(_)
             | Condition::InDoubt(_)
             | Condition::Idle
+            | Condition::Approved(_)
             | Condition::Checking(_)
             | Condition::Intending(_)
             | Condition::Writing(_)
@@ -126,6 +133,7 @@ impl Engine {
             Condition::Settling(_)
             | Condition::InDoubt(_)
             | Condition::Idle
+            | Condition::Approved(_)
             | Condition::Checking(_)
             | Condition::Intending(_)
             | Condition::Writing(_)

@@ -31,6 +31,8 @@ impl Default for Slot {
 pub(super) enum Condition {
     /// Nothing is under way.
     Idle,
+    /// Approved; its intent is recorded, its turn has not come.
+    Approved(Approved),
     /// The last look before a delete or an unconditional update.
     Checking(Checking),
     /// Its intent is on its way to the disk.
@@ -50,7 +52,8 @@ impl Condition {
     pub(super) const fn is_busy(&self) -> bool {
         match self {
             Self::Idle | Self::BackingOff(_) => false,
-            Self::Checking(_)
+            Self::Approved(_)
+            | Self::Checking(_)
             | Self::Intending(_)
             | Self::Writing(_)
             | Self::Settling(_)
@@ -62,7 +65,11 @@ impl Condition {
     pub(super) const fn is_in_flight(&self) -> bool {
         match self {
             Self::Checking(_) | Self::Intending(_) | Self::Writing(_) => true,
-            Self::Idle | Self::Settling(_) | Self::InDoubt(_) | Self::BackingOff(_) => false,
+            Self::Idle
+            | Self::Approved(_)
+            | Self::Settling(_)
+            | Self::InDoubt(_)
+            | Self::BackingOff(_) => false,
         }
     }
 
@@ -70,6 +77,7 @@ impl Condition {
     pub(super) const fn name(&self) -> &'static str {
         match self {
             Self::Idle => "idle",
+            Self::Approved(_) => "approved",
             Self::Checking(_) => "checking",
             Self::Intending(_) => "intending",
             Self::Writing(_) => "writing",
@@ -78,6 +86,21 @@ impl Condition {
             Self::BackingOff(_) => "backing off",
         }
     }
+}
+
+/// See [`Condition::Approved`].
+#[derive(Debug, Clone)]
+pub(super) struct Approved {
+    /// Its number.
+    pub op: OpId,
+    /// What will be sent.
+    pub step: Arc<Step>,
+    /// The plan it belongs to.
+    pub run: u64,
+    /// Whether it is still wanted gone.
+    pub valid: bool,
+    /// Whether its intent is on disk.
+    pub on_disk: bool,
 }
 
 /// See [`Condition::Checking`].
@@ -93,13 +116,15 @@ pub(super) struct Checking {
     pub approval: Option<String>,
     /// Whether what it was planned from still holds.
     pub valid: bool,
+    /// Its number, if its intent is on disk already.
+    pub intended: Option<OpId>,
 }
 
 /// See [`Condition::Intending`] and [`Condition::Writing`].
 #[derive(Debug, Clone)]
 pub(super) struct Sending {
-    /// Its number; none for what goes to the journal alone.
-    pub op: Option<OpId>,
+    /// Its number.
+    pub op: OpId,
     /// What is sent.
     pub step: Arc<Step>,
     /// Whether what it was planned from still holds.

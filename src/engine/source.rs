@@ -80,6 +80,7 @@ impl Engine {
         // Restoring a manifest cancels its delete, even if it is removed again at once.
         let whole = reading.is_whole();
         self.pending.retain(|id, _| whole && !reading.manifests.contains_key(id));
+        self.forget_grants(reading);
         let errors = reading.findings.iter().filter(|it| it.severity == Severity::Error).count();
         if errors > 0 {
             self.say(Level::Error, None, format!("{errors} errors in the source"));
@@ -103,6 +104,7 @@ impl Engine {
                     refused.0 != reading.manifests.get(*id).map(|wanted| wanted.resource.digest)
                 }),
                 Condition::Idle
+                | Condition::Approved(_)
                 | Condition::Checking(_)
                 | Condition::Intending(_)
                 | Condition::Writing(_)

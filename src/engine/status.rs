@@ -38,7 +38,7 @@ pub struct Status {
     pub held: Vec<HeldStatus>,
     /// What `reconciler approve` would take.
     pub approval: Option<String>,
-    /// Number of the last plan that did something.
+    /// Number of the last plan that did something, from 1.
     pub last_run: Option<u64>,
 }
 
@@ -135,7 +135,7 @@ impl Engine {
                 })
                 .collect(),
             approval: planned.and_then(|it| it.approval.as_ref()).map(|it| it.hash.clone()),
-            last_run: self.journal.next_run.checked_sub(1),
+            last_run: self.journal.next_run.checked_sub(1).filter(|run| *run > 0),
         }
     }
 
@@ -208,7 +208,8 @@ fn slot_status(slot: &super::slot::Slot, now: Duration, one: &mut ResourceStatus
             let left = waiting.until.saturating_sub(now);
             one.retry_in_ms = Some(left.as_millis());
         }
-        Condition::Checking(_)
+        Condition::Approved(_)
+        | Condition::Checking(_)
         | Condition::Intending(_)
         | Condition::Writing(_)
         | Condition::Settling(_)

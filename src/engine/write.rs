@@ -13,7 +13,7 @@ use crate::model::ResourceId;
 use crate::plan::{Action, Step, Verb};
 
 /// Whether a step may begin.
-enum Turn {
+pub(super) enum Turn {
     Now,
     Later,
     Never,
@@ -25,6 +25,7 @@ impl Engine {
         if self.life != Life::Running {
             return;
         }
+        self.pump_approved();
         let mut later = VecDeque::new();
         while self.flying.len() < MAX_IN_FLIGHT
             && let Some(step) = self.queue.pop_front()
@@ -49,7 +50,8 @@ impl Engine {
                 Condition::Settling(_) if self.planted(Planted::PlanSettling) => {}
                 Condition::Writing(_) | Condition::Settling(_)
                     if self.planted(Planted::TwoAtOnce) => {}
-                Condition::Checking(_)
+                Condition::Approved(_)
+                | Condition::Checking(_)
                 | Condition::Intending(_)
                 | Condition::Writing(_)
                 | Condition::Settling(_)
@@ -77,9 +79,10 @@ impl Engine {
 
     fn begin(&mut self, step: Arc<Step>) {
         let run = self.planned.as_ref().map_or(self.journal.next_run, |it| it.run);
-        let is_delete = matches!(step.action, Action::Delete { before: _ });
-        let approval =
-            self.planned.as_ref().and_then(|it| it.consumed.clone()).filter(|_| is_delete);
+        if let Some(planned) = &mut self.planned {
+            planned.begun = true;
+        }
+        let approval = self.grant_of(&step);
         if let Action::Adopt { live: _, after } = &step.action {
             let entry = self.entry(&step, after, true);
             let text = format!("adopted {} ({})", step.id, step.reason);
@@ -90,7 +93,7 @@ impl Engine {
         } else if needs_look(&step) && !self.planted(Planted::NoLookBeforeDelete) {
             let id = step.id.clone();
             let ticket = self.fetch(&id);
-            let checking = Checking { ticket, step, run, approval, valid: true };
+            let checking = Checking { ticket, step, run, approval, valid: true, intended: None };
             self.put_slot(&id, Condition::Checking(checking), None);
         } else {
             self.intend(step, run, approval);
@@ -107,16 +110,36 @@ impl Engine {
 
     /// The last look is over: the intent goes to the disk.
     pub(super) fn intend(&mut self, step: Arc<Step>, run: u64, approval: Option<String>) {
+        let op = self.record_intent(&step, run, approval);
+        let id = step.id.clone();
+        self.to_journal.sends.push((op, id.clone()));
+        if self.planted(Planted::WriteBeforeIntent) {
+            self.out.push(Effect::Write { op, step: Arc::clone(&step) });
+        }
+        let sending = Sending { op, step, valid: true };
+        self.put_slot(&id, Condition::Intending(sending), None);
+    }
+
+    /// Puts the intent in line for the disk.
+    pub(super) fn record_intent(
+        &mut self,
+        step: &Step,
+        run: u64,
+        approval: Option<String>,
+    ) -> OpId {
         let op = OpId(self.journal.next_op);
         let (before, entry) = match &step.action {
             Action::Create { after } | Action::Adopt { live: _, after } => {
-                (None, Some(self.entry(&step, after, false)))
+                (None, Some(self.entry(step, after, false)))
             }
             Action::Update { before, after, changes: _ } => {
-                (before.revision.as_ref(), Some(self.entry(&step, after, true)))
+                (before.revision.as_ref(), Some(self.entry(step, after, true)))
             }
             Action::Delete { before } => (before.revision.as_ref(), None),
         };
+        if step.action.verb() == Verb::Delete && approval.is_none() {
+            self.allowance.begun.insert(op, (step.id.clone(), self.now.monotonic));
+        }
         let record = Record::Intended {
             op,
             run: RunId(run),
@@ -129,13 +152,7 @@ impl Engine {
             at: self.now.wall,
         };
         self.record(record);
-        let id = step.id.clone();
-        self.to_journal.sends.push(id.clone());
-        if self.planted(Planted::WriteBeforeIntent) {
-            self.out.push(Effect::Write { op, step: Arc::clone(&step) });
-        }
-        let sending = Sending { op: Some(op), step, valid: true };
-        self.put_slot(&id, Condition::Intending(sending), None);
+        op
     }
 
     /// Takes a record into the state and puts it in line for the disk. Memory may run ahead of
@@ -165,8 +182,8 @@ impl Engine {
         }
         let Some((_, batch)) = self.journaling.take() else { return };
         let Batch { records: _, sends, requests } = batch;
-        for id in sends {
-            self.send(&id);
+        for (op, id) in sends {
+            self.intended(op, &id);
         }
         for (request, text) in requests {
             self.out.push(Effect::Answer { request, text: Ok(text) });
@@ -174,14 +191,31 @@ impl Engine {
         }
     }
 
-    /// The intent is on disk: sends the write if it is still right to.
-    fn send(&mut self, id: &ResourceId) {
-        let Some(Condition::Intending(sending)) =
-            self.slots.get(id).map(|slot| slot.condition.clone())
-        else {
-            return;
-        };
-        let Some(op) = sending.op else { return };
+    /// The intent is on disk: sends the write, or lets it have its turn.
+    fn intended(&mut self, op: OpId, id: &ResourceId) {
+        match self.slots.get_mut(id).map(|slot| &mut slot.condition) {
+            Some(Condition::Approved(approved)) if approved.op == op => approved.on_disk = true,
+            Some(Condition::Intending(sending)) if sending.op == op => {
+                let sending = sending.clone();
+                self.send(id, sending);
+            }
+            Some(
+                Condition::Idle
+                | Condition::Approved(_)
+                | Condition::Checking(_)
+                | Condition::Intending(_)
+                | Condition::Writing(_)
+                | Condition::Settling(_)
+                | Condition::InDoubt(_)
+                | Condition::BackingOff(_),
+            )
+            | None => {}
+        }
+    }
+
+    /// Sends a write if it is still right to.
+    pub(super) fn send(&mut self, id: &ResourceId, sending: Sending) {
+        let op = sending.op;
         let is_delete = matches!(sending.step.action, Action::Delete { before: _ });
         let right = self.planted(Planted::KeepStalePlan)
             || (sending.valid
@@ -200,6 +234,13 @@ impl Engine {
     }
 
     pub(super) fn settle_record(&mut self, op: OpId, outcome: journal::Outcome) {
+        match &outcome {
+            journal::Outcome::Done { revision: _ } => {}
+            // It deleted nothing.
+            journal::Outcome::Refused { error: _ } | journal::Outcome::NotDone => {
+                self.allowance.begun.remove(&op);
+            }
+        }
         self.record(Record::Settled { op, outcome, at: self.now.wall });
     }
 

@@ -142,7 +142,7 @@ pub struct State {
     pub approvals: BTreeMap<String, Timestamp>,
     /// The next operation's number.
     pub next_op: u64,
-    /// The next run's number.
+    /// The next run's number. Runs count from 1; 0: there was none yet.
     pub next_run: u64,
 }
 

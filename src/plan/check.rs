@@ -29,6 +29,8 @@ pub enum Rule {
     NotDeclared,
     /// A create of what is there or may be there.
     CreateOfPresent,
+    /// A create or delete of a kind that we never create or delete.
+    NotMadeByUs,
     /// A `before` that is not what the cluster reports.
     StaleBefore,
     /// An update or adoption of a preset, of another agent's, or of another program's.
@@ -138,6 +140,16 @@ impl<'a> Judge<'a> {
         kind.keeps_labels && live.owner.as_deref() == Some(self.input.policy.agent.as_str())
     }
 
+    /// Gone, or there but of a kind that is never deleted by us.
+    fn may_be_forgotten(&self, id: &ResourceId) -> bool {
+        let stays = kind::row(id.kind).is_some_and(|kind| kind.rpc.delete.is_none());
+        match self.input.live.look(id) {
+            Seen::Absent => true,
+            Seen::Present(_) => stays,
+            Seen::Unknown(_) => false,
+        }
+    }
+
     /// Wanted, there, equal, known and marked: nothing is left to do.
     fn is_in_sync(&self, id: &ResourceId) -> bool {
         let (Some(manifest), Some(live), Some(kind)) =
@@ -172,6 +184,8 @@ impl<'a> Judge<'a> {
                 let wanted = self.manifest(id).map(|manifest| &manifest.resource);
                 self.must(wanted == Some(after), Rule::NotDeclared, id);
                 self.must(self.is_absent(id), Rule::CreateOfPresent, id);
+                let is_made = kind::row(id.kind).is_some_and(|kind| kind.rpc.create.is_some());
+                self.must(is_made, Rule::NotMadeByUs, id);
                 let is_preset = kind::row(id.kind).is_none_or(|kind| presets(kind, id));
                 self.must(!is_preset, Rule::Foreign, id);
             }
@@ -216,6 +230,8 @@ impl<'a> Judge<'a> {
         self.must(self.present(id) == Some(before), Rule::StaleBefore, id);
         self.must(self.entry(id).is_some(), Rule::DeleteOfUnknown, id);
         self.must(self.entry(id).is_none_or(|entry| !entry.keep), Rule::DeleteOfKept, id);
+        let is_deleted = kind::row(id.kind).is_some_and(|kind| kind.rpc.delete.is_some());
+        self.must(is_deleted, Rule::NotMadeByUs, id);
         let is_marked = kind::row(id.kind)
             .is_some_and(|kind| !kind.keeps_labels || self.bears_mark(kind, before));
         self.must(is_marked, Rule::DeleteOfUnmarked, id);
@@ -293,7 +309,7 @@ impl<'a> Judge<'a> {
         for id in self.input.inventory.keys() {
             let is_declared = self.manifest(id).is_some() || reading.frozen.contains_key(id);
             if !is_declared && !spoken.contains(id) {
-                self.must(self.is_absent(id), Rule::Incomplete, id);
+                self.must(self.may_be_forgotten(id), Rule::Incomplete, id);
             }
         }
         if in_sync != self.plan.unchanged {
@@ -307,7 +323,7 @@ impl<'a> Judge<'a> {
         for id in &self.plan.forget {
             let is_wanted = self.manifest(id).is_some() || self.input.busy.contains(id);
             let is_known = self.entry(id).is_some();
-            let is_right = is_whole && is_known && !is_wanted && self.is_absent(id);
+            let is_right = is_whole && is_known && !is_wanted && self.may_be_forgotten(id);
             self.must(is_right, Rule::Forget, id);
         }
     }

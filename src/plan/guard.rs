@@ -1,5 +1,17 @@
 //! What a plan may do at once, and what waits for a person or for time.
 //!
+//! The delete share counts more than one plan: a mass removal that arrives in slices (a slow
+//! `rm`, a checkout file by file) would pass it otherwise. Together with the plan's own deletes
+//! it counts those begun during the last resync period (`source.resync`, 5 min unless set):
+//! under way, in doubt, or done. What a person approved is not counted. The count lives as long
+//! as the process: each `reconciler --once` has an allowance of its own, and what an earlier life
+//! left in doubt counts.
+//!
+//! An approval is used up by the transaction that records the intents of its whole set. Within
+//! one life of the program the set stays approved until the approval expires, each of its
+//! deletes once and with that content only: a retry, or a plan that was dropped half-way, asks
+//! for nothing again. After a crash or a stop, what is left of the set asks again.
+//!
 //! Deliberately absent: clocks (who keeps the pending periods says which are over).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +30,7 @@ pub const APPROVAL_LIFETIME: Duration = Duration::from_hours(1);
 pub struct GuardFacts<'a> {
     /// Limits, and the kinds to confirm.
     pub policy: &'a Policy,
-    /// How many resources the inventory holds.
+    /// How many resources the inventory holds, without what `begun` has taken out of it.
     pub managed: usize,
     /// The source declares nothing at all.
     pub source_empty: bool,
@@ -28,8 +40,32 @@ pub struct GuardFacts<'a> {
     pub wall: Timestamp,
     /// Deletes whose pending period is over.
     pub matured: &'a BTreeSet<ResourceId>,
+    /// What was begun before this plan.
+    pub begun: &'a Begun,
     /// Key of the fingerprints: the hash covers contents.
     pub key: &'a FingerprintKey,
+}
+
+/// What was begun before this plan; the default is nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Begun {
+    /// Deletes that nobody approved, of the last resync period: under way, in doubt or done.
+    pub deletes: BTreeSet<ResourceId>,
+    /// Those of them that the inventory does not hold any more.
+    pub gone: usize,
+    /// Approved and not done yet, each with the content that the approval saw.
+    pub granted: BTreeMap<ResourceId, Digest>,
+}
+
+impl Begun {
+    fn grants(&self, step: &Step) -> bool {
+        match &step.action {
+            Action::Delete { before } => self.granted.get(&step.id) == Some(&before.digest),
+            Action::Create { after: _ }
+            | Action::Update { before: _, after: _, changes: _ }
+            | Action::Adopt { live: _, after: _ } => false,
+        }
+    }
 }
 
 /// A reason to wait.
@@ -39,8 +75,10 @@ pub enum Guard {
     EmptySource,
     /// More deletes at once than the policy allows.
     DeleteShare {
-        /// How many there are.
+        /// How many there are, with those that were begun before.
         deletes: usize,
+        /// How many of them were begun before.
+        before: usize,
         /// How many may be without asking.
         allowed: usize,
     },
@@ -55,18 +93,25 @@ impl Guard {
     pub const fn name(self) -> &'static str {
         match self {
             Self::EmptySource => "empty-source",
-            Self::DeleteShare { deletes: _, allowed: _ } => "delete-share",
+            Self::DeleteShare { deletes: _, before: _, allowed: _ } => "delete-share",
             Self::Confirm => "confirm",
             Self::PruneDelay => "prune-delay",
+        }
+    }
+
+    const fn is_exceeded(self) -> bool {
+        match self {
+            Self::DeleteShare { deletes, before: _, allowed } => deletes > allowed,
+            Self::EmptySource | Self::Confirm | Self::PruneDelay => false,
         }
     }
 
     /// Whether a person can let it through; else only time does.
     pub const fn is_approvable(self) -> bool {
         match self {
-            Self::EmptySource | Self::DeleteShare { deletes: _, allowed: _ } | Self::Confirm => {
-                true
-            }
+            Self::EmptySource
+            | Self::DeleteShare { deletes: _, before: _, allowed: _ }
+            | Self::Confirm => true,
             Self::PruneDelay => false,
         }
     }
@@ -85,8 +130,12 @@ impl fmt::Display for Guard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::EmptySource => f.write_str("the source is empty"),
-            Self::DeleteShare { deletes, allowed } => {
+            Self::DeleteShare { deletes, before: 0, allowed } => {
                 write!(f, "{deletes} deletes in one plan, {allowed} go without asking")
+            }
+            Self::DeleteShare { deletes, before, allowed } => {
+                let text = "deletes with those begun a short while ago";
+                write!(f, "{deletes} {text} ({before}), {allowed} go without asking")
             }
             Self::Confirm => f.write_str("deleting this kind needs confirmation"),
             Self::PruneDelay => f.write_str("its pending period is not over"),
@@ -129,9 +178,11 @@ pub struct Gated {
     pub held: Vec<Held>,
     /// What a person is asked for, or has approved while its pending period runs.
     pub approval: Option<PendingApproval>,
-    /// The approval that let something in `ready` through. It is used up by that: record the
-    /// intents of all of `ready` in one transaction with it, else the rest needs another one.
+    /// The approval that let `approved` through. It is used up by that: the intents of all of
+    /// `approved` are recorded in one transaction, and each names it.
     pub consumed: Option<String>,
+    /// What `consumed` lets through: a part of `ready`, in its order.
+    pub approved: Vec<ResourceId>,
 }
 
 /// Lets through what may run now.
@@ -169,16 +220,18 @@ pub fn guard(plan: &Plan, facts: &GuardFacts<'_>) -> Gated {
             consumed.clone_from(&hash);
         }
     }
-    let approval = hash.filter(|_| consumed.is_none()).map(|hash| PendingApproval {
-        hash,
-        ids: asked,
-        guards,
-        expires: approved,
-    });
+    let (approval, approved) = match hash {
+        Some(hash) if consumed.is_none() => {
+            let approval = PendingApproval { hash, ids: asked, guards, expires: approved };
+            (Some(approval), Vec::new())
+        }
+        Some(_) => (None, asked),
+        None => (None, Vec::new()),
+    };
     let is_free = |step: &&Step| holds.get(&step.id).is_none_or(BTreeSet::is_empty);
     let ready = plan.steps.iter().filter(is_free).cloned().collect();
     let held = plan.steps.iter().flat_map(|step| held_of(step, &holds)).collect();
-    Gated { ready, held, approval, consumed }
+    Gated { ready, held, approval, consumed, approved }
 }
 
 type Holds = BTreeMap<ResourceId, BTreeSet<Guard>>;
@@ -197,19 +250,23 @@ fn is_asked_for(holds: &Holds, id: &ResourceId) -> bool {
 /// Which guards hold which step.
 fn holds(plan: &Plan, facts: &GuardFacts<'_>) -> Holds {
     let is_delete = |step: &&Step| matches!(step.action, Action::Delete { before: _ });
-    let deletes = plan.steps.iter().filter(is_delete).count();
-    let allowed = allowed_deletes(facts.policy, facts.managed);
+    let is_asked = |step: &&Step| is_delete(step) && !facts.begun.grants(step);
+    let new: BTreeSet<&ResourceId> =
+        plan.steps.iter().filter(is_asked).map(|step| &step.id).collect();
+    let deletes = facts.begun.deletes.iter().chain(new.iter().copied()).collect::<BTreeSet<_>>();
+    let share = Guard::DeleteShare {
+        deletes: deletes.len(),
+        before: deletes.len().saturating_sub(new.len()),
+        allowed: allowed_deletes(facts.policy, facts.managed.saturating_add(facts.begun.gone)),
+    };
     let mut holds = Holds::new();
     for step in plan.steps.iter().filter(is_delete) {
         let mut guards = BTreeSet::new();
-        if facts.source_empty {
-            guards.insert(Guard::EmptySource);
-        }
-        if deletes > allowed {
-            guards.insert(Guard::DeleteShare { deletes, allowed });
-        }
-        if facts.policy.confirm.contains(&step.id.kind) {
-            guards.insert(Guard::Confirm);
+        if new.contains(&step.id) {
+            guards.extend(facts.source_empty.then_some(Guard::EmptySource));
+            guards.extend(Some(share).filter(|guard| guard.is_exceeded()));
+            let confirm = facts.policy.confirm.contains(&step.id.kind);
+            guards.extend(confirm.then_some(Guard::Confirm));
         }
         if !facts.matured.contains(&step.id) {
             guards.insert(Guard::PruneDelay);
@@ -223,7 +280,7 @@ fn holds(plan: &Plan, facts: &GuardFacts<'_>) -> Holds {
     holds
 }
 
-/// How many deletes one plan may hold without asking.
+/// How many deletes go without asking.
 fn allowed_deletes(policy: &Policy, managed: usize) -> usize {
     let percent = usize::try_from(policy.max_delete_percent).unwrap_or(usize::MAX);
     // `percent` of a whole that is so large counts as all of it.

@@ -30,8 +30,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What was left alone, and why. Not part of what is executed.
     pub deferred: Vec<Deferred>,
-    /// What the inventory knows, nobody declares and the cluster has no more: to be dropped
-    /// from the inventory. Sorted.
+    /// What the inventory knows, nobody declares and the cluster has no more (or has, but we
+    /// never delete its kind): to be dropped from the inventory. Sorted.
     pub forget: Vec<ResourceId>,
     /// Whether each side was wholly known.
     pub coverage: BTreeMap<(Cluster, KindName), Coverage>,
@@ -202,6 +202,8 @@ pub enum Why {
     NotAdopted,
     /// These fields cannot change; what differs. Delete and create it again to change them.
     Immutable(Vec<FieldPath>),
+    /// Declared and not there, but only Teleport itself makes this kind.
+    NotMadeByUs,
     /// What it refers to is neither there nor planned.
     MissingReference(ResourceId),
     /// Still referred to by something that stays.

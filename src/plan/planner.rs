@@ -129,6 +129,7 @@ fn judge_contact(input: &Input<'_>, kind: &Kind, id: &ResourceId, manifest: &Man
     }
     match input.live.look(id) {
         Seen::Unknown(reason) => Verdict::Wait(Why::LiveUnknown(reason.to_owned())),
+        Seen::Absent if kind.rpc.create.is_none() => Verdict::Wait(Why::NotMadeByUs),
         Seen::Absent => {
             let reason = if entry.is_some() { Reason::Vanished } else { Reason::Missing };
             Verdict::Do(Action::Create { after: Arc::clone(&manifest.resource) }, reason)
@@ -250,11 +251,19 @@ fn judge_unwanted(input: &Input<'_>, id: &ResourceId, entry: &Entry, draft: &mut
         // While some document is in doubt it may declare this one: what we know of it stays.
         Seen::Absent if !input.reading.is_whole() => {}
         Seen::Absent => draft.forget.push(id.clone()),
+        Seen::Present(_) if input.reading.is_whole() && !is_deleted_by_us(id) => {
+            draft.forget.push(id.clone());
+        }
         Seen::Present(live) => match kept_because(input, id, entry, live) {
             Some(why) => draft.defer(id, why, None),
             None => draft.prunes.push(Prune { id: id.clone(), live: Arc::clone(live) }),
         },
     }
+}
+
+/// Whether the kind is one that we ever delete.
+fn is_deleted_by_us(id: &ResourceId) -> bool {
+    kind::row(id.kind).is_none_or(|kind| kind.rpc.delete.is_some())
 }
 
 /// Why something of ours that is no longer declared stays.

@@ -42,6 +42,7 @@ impl Why {
             Self::Unmarked => "unmarked",
             Self::NotAdopted => "not_adopted",
             Self::Immutable(_) => "immutable",
+            Self::NotMadeByUs => "not_made_by_us",
             Self::MissingReference(_) => "missing_reference",
             Self::ReferencedBy(_) => "referenced_by",
         }
@@ -64,6 +65,7 @@ impl Why {
             Self::Unmarked => Some("delete it by hand, or declare it again"),
             Self::NotAdopted => Some("remove `reconciler/adopt: never`, or choose another name"),
             Self::Immutable(_) => Some("delete it and create it again, or undo the edit"),
+            Self::NotMadeByUs => Some("it appears by itself; until then nothing is done"),
             Self::MissingReference(_) => Some("declare it, or correct the name"),
             Self::ReferencedBy(_) => Some("remove the reference first"),
         }
@@ -97,6 +99,7 @@ impl fmt::Display for Why {
                 }
                 Ok(())
             }
+            Self::NotMadeByUs => f.write_str("not there, and only Teleport itself makes it"),
             Self::MissingReference(id) => write!(f, "refers to `{id}`, which is not there"),
             Self::ReferencedBy(id) => write!(f, "no longer declared, but `{id}` refers to it"),
         }

@@ -14,6 +14,8 @@ use crate::plane::Caller;
 
 /// Time between two deeds, at most.
 const PAUSE_MAX_MS: u64 = 9_000;
+/// Time between two slices of one removal, at most: longer than a delete takes.
+const SLICE_MAX_MS: u64 = 12_000;
 /// Time between two looks of a person at what waits.
 const PERSON: Duration = Duration::from_secs(15);
 /// Files of the directory.
@@ -50,6 +52,21 @@ impl World {
         };
         let doc = Doc { id, variant, broken: None, keep, adopt, paused: None };
         self.source.files.entry(file).or_default().push(doc);
+    }
+
+    /// Somebody removes one document after the other, and does not hurry.
+    pub(super) fn slice(&mut self, left: u32) {
+        if left == 0 || self.phase != Phase::Chaos {
+            return;
+        }
+        self.count("slice");
+        if let Some(docs) = self.source.files.values_mut().find(|docs| !docs.is_empty()) {
+            docs.pop();
+        }
+        let told = Item::Tell(self.life, Box::new(Event::SourceChanged));
+        self.schedule(Duration::from_millis(5), told);
+        let wait = Duration::from_millis(self.slices.u64(50..SLICE_MAX_MS));
+        self.schedule(wait, Item::Slice(left - 1));
     }
 
     /// One deed, and when the next one comes.
@@ -225,7 +242,7 @@ impl World {
         let Ok(message) = message else { return };
         let request = match base {
             Some(_) => call::update(kind, message),
-            None => Some(call::create(kind, message)),
+            None => call::create(kind, message),
         };
         let Some(request) = request else { return };
         let now = self.now();
@@ -234,23 +251,23 @@ impl World {
         let done = if answer.result.is_ok() { "foreign write" } else { "foreign write refused" };
         self.count(done);
         self.note("foreign", &format!("put {id} {owner:?} {}", answer.result.is_ok()));
-        self.oracle.taken(id);
+        self.oracle.taken(self.at, id);
         self.wake_plane();
     }
 
     fn foreign_delete(&mut self, id: &ResourceId) {
         let Some(kind) = kind::row(id.kind) else { return };
-        let request = call::delete(kind, &id.name);
+        let Some(request) = call::delete(kind, &id.name) else { return };
         let now = self.now();
         let answer =
             self.cluster.inner().core.call(now, &Caller::admin(), request.path, &request.body);
         self.note("foreign", &format!("delete {id} {}", answer.result.is_ok()));
-        self.oracle.taken(id);
+        self.oracle.taken(self.at, id);
     }
 
     /// A person looks at what waits, and mostly lets it through.
     pub(super) fn person(&mut self) {
-        if self.phase == Phase::Silence {
+        if self.phase == Phase::Silence || self.phase == Phase::Once && !self.is_attended() {
             return;
         }
         self.schedule(PERSON, Item::Person);
@@ -265,7 +282,10 @@ impl World {
             let name = format!("guard {}", held.guard);
             self.count(&name);
         }
-        let Some(hash) = status.approval else { return };
+        if let Some(again) = self.oracle.approvals.asked_again(now.wall, &status) {
+            self.oracle.violate("asked_again", again);
+        }
+        let Some(hash) = status.approval.clone() else { return };
         let typed = match self.chaos.u32(..6) {
             0 => hash.chars().take(8).collect(),
             1 if self.phase == Phase::Chaos => hash.chars().take(4).collect(),
@@ -273,7 +293,8 @@ impl World {
             _whole => hash.clone(),
         };
         if typed.len() >= 8 && hash.starts_with(&typed) {
-            self.oracle.approved.insert(hash, now.wall.plus(Duration::from_hours(1)));
+            let expires = now.wall.plus(Duration::from_hours(1));
+            self.oracle.approvals.give(&hash, expires, &status);
         }
         self.requests += 1;
         let request = self.requests;
@@ -285,6 +306,11 @@ impl World {
         self.note("phase", "calm");
         self.phase = Phase::Calm;
         self.disk_fails = false;
+        self.repair();
+    }
+
+    /// The source is as its authors want it.
+    pub(super) fn repair(&mut self) {
         self.source.moving = Duration::ZERO;
         self.source.unreadable.clear();
         for doc in self.source.docs_mut() {

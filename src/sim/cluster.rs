@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::source::SECRET;
 use crate::model::Now;
 use crate::plane::status::code;
 use crate::plane::{Caller, Core, Status};
@@ -54,8 +55,7 @@ impl SimCluster {
         let spared = is_read && inner.spare_reads;
         let fault = if spared { None } else { inner.fault.take() };
         if let Some(CallFault::Before(code)) = fault {
-            let message = "a fault of the simulation".to_owned();
-            return Err(CallError { code, message });
+            return Err(CallError { code, message: quote(request) });
         }
         let answer = inner.core.call(now, &Caller::admin(), path, request);
         inner.done = !is_read && answer.result.is_ok();
@@ -76,6 +76,13 @@ impl Cluster for SimCluster {
     ) -> Result<Bytes, CallError> {
         self.answer(path, &request)
     }
+}
+
+/// A server's text that quotes the secrets that it was sent.
+fn quote(request: &[u8]) -> String {
+    let contains = |text: &str| request.windows(text.len()).any(|it| it == text.as_bytes());
+    let quoted = if contains(SECRET) { SECRET } else { "nothing" };
+    format!("a fault of the simulation over \"{quoted}\"")
 }
 
 fn call_error(status: &Status) -> CallError {

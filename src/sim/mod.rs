@@ -9,9 +9,12 @@
 
 mod chaos;
 mod cluster;
+mod limits;
+mod once;
 mod oracle;
 mod perform;
 mod source;
+mod truth;
 mod world;
 
 use std::collections::BTreeMap;
@@ -19,8 +22,10 @@ use std::collections::BTreeMap;
 pub use oracle::Violation;
 
 use crate::engine::Planted;
-use crate::model::Digest;
+use crate::model::{Digest, FingerprintKey};
 
+/// Key of the fingerprints.
+const KEY: FingerprintKey = FingerprintKey([7; 32]);
 /// The ownership mark of the simulation's agent.
 const AGENT: &str = "sim";
 
@@ -47,6 +52,12 @@ pub fn simulate(seed: u64) -> Report {
 /// Runs one seed with a bug in the engine, to show that the oracle sees it.
 pub fn simulate_with(seed: u64, planted: Option<Planted>) -> Report {
     world::World::new(seed, planted).run()
+}
+
+/// Runs one seed up to some moment and then a single pass ([`crate::engine::Mode::Once`]), which
+/// must end by itself and say the truth.
+pub fn simulate_once(seed: u64, planted: Option<Planted>) -> Report {
+    world::World::new(seed, planted).run_once()
 }
 
 /// The stream of randomness of one purpose: a new draw in one does not shift another.

@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::limits::{Approvals, Limits, Scene, keeps_labels};
 use super::source::{SECRET, SECRET_BASE64, universe};
-use crate::engine::{Config, Event, SETTLE_DEADLINE};
+use crate::engine::{Event, SETTLE_DEADLINE};
 use crate::journal::{OpId, Outcome, Record, State};
-use crate::kind;
-use crate::live::Coverage;
-use crate::manifest::Reading;
-use crate::model::{KindName, ResourceId, Revision, Timestamp};
+use crate::kind::{self, canonical};
+use crate::live::{Coverage, Live, Seen};
+use crate::manifest::{Adopt, Reading};
+use crate::model::{KindName, ResourceId, Revision, Value};
 use crate::plan::{Action, Step, Verb};
 
 /// One broken invariant.
@@ -30,15 +31,26 @@ pub(super) struct Oracle {
     ours: BTreeSet<ResourceId>,
     /// What we created and nobody removed: since when it is committed.
     created: BTreeMap<ResourceId, Duration>,
-    /// Approvals that a person gave, with expiry.
-    pub approved: BTreeMap<String, Timestamp>,
-    /// Deletes without approval per run.
-    pub deletes: BTreeMap<u64, usize>,
-    /// The approval of each intent.
-    intents: BTreeMap<OpId, (u64, Option<String>)>,
-    ids: BTreeMap<OpId, ResourceId>,
+    /// What persons approved.
+    pub approvals: Approvals,
+    /// How many deletes go without asking.
+    pub limits: Limits,
+    /// Operations that are intended on disk and not settled there.
+    open: BTreeMap<OpId, Intent>,
     /// Of this life of the engine.
     pub life: Told,
+}
+
+/// What the disk says of an operation, and what the engine could know of its end.
+#[derive(Debug)]
+struct Intent {
+    id: ResourceId,
+    verb: Verb,
+    approval: Option<String>,
+    /// What it writes, secrets as fingerprints.
+    wanted: Option<String>,
+    /// The server did it, or the engine was told of what looks as if it had.
+    proven: bool,
 }
 
 /// What the last read said: whether it was there, and its revision.
@@ -71,7 +83,19 @@ impl Oracle {
             Event::Listed { kind, observed, .. } => {
                 let partial = matches!(observed.coverage(), Coverage::Partial(_));
                 self.life.partial.insert(*kind, partial);
+                for live in observed.seen() {
+                    self.told_live(live);
+                }
+                let gone: Vec<_> = self
+                    .open_ids()
+                    .filter(|id| id.kind == *kind && matches!(observed.look(id), Seen::Absent))
+                    .collect();
+                for id in &gone {
+                    self.told_gone(id);
+                }
             }
+            Event::Put(live) => self.told_live(live),
+            Event::Gone(id) => self.told_gone(id),
             Event::WatchOpened(_) => self.life.watching = true,
             // A watch that was not open did not tell of anything.
             Event::WatchLost(_) if !std::mem::take(&mut self.life.watching) => {}
@@ -86,6 +110,10 @@ impl Oracle {
                 let look =
                     Look(seen.is_some(), seen.as_ref().and_then(|live| live.revision.clone()));
                 self.life.looks.insert(id.clone(), look);
+                match seen {
+                    Some(live) => self.told_live(live),
+                    None => self.told_gone(id),
+                }
             }
             Event::Wrote { op, .. } => {
                 self.life.in_flight.remove(op);
@@ -96,11 +124,33 @@ impl Oracle {
             | Event::Deadline
             | Event::SourceChanged
             | Event::SourceRead(Err(_))
-            | Event::Put(_)
-            | Event::Gone(_)
             | Event::Journaled(_)
             | Event::Approve { .. }
             | Event::Stop => {}
+        }
+    }
+
+    fn open_ids(&self) -> impl Iterator<Item = ResourceId> {
+        self.open.values().map(|intent| intent.id.clone())
+    }
+
+    /// An operation in doubt is proven by a read that shows what it wanted, marked as ours
+    /// where the kind keeps labels. Without labels, whose an equal resource is that was not
+    /// there when the write was planned nobody can tell; it counts as what our write made.
+    fn told_live(&mut self, live: &Live) {
+        for intent in self.open.values_mut() {
+            if intent.id == live.id
+                && intent.wanted.as_ref().is_some_and(|wanted| *wanted == masked(live))
+                && (!keeps_labels(&live.id) || live.owner.as_deref() == Some(super::AGENT))
+            {
+                intent.proven = true;
+            }
+        }
+    }
+
+    fn told_gone(&mut self, id: &ResourceId) {
+        for intent in self.open.values_mut() {
+            intent.proven |= intent.id == *id && intent.verb == Verb::Delete;
         }
     }
 
@@ -116,29 +166,73 @@ impl Oracle {
             }
         }
         life.reading = Some(Arc::clone(reading));
+        self.approvals.granted.retain(|id, _| {
+            !reading.manifests.contains_key(id) && !reading.frozen.contains_key(id)
+        });
     }
 
-    /// Records reached the disk.
-    pub(super) fn on_disk(&mut self, records: &[Record]) {
+    /// Records reached the disk, in one transaction; `disk`: what it says now.
+    pub(super) fn on_disk(&mut self, at: Duration, records: &[Record], disk: &State) {
+        self.limits.managed(at, disk);
+        let broken = self.approvals.on_disk(at, records);
+        self.violations.extend(broken);
         for record in records {
             if shows_secret(&format!("{record:?}")) {
                 self.violate("secret_shown", "in a record".to_owned());
             }
             match record {
                 Record::Adopted { id, .. } => {
-                    self.ours.extend(crate::journal::parse_id(id));
+                    let Some(id) = crate::journal::parse_id(id) else { continue };
+                    if !keeps_labels(&id) {
+                        self.judge_will(&id, &format!("adopt {id}"));
+                    }
+                    self.ours.insert(id);
                 }
-                Record::Intended { op, run, id, approval, .. } => {
-                    self.intents.insert(*op, (run.0, approval.clone()));
-                    self.ids.extend(crate::journal::parse_id(id).map(|id| (*op, id)));
+                Record::Intended { op, run, id, verb, entry, approval, .. } => {
+                    if run.0 == 0 {
+                        self.violate("run_zero", id.clone());
+                    }
+                    let Some(id) = crate::journal::parse_id(id) else { continue };
+                    let wanted = entry.as_ref().map(|entry| entry.applied.clone());
+                    let approval = approval.clone();
+                    let intent = Intent { id, verb: *verb, approval, wanted, proven: false };
+                    self.open.insert(*op, intent);
                 }
-                Record::Settled { op, outcome: Outcome::Done { .. }, .. } => {
-                    // Without labels nobody can tell whose an equal resource is that a lost
-                    // create finds; it counts as adopted.
-                    self.ours.extend(self.ids.get(op).filter(|id| !keeps_labels(id)).cloned());
+                Record::Settled { op, outcome, .. } => self.settled(*op, outcome),
+                Record::Forgotten { id, .. } => {
+                    crate::journal::parse_id(id).map(|id| self.ours.remove(&id));
                 }
-                Record::Settled { .. } | Record::Forgotten { .. } | Record::Approved { .. } => {}
+                Record::Approved { .. } => {}
             }
+        }
+    }
+
+    fn settled(&mut self, op: OpId, outcome: &Outcome) {
+        let Some(Intent { id, verb, proven, .. }) = self.open.remove(&op) else { return };
+        match outcome {
+            Outcome::Done { revision: _ } => {
+                if !proven {
+                    self.violate("done_unproven", format!("{verb} {id}"));
+                }
+                if verb == Verb::Delete {
+                    self.ours.remove(&id);
+                    self.approvals.granted.remove(&id);
+                } else {
+                    self.ours.insert(id);
+                }
+            }
+            Outcome::Refused { error: _ } | Outcome::NotDone => {
+                self.limits.deletes.retain(|(_, other, _)| *other != op);
+            }
+        }
+    }
+
+    /// `reconciler/adopt: never`: what is not ours is not taken.
+    fn judge_will(&mut self, id: &ResourceId, what: &str) {
+        let manifest = self.life.reading.as_ref().and_then(|it| it.manifests.get(id));
+        let never = manifest.is_some_and(|it| it.directives.adopt == Adopt::Never);
+        if never && !self.ours.contains(id) {
+            self.violate("taken_against_will", what.to_owned());
         }
     }
 
@@ -179,8 +273,11 @@ impl Oracle {
                     self.violate("created_twice", what);
                 }
             }
-            Action::Update { before: _, after, changes: _ } => {
+            Action::Update { before, after, changes: _ } => {
                 self.judge_wanted(step, after.digest, &what);
+                if before.owner.as_deref() != Some(super::AGENT) {
+                    self.judge_will(id, &what);
+                }
             }
             Action::Adopt { .. } => self.violate("adopt_sent", what),
             Action::Delete { before } => {
@@ -190,7 +287,7 @@ impl Oracle {
         }
     }
 
-    fn judge_owner(&mut self, before: &crate::live::Live, what: &str) {
+    fn judge_owner(&mut self, before: &Live, what: &str) {
         let keeps = keeps_labels(&before.id);
         let marked = before.owner.as_deref() == Some(super::AGENT);
         if (keeps && !marked) || !self.ours.contains(&before.id) {
@@ -227,23 +324,24 @@ impl Oracle {
         if self.life.looks.remove(id) != Some(Look(true, before.cloned())) {
             self.violate("delete_without_look", what.to_owned());
         }
-        let Some((run, approval)) = self.intents.get(&op).cloned() else { return };
-        match approval {
-            Some(hash) => {
-                if self.approved.get(&hash).is_none_or(|expires| *expires < now.intended) {
+        match self.open.get(&op).map(|intent| intent.approval.clone()) {
+            Some(Some(hash)) => {
+                let given = self.approvals.given.get(&hash);
+                if given.is_none_or(|given| given.expires < now.intended) {
                     self.violate("approval_invented", what.to_owned());
                 }
             }
-            None => self.judge_limits(now, &reading, id, run, what),
+            Some(None) => self.judge_limits(now, op, &reading, id, what),
+            None => {}
         }
     }
 
     fn judge_limits(
         &mut self,
         now: &Scene<'_>,
+        op: OpId,
         reading: &Reading,
         id: &ResourceId,
-        run: u64,
         what: &str,
     ) {
         let policy = &now.config.policy;
@@ -253,18 +351,18 @@ impl Oracle {
         if reading.manifests.is_empty() {
             self.violate("empty_source_bypassed", what.to_owned());
         }
-        let count = self.deletes.entry(run).or_default();
-        *count += 1;
-        let deletes = *count;
-        let managed = now.disk.inventory.len() + deletes;
         let percent = usize::try_from(policy.max_delete_percent).unwrap_or(100);
+        let (deletes, managed) = self.limits.count(now, op, id);
         if deletes > policy.max_delete_free.max(managed * percent / 100) {
-            self.violate("guard_exceeded", what.to_owned());
+            self.violate("guard_exceeded", format!("{what}: {deletes} of {managed}"));
         }
     }
 
     /// The server did what we sent.
-    pub(super) fn committed(&mut self, at: Duration, step: &Step) {
+    pub(super) fn committed(&mut self, at: Duration, op: OpId, step: &Step) {
+        if let Some(intent) = self.open.get_mut(&op) {
+            intent.proven = true;
+        }
         match step.action.verb() {
             Verb::Create => {
                 self.ours.insert(step.id.clone());
@@ -280,25 +378,17 @@ impl Oracle {
     }
 
     /// Somebody else removed or replaced it.
-    pub(super) fn taken(&mut self, id: &ResourceId) {
+    pub(super) fn taken(&mut self, at: Duration, id: &ResourceId) {
         self.created.remove(id);
+        self.approvals.taken(at, id);
     }
 }
 
-/// The moment at which a write is sent.
-#[derive(Debug)]
-pub(super) struct Scene<'a> {
-    pub at: Duration,
-    /// When approvals are judged: a minute of grace for what was under way.
-    pub intended: Timestamp,
-    pub disk: &'a State,
-    pub config: &'a Config,
-    /// Whether the server has it.
-    pub present: bool,
-}
-
-fn keeps_labels(id: &ResourceId) -> bool {
-    kind::row(id.kind).is_some_and(|kind| kind.keeps_labels)
+fn masked(live: &Live) -> String {
+    match (kind::row(live.id.kind), Value::from_json(&live.canonical)) {
+        (Some(kind), Ok(value)) => canonical::mask(kind, &value, &super::KEY).to_json(),
+        (None, _) | (_, Err(_)) => String::new(),
+    }
 }
 
 fn shows_secret(text: &str) -> bool {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::cluster::{CallFault, at_once};
-use super::oracle::Scene;
+use super::limits::Scene;
 use super::world::{Item, Phase, World, reading};
 use crate::engine::{Effect, Event};
-use crate::journal::Record;
+use crate::journal::{OpId, Record};
 use crate::kind::{self, KINDS, call};
 use crate::live::{Coverage, Live, Observed, list};
 use crate::model::{Cluster, KindName, ResourceId, Timestamp};
@@ -42,7 +42,7 @@ impl World {
             }
             Effect::Stopped => {
                 self.count("stopped");
-                self.die();
+                self.stopped();
                 return;
             }
             Effect::Write { op, step } => {
@@ -108,7 +108,7 @@ impl World {
             }
             Effect::Journal { ticket, records } => self.journal(ticket, &records),
             Effect::Write { op, step } => {
-                let result = self.write(&step);
+                let result = self.write(op, &step);
                 if current {
                     self.tell(Event::Wrote { op, result });
                 } else {
@@ -121,7 +121,7 @@ impl World {
 
     /// Perhaps the next call fails.
     fn draw_fault(&mut self, reads: bool) -> Option<CallFault> {
-        let fault = if self.phase != Phase::Chaos || self.dice.u32(..1000) >= self.faults {
+        let fault = if !self.phase.is_faulty() || self.dice.u32(..1000) >= self.faults {
             None
         } else if !reads && self.dice.u32(..3) == 0 {
             self.count("fault answer lost, done");
@@ -147,7 +147,7 @@ impl World {
         let mut observed = listed.unwrap_or_else(|| Observed::unknown("it would wait"));
         if fault.is_some() {
             self.count("list failed");
-        } else if self.phase == Phase::Chaos && self.dice.u32(..1000) < self.faults {
+        } else if self.phase.is_faulty() && self.dice.u32(..1000) < self.faults {
             self.count("list cut");
             let half: Vec<Live> = observed.seen().step_by(2).map(|it| Live::clone(it)).collect();
             observed = Observed::new(half, Coverage::Partial("cut".to_owned()));
@@ -162,14 +162,14 @@ impl World {
         at_once(list::fetch(&self.cluster, row, id)).unwrap_or_else(|| Err(no_kind()))
     }
 
-    fn write(&mut self, step: &Step) -> Result<crate::live::Written, CallError> {
+    fn write(&mut self, op: OpId, step: &Step) -> Result<crate::live::Written, CallError> {
         self.now();
         self.draw_fault(false);
         let row = kind::row(step.id.kind).ok_or_else(no_kind)?;
         let written = at_once(list::write(&self.cluster, row, step, super::AGENT));
         let result = written.unwrap_or_else(|| Err(no_kind()));
         if self.cluster.inner().done {
-            self.oracle.committed(self.at, step);
+            self.oracle.committed(self.at, op, step);
         }
         if let Err(error) = &result {
             self.count(&format!("write met {:?}", error.code));
@@ -195,7 +195,7 @@ impl World {
                 Record::Intended { .. } | Record::Settled { .. } | Record::Approved { .. } => {}
             }
         }
-        self.oracle.on_disk(records);
+        self.oracle.on_disk(self.at, records, &self.disk);
         self.tell(Event::Journaled(ticket));
     }
 
@@ -204,7 +204,7 @@ impl World {
         if let Some((id, _)) = self.watch.take() {
             self.cluster.inner().core.close_watch(id);
         }
-        if self.phase == Phase::Chaos && self.dice.u32(..1000) < self.faults * 2 {
+        if self.phase.is_faulty() && self.dice.u32(..1000) < self.faults * 2 {
             self.count("watch refused");
             self.tell(Event::WatchLost("refused".to_owned()));
             return;

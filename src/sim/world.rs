@@ -8,11 +8,11 @@ use super::cluster::SimCluster;
 use super::oracle::Oracle;
 use super::source::Source;
 use super::{AGENT, Report, stream};
-use crate::engine::{Config, Effect, Engine, Event, Mode, Planted};
+use crate::engine::{Config, Effect, Engine, Event, Mode, Outcome, Planted};
 use crate::journal::State;
-use crate::kind::{self, canonical};
-use crate::model::{Cluster, FingerprintKey, Now, ResourceId, Timestamp};
-use crate::plan::{Policy, Why};
+use crate::kind;
+use crate::model::{Now, Timestamp};
+use crate::plan::Policy;
 use crate::plane::{Core, Settings, WatchId};
 
 /// How long things go wrong.
@@ -22,6 +22,22 @@ const CHAOS: Duration = Duration::from_mins(4);
 const CALM_MAX: Duration = Duration::from_hours(1);
 /// How long nothing may be written afterwards.
 const SILENCE: Duration = Duration::from_mins(15);
+/// How long reads lag behind writes. Below [`crate::engine::START_LAG`], as a real server's lag
+/// is; with the time that a call takes, below both deadlines.
+const LAGS: [Duration; 5] = [
+    Duration::ZERO,
+    Duration::ZERO,
+    Duration::from_millis(20),
+    Duration::from_secs(1),
+    Duration::from_millis(1500),
+];
+/// How often everything is read again.
+const RESYNCS: [Duration; 4] = [
+    Duration::from_secs(45),
+    Duration::from_mins(2),
+    Duration::from_mins(5),
+    Duration::from_mins(5),
+];
 /// Steps of one run; more means that the engine runs in circles.
 const STEPS_MAX: u64 = 60_000;
 /// Lines of the log that are kept.
@@ -36,6 +52,8 @@ pub(super) enum Item {
     Perform(u64, Box<Effect>),
     /// Something happens by itself.
     Chaos,
+    /// One slice of a removal, and how many are left.
+    Slice(u32),
     /// A person looks at what waits for approval.
     Person,
     /// A crashed or stopped engine starts again.
@@ -48,8 +66,20 @@ pub(super) enum Item {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Chaos,
+    /// A single pass.
+    Once,
     Calm,
     Silence,
+}
+
+impl Phase {
+    /// Whether calls fail.
+    pub(super) const fn is_faulty(self) -> bool {
+        match self {
+            Self::Chaos | Self::Once => true,
+            Self::Calm | Self::Silence => false,
+        }
+    }
 }
 
 /// Everything.
@@ -77,12 +107,15 @@ pub(super) struct World {
     pub crashes: u32,
     pub chaos: fastrand::Rng,
     pub delays: fastrand::Rng,
+    pub slices: fastrand::Rng,
     pub dice: fastrand::Rng,
     pub counts: BTreeMap<String, u64>,
     pub trace: u64,
     pub log: VecDeque<String>,
     pub steps: u64,
     pub requests: u64,
+    /// How a single pass ended.
+    pub ended: Option<Outcome>,
 }
 
 impl World {
@@ -90,6 +123,7 @@ impl World {
         let mut options = stream(seed, "options");
         let config = Config {
             mode: Mode::Run,
+            resync: draw(&mut stream(seed, "resync"), &RESYNCS),
             prune_delay: Duration::from_secs(options.u64(1..12)),
             poll: Duration::from_secs(options.u64(5..40)),
             policy: Policy {
@@ -101,9 +135,8 @@ impl World {
             planted,
             ..Config::default()
         };
-        let lags = [0, 0, 20, 1000, 1500];
-        let lag = lags.get(options.usize(..lags.len())).copied().unwrap_or(0);
-        let settings = Settings { lag: Duration::from_millis(lag), seed, ..Settings::default() };
+        let lag = draw(&mut options, &LAGS);
+        let settings = Settings { lag, seed, ..Settings::default() };
         let epoch = 1_700_000_000_000;
         let start = Now { monotonic: Duration::ZERO, wall: Timestamp(epoch) };
         let (core, _changes) = Core::open(settings, start, []);
@@ -128,20 +161,32 @@ impl World {
             crashes: options.u32(0..80),
             chaos: stream(seed, "chaos"),
             delays: stream(seed, "delays"),
+            slices: stream(seed, "slices"),
             dice: stream(seed, "dice"),
             counts: BTreeMap::new(),
             trace: 0xcbf2_9ce4_8422_2325,
             log: VecDeque::new(),
             steps: 0,
             requests: 0,
+            ended: None,
         }
     }
 
-    pub(super) fn run(mut self) -> Report {
+    /// The first files, the first life of the engine, and all that will happen to both.
+    pub(super) fn open(&mut self) {
         self.begin();
         self.schedule(Duration::ZERO, Item::Restart(1));
         self.schedule(Duration::from_secs(1), Item::Chaos);
         self.schedule(Duration::from_secs(3), Item::Person);
+        if self.slices.bool() {
+            let first = Duration::from_secs(self.slices.u64(20..200));
+            let slices = self.slices.u32(3..10);
+            self.schedule(first, Item::Slice(slices));
+        }
+    }
+
+    pub(super) fn run(mut self) -> Report {
+        self.open();
         self.run_until(CHAOS, |_| false);
         self.quieten();
         // Home, then once through everything that clocks alone bring, and home again.
@@ -156,6 +201,10 @@ impl World {
         self.phase = Phase::Silence;
         let limit = self.at + SILENCE;
         self.run_until(limit, |_| false);
+        self.report()
+    }
+
+    pub(super) fn report(self) -> Report {
         Report {
             seed: self.seed,
             violations: self.oracle.violations,
@@ -165,7 +214,7 @@ impl World {
         }
     }
 
-    fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) {
+    pub(super) fn run_until(&mut self, limit: Duration, done: impl Fn(&Self) -> bool) {
         while self.oracle.violations.is_empty() && !done(self) {
             self.steps += 1;
             if self.steps > STEPS_MAX {
@@ -200,6 +249,7 @@ impl World {
             Item::Tell(_, _) => {}
             Item::Perform(life, effect) => self.perform(life, *effect),
             Item::Chaos => self.happen_chaos(),
+            Item::Slice(left) => self.slice(left),
             Item::Person => self.person(),
             Item::Restart(life) => self.restart(life),
             Item::Tick => {
@@ -261,7 +311,8 @@ impl World {
         self.disk_fails = false;
         self.engine = engine(&self.config, self.seed, life);
         self.oracle.life = super::oracle::Told::default();
-        self.oracle.deletes.clear();
+        self.oracle.limits.deletes.clear();
+        self.oracle.approvals.granted.clear();
         self.step(Event::Started(self.disk.clone()));
     }
 
@@ -292,56 +343,16 @@ impl World {
         }
         self.log.push_back(line);
     }
-
-    /// Whether the server has it.
-    pub(super) fn is_present(&self, id: &ResourceId) -> bool {
-        let now = self.now();
-        let inner = self.cluster.inner();
-        inner.core.items(id.kind.as_str(), now).any(|(name, _)| name == &*id.name)
-    }
-
-    fn is_home(&self) -> bool {
-        self.alive && self.engine.is_still() && self.untrue().is_empty()
-    }
-
-    /// What differs between the files and the server and may not.
-    fn untrue(&self) -> String {
-        let reading = self.source.read();
-        let excused = |id: &ResourceId| {
-            let plan = self.engine.plan_now();
-            plan.is_none_or(|plan| {
-                plan.deferred.iter().any(|it| {
-                    it.id == *id && !matches!(it.why, Why::LiveUnknown(_) | Why::Settling)
-                })
-            })
-        };
-        let mut left = Vec::new();
-        for (id, manifest) in &reading.manifests {
-            if self.truth(id) != Some(manifest.resource.digest) && !excused(id) {
-                left.push(id.to_string());
-            }
-        }
-        for id in self.disk.inventory.keys() {
-            if !reading.manifests.contains_key(id) && self.is_present(id) && !excused(id) {
-                left.push(format!("{id} still there"));
-            }
-        }
-        left.join(", ")
-    }
-
-    fn truth(&self, id: &ResourceId) -> Option<crate::model::Digest> {
-        let now = self.now();
-        let kind = kind::row(id.kind)?;
-        let inner = self.cluster.inner();
-        let mut items = inner.core.items(id.kind.as_str(), now);
-        let (_, item) = items.find(|(name, _)| *name == &*id.name)?;
-        canonical::decode(kind, Cluster::Parent, item.value.clone()).ok().map(|live| live.digest)
-    }
 }
 
 fn engine(config: &Config, seed: u64, life: u64) -> Engine {
     let rng = stream(seed, &format!("jitter {life}"));
-    Engine::new(config.clone(), FingerprintKey([7; 32]), rng)
+    Engine::new(config.clone(), super::KEY, rng)
+}
+
+/// One of these.
+fn draw(from: &mut fastrand::Rng, all: &[Duration]) -> Duration {
+    all.get(from.usize(..all.len())).copied().unwrap_or_default()
 }
 
 /// A reading as the engine gets it.

@@ -5,17 +5,19 @@ use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
 use reconciler::model::{ResourceId, Timestamp};
-use reconciler::plan::guard::{APPROVAL_LIFETIME, Gated, GuardFacts, guard};
+use reconciler::plan::guard::{APPROVAL_LIFETIME, Begun, Gated, GuardFacts, guard};
 
 use super::world::{KEY, World};
 
 struct Facts {
     approvals: BTreeMap<String, Timestamp>,
     matured: bool,
+    begun: Begun,
 }
 
-const FRESH: Facts = Facts { approvals: BTreeMap::new(), matured: false };
-const MATURED: Facts = Facts { approvals: BTreeMap::new(), matured: true };
+const NOTHING: Begun = Begun { deletes: BTreeSet::new(), gone: 0, granted: BTreeMap::new() };
+const FRESH: Facts = Facts { approvals: BTreeMap::new(), matured: false, begun: NOTHING };
+const MATURED: Facts = Facts { approvals: BTreeMap::new(), matured: true, begun: NOTHING };
 
 fn gate(world: &World, facts: &Facts) -> Gated {
     let plan = world.plan();
@@ -28,6 +30,7 @@ fn gate(world: &World, facts: &Facts) -> Gated {
         approvals: &facts.approvals,
         wall: world.wall,
         matured: &matured,
+        begun: &facts.begun,
         key: &KEY,
     };
     guard(&plan, &facts)
@@ -60,7 +63,7 @@ fn check(world: &World, facts: &Facts, expected: Expect) {
 fn approved(world: &World, facts: &Facts) -> Facts {
     let hash = gate(world, facts).approval.expect("something to approve").hash;
     let approvals = BTreeMap::from([(hash, world.wall.plus(APPROVAL_LIFETIME))]);
-    Facts { approvals, matured: facts.matured }
+    Facts { approvals, matured: facts.matured, begun: facts.begun.clone() }
 }
 
 fn several(deletes: usize, kept: usize) -> World {
@@ -249,9 +252,77 @@ fn the_hash_does_not_give_secrets_away() {
             approvals: &empty.0,
             wall: world.wall,
             matured: &empty.1,
+            begun: &Begun::default(),
             key,
         };
         guard(&plan, &facts).approval.unwrap().hash
     };
     assert_ne!(hash(&KEY), hash(&reconciler::model::FingerprintKey([8; 32])));
+}
+
+#[test]
+fn deletes_in_slices_count_together() {
+    let id = |name: &str| super::world::resource(name, "{}").id;
+    let gone: BTreeSet<ResourceId> = ["role/a", "role/b", "role/c"].map(id).into();
+    let begun = Begun { gone: gone.len(), deletes: gone, granted: BTreeMap::new() };
+    // Three went already: a fourth is one too many of seven, and not of fourteen.
+    let facts = Facts { approvals: BTreeMap::new(), matured: true, begun };
+    check(
+        &several(1, 3),
+        &facts,
+        expect![[r#"
+        held delete role/old-0: 4 deletes with those begun a short while ago (3), 3 go without asking
+        approval of ["role/old-0"] for {"delete-share"}: asked
+    "#]],
+    );
+    check(
+        &several(1, 10),
+        &facts,
+        expect![[r#"
+        ready delete role/old-0
+    "#]],
+    );
+}
+
+#[test]
+fn what_was_granted_asks_for_nothing_and_counts_for_nothing() {
+    let world = several(5, 1);
+    let mut begun = Begun::default();
+    for step in world.plan().steps.iter().take(3) {
+        if let reconciler::plan::Action::Delete { before } = &step.action {
+            begun.granted.insert(step.id.clone(), before.digest);
+        }
+    }
+    let facts = Facts { approvals: BTreeMap::new(), matured: true, begun };
+    check(
+        &world,
+        &facts,
+        expect![[r#"
+        ready delete role/old-0
+        ready delete role/old-1
+        ready delete role/old-2
+        ready delete role/old-3
+        ready delete role/old-4
+    "#]],
+    );
+}
+
+#[test]
+fn a_grant_is_for_the_content_that_was_seen() {
+    let world = several(4, 1);
+    let mut begun = Begun::default();
+    for step in &world.plan().steps {
+        begun.granted.insert(step.id.clone(), reconciler::model::Digest::of(b"another"));
+    }
+    let facts = Facts { approvals: BTreeMap::new(), matured: true, begun };
+    let held = gate(&world, &facts).held;
+    assert_eq!(held.len(), 4, "{held:?}");
+}
+
+#[test]
+fn a_consumed_approval_names_its_set() {
+    let world = several(4, 1);
+    let gated = gate(&world, &approved(&world, &MATURED));
+    assert_eq!(gated.approved.len(), 4);
+    assert!(gated.consumed.is_some() && gated.approval.is_none());
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use reconciler::plan::check::check;
-use reconciler::plan::guard::{GuardFacts, guard};
+use reconciler::plan::guard::{Begun, GuardFacts, guard};
 use reconciler::plan::render::{View, json, markdown, path_only, text};
 
 use super::world::{KEY, World};
@@ -108,6 +108,7 @@ proptest! {
             approvals: &std::collections::BTreeMap::new(),
             wall: world.wall,
             matured: &std::collections::BTreeSet::new(),
+            begun: &Begun::default(),
             key: &KEY,
         };
         let gated = guard(&plan, &facts);

@@ -1,7 +1,7 @@
 //! What people and programs see.
 
 use expect_test::{expect, expect_file};
-use reconciler::plan::guard::{Gated, GuardFacts, guard};
+use reconciler::plan::guard::{Begun, Gated, GuardFacts, guard};
 use reconciler::plan::render::{COMMENT_BYTES_MAX, View, clean, json, markdown, path_only, text};
 use reconciler::plan::{Plan, diff};
 
@@ -29,6 +29,7 @@ fn gated(world: &World, plan: &Plan) -> Gated {
         approvals: &std::collections::BTreeMap::new(),
         wall: world.wall,
         matured: &std::collections::BTreeSet::new(),
+        begun: &Begun::default(),
         key: &KEY,
     };
     guard(plan, &facts)
@@ -137,7 +138,7 @@ fn markdown_of_a_mixed_plan() {
         <code>- role/old</code> delete (pruned)<br>
 
         - deferred: <code>role/other</code>: owned by agent &#96;other&#96;
-        Plan `b0f4c6465597`
+        Plan `ddc5edc713a4`
     "#]].assert_eq(&markdown(&view(&plan, Some(&gated))));
 }
 

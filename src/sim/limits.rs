@@ -1,0 +1,164 @@
+//! How many deletes go without asking, and what persons let through, by the oracle's own count.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::oracle::Violation;
+use crate::engine::{Config, Status};
+use crate::journal::{OpId, Outcome, Record, State};
+use crate::kind;
+use crate::model::{ResourceId, Timestamp};
+use crate::plan::Verb;
+
+/// Between an intent, from which the engine counts, and its write, from which we do.
+const SLACK: Duration = Duration::from_secs(15);
+
+/// The moment at which a write is sent.
+#[derive(Debug)]
+pub(super) struct Scene<'a> {
+    pub at: Duration,
+    /// When approvals are judged: a minute of grace for what was under way.
+    pub intended: Timestamp,
+    pub disk: &'a State,
+    pub config: &'a Config,
+    /// Whether the server has it.
+    pub present: bool,
+}
+
+/// Deletes without approval of this life of the engine.
+#[derive(Debug, Default)]
+pub(super) struct Limits {
+    /// When each was sent.
+    pub deletes: Vec<(Duration, OpId, ResourceId)>,
+    /// How many resources were ours with those that we deleted, and when.
+    managed: Vec<(Duration, usize)>,
+}
+
+impl Limits {
+    /// What was deleted counts as if it were still ours: the share is one of both together.
+    pub(super) fn managed(&mut self, at: Duration, disk: &State) {
+        let deleted = self.deletes.iter().map(|(_, _, id)| id);
+        let all: BTreeSet<_> = disk.inventory.keys().chain(deleted).collect();
+        self.managed.push((at, all.len()));
+    }
+
+    /// Counts one more delete: how many different resources go within one window, and how many
+    /// were ours at most meanwhile.
+    pub(super) fn count(&mut self, now: &Scene<'_>, op: OpId, id: &ResourceId) -> (usize, usize) {
+        let window = now.config.resync.saturating_sub(SLACK);
+        let is_recent = |at: &Duration| *at + window > now.at;
+        self.deletes.push((now.at, op, id.clone()));
+        self.deletes.retain(|(at, _, _)| is_recent(at));
+        let deletes: BTreeSet<_> = self.deletes.iter().map(|(_, _, id)| id).collect();
+        // What was ours when the window began counts until the next change.
+        let first = self.managed.iter().rposition(|(at, _)| !is_recent(at)).unwrap_or(0);
+        self.managed.drain(..first);
+        (deletes.len(), self.managed.iter().map(|(_, count)| *count).max().unwrap_or(0))
+    }
+}
+
+/// What a person let through.
+#[derive(Debug)]
+pub(super) struct Given {
+    pub expires: Timestamp,
+    ids: BTreeSet<String>,
+}
+
+/// What persons let through.
+#[derive(Debug, Default)]
+pub(super) struct Approvals {
+    pub given: BTreeMap<String, Given>,
+    /// The sets that were recorded, without what is done.
+    used: BTreeMap<String, BTreeSet<String>>,
+    open: BTreeMap<OpId, (String, String)>,
+    /// Recorded by this life of the engine and not done: until when nobody may be asked again.
+    pub granted: BTreeMap<ResourceId, Timestamp>,
+    /// When somebody else last wrote to each.
+    taken: BTreeMap<ResourceId, Duration>,
+}
+
+impl Approvals {
+    /// A person approves what the status shows.
+    pub(super) fn give(&mut self, hash: &str, expires: Timestamp, status: &Status) {
+        let asked = status.held.iter().filter(|held| held.guard != "prune-delay");
+        let ids: BTreeSet<String> = asked.map(|held| held.id.clone()).collect();
+        match self.given.get_mut(hash) {
+            // Approved already, and waiting for its time.
+            Some(given) if ids.is_empty() => given.expires = expires,
+            Some(_) | None => {
+                self.given.insert(hash.to_owned(), Given { expires, ids });
+            }
+        }
+    }
+
+    /// Of what the status shows, what was approved before.
+    pub(super) fn asked_again(&self, now: Timestamp, status: &Status) -> Option<String> {
+        let asked: Vec<_> = status.held.iter().filter(|held| held.guard != "prune-delay").collect();
+        // What a newly held delete still refers to waits with it.
+        let waits = asked.iter().any(|held| held.id.starts_with("trusted_cluster"));
+        let again = |id: &str| {
+            let id = crate::journal::parse_id(id)?;
+            let is_role = id.kind.as_str() == "role";
+            let until = self.granted.get(&id).filter(|until| **until > now)?;
+            (!(waits && is_role)).then(|| format!("{id}, approved until {until}"))
+        };
+        asked.iter().find_map(|held| again(&held.id))
+    }
+
+    /// One transaction reached the disk: a set is recorded as a whole, by one transaction, and
+    /// each of it goes once.
+    pub(super) fn on_disk(&mut self, at: Duration, records: &[Record]) -> Vec<Violation> {
+        let mut named: BTreeMap<&String, BTreeSet<String>> = BTreeMap::new();
+        for record in records {
+            match record {
+                Record::Intended { op, id, approval: Some(hash), verb: Verb::Delete, .. } => {
+                    named.entry(hash).or_default().insert(id.clone());
+                    self.open.insert(*op, (hash.clone(), id.clone()));
+                }
+                Record::Approved { hash, .. } => {
+                    self.used.remove(hash);
+                }
+                Record::Settled { op, outcome: Outcome::Done { .. }, .. } => {
+                    if let Some((hash, id)) = self.open.remove(op)
+                        && let Some(used) = self.used.get_mut(&hash)
+                    {
+                        used.remove(&id);
+                    }
+                }
+                Record::Intended { .. }
+                | Record::Settled { .. }
+                | Record::Adopted { .. }
+                | Record::Forgotten { .. } => {}
+            }
+        }
+        named.into_iter().filter_map(|(hash, ids)| self.record(at, hash, ids)).collect()
+    }
+
+    /// Somebody else wrote to it: what was approved is not what is there.
+    pub(super) fn taken(&mut self, at: Duration, id: &ResourceId) {
+        self.granted.remove(id);
+        self.taken.insert(id.clone(), at);
+    }
+
+    fn record(&mut self, at: Duration, hash: &str, ids: BTreeSet<String>) -> Option<Violation> {
+        let given = self.given.get(hash)?;
+        let detail = format!("{hash}: {ids:?} of {:?}", given.ids);
+        if let Some(used) = self.used.get(hash) {
+            let violation = Violation { name: "approval_stretched", detail };
+            return (!ids.is_subset(used)).then_some(violation);
+        }
+        let violation = Violation { name: "approval_split", detail };
+        let split = (ids != given.ids).then_some(violation);
+        let expires = given.expires;
+        let is_same = |id: &ResourceId| self.taken.get(id).is_none_or(|taken| *taken + SLACK < at);
+        let granted = ids.iter().filter_map(|id| crate::journal::parse_id(id));
+        let granted: Vec<_> = granted.filter(is_same).collect();
+        self.granted.extend(granted.into_iter().map(|id| (id, expires)));
+        self.used.insert(hash.to_owned(), ids);
+        split
+    }
+}
+
+pub(super) fn keeps_labels(id: &ResourceId) -> bool {
+    kind::row(id.kind).is_some_and(|kind| kind.keeps_labels)
+}

@@ -1,0 +1,53 @@
+//! What is on the server, and whether it is what the files want.
+
+use super::world::World;
+use crate::kind::{self, canonical};
+use crate::model::{Cluster, ResourceId};
+use crate::plan::Why;
+
+impl World {
+    /// Whether the server has it.
+    pub(super) fn is_present(&self, id: &ResourceId) -> bool {
+        let now = self.now();
+        let inner = self.cluster.inner();
+        inner.core.items(id.kind.as_str(), now).any(|(name, _)| name == &*id.name)
+    }
+
+    pub(super) fn is_home(&self) -> bool {
+        self.alive && self.engine.is_still() && self.untrue().is_empty()
+    }
+
+    /// What differs between the files and the server and may not.
+    pub(super) fn untrue(&self) -> String {
+        let reading = self.source.read();
+        let excused = |id: &ResourceId| {
+            let plan = self.engine.plan_now();
+            plan.is_none_or(|plan| {
+                plan.deferred.iter().any(|it| {
+                    it.id == *id && !matches!(it.why, Why::LiveUnknown(_) | Why::Settling)
+                })
+            })
+        };
+        let mut left = Vec::new();
+        for (id, manifest) in &reading.manifests {
+            if self.truth(id) != Some(manifest.resource.digest) && !excused(id) {
+                left.push(id.to_string());
+            }
+        }
+        for id in self.disk.inventory.keys() {
+            if !reading.manifests.contains_key(id) && self.is_present(id) && !excused(id) {
+                left.push(format!("{id} still there"));
+            }
+        }
+        left.join(", ")
+    }
+
+    fn truth(&self, id: &ResourceId) -> Option<crate::model::Digest> {
+        let now = self.now();
+        let kind = kind::row(id.kind)?;
+        let inner = self.cluster.inner();
+        let mut items = inner.core.items(id.kind.as_str(), now);
+        let (_, item) = items.find(|(name, _)| *name == &*id.name)?;
+        canonical::decode(kind, Cluster::Parent, item.value.clone()).ok().map(|live| live.digest)
+    }
+}
