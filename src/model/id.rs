@@ -13,29 +13,50 @@ pub enum Cluster {
 }
 
 /// A resource kind as written in manifests: one of the rows of `kind::KINDS`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KindName(&'static str);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct KindName {
+    text: &'static str,
+    secret_names: bool,
+}
 
 impl KindName {
     /// Names a kind. Only the files in `kind/` call this.
     pub const fn new(name: &'static str) -> Self {
-        Self(name)
+        Self { text: name, secret_names: false }
+    }
+
+    /// Names a kind some of whose resources are secret by name: whoever knows the name may use
+    /// it. Such names never appear in `Debug` output, and only what a manifest may declare is
+    /// ever shown (see `kind::Kind::secret_name`).
+    pub const fn with_secret_names(name: &'static str) -> Self {
+        Self { text: name, secret_names: true }
     }
 
     /// The text in manifests, `kube_cluster`.
     pub const fn as_str(self) -> &'static str {
-        self.0
+        self.text
+    }
+
+    /// Whether names of this kind can be secrets.
+    pub const fn has_secret_names(self) -> bool {
+        self.secret_names
+    }
+}
+
+impl fmt::Debug for KindName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KindName").field(&self.text).finish()
     }
 }
 
 impl fmt::Display for KindName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.0)
+        f.pad(self.text)
     }
 }
 
 /// The key of everything: coverage, journal, guards and status go by it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ResourceId {
     /// Where it lives.
     pub cluster: Cluster,
@@ -49,6 +70,21 @@ impl ResourceId {
     /// A resource of the parent cluster.
     pub fn parent(kind: KindName, name: &str) -> Self {
         Self { cluster: Cluster::Parent, kind, name: name.into() }
+    }
+
+    /// The name, or that it may be a secret.
+    fn told_name(&self) -> &str {
+        if self.kind.has_secret_names() { "(secret)" } else { &self.name }
+    }
+}
+
+impl fmt::Debug for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResourceId")
+            .field("cluster", &self.cluster)
+            .field("kind", &self.kind)
+            .field("name", &self.told_name())
+            .finish()
     }
 }
 

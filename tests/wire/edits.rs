@@ -39,7 +39,7 @@ const EDITS: &[Edit] = &[
         ROLE,
         "spec:\n",
         "spec:\n  options: {port_forwarding: false}\n",
-        &[r#"spec.options.port_forwarding: - -> false"#],
+        &[r"spec.options.port_forwarding: - -> false"],
     ),
     edit(
         ROLE,
@@ -95,7 +95,7 @@ const EDITS: &[Edit] = &[
         "YXBpVmVyc2lvbjogdjIK",
         &[r#"spec.kubeconfig: "(secret 11967d77)" -> "(secret 5a3fb44c)""#],
     ),
-    edit(TRUST, "enabled: true", "enabled: false", &[r#"spec.enabled: true -> -"#]),
+    edit(TRUST, "enabled: true", "enabled: false", &[r"spec.enabled: true -> -"]),
     edit(
         TRUST,
         "[\"visitor\"]",
@@ -222,7 +222,7 @@ async fn what_cannot_change_is_told_and_left_alone() {
 async fn drift_is_told_apart_and_undone() {
     let mut stack = Stack::new();
     let old = std::fs::read_to_string(below(ROLE)).unwrap();
-    drop(converge(&mut stack, &[old.clone()]).await);
+    drop(converge(&mut stack, std::slice::from_ref(&old)).await);
     // Somebody else adds a login, mark and all.
     let drifted = read_right(&[&old.replace("- visitor", "- visitor\n      - root")]);
     let reading = read_right(&[&old]);

@@ -19,7 +19,7 @@ const CHILD: &str = include_str!("../data/seeds/workload_cluster-child-new.yaml"
 /// What is there of one manifest, and what is wanted in the words of another.
 async fn between(stack: &mut Stack, old: &str, new: &str) -> (Live, Step) {
     let reading = read_right(&[old]);
-    stack.converge(&reading).await;
+    drop(stack.converge(&reading).await);
     let id = reading.manifests.keys().next().unwrap().clone();
     let live = stack.fetch(&id).await.unwrap();
     let after = Arc::clone(&read_right(&[new]).manifests[&id].resource);
