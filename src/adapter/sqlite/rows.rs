@@ -232,6 +232,11 @@ pub(super) fn insert_record(
     before: &State,
 ) -> Result<(), RowError> {
     let Columns { at, run, op, id, verb, outcome } = columns(connection, record, before)?;
+    let mut record = record.clone();
+    if let Record::Intended { entry, .. } = &mut record {
+        // It stands in the inventory, or in the open operation; history needs it no third time.
+        *entry = None;
+    }
     connection
         .prepare_cached(
             "INSERT INTO records (at, run, op, id, verb, outcome, record)
@@ -244,7 +249,7 @@ pub(super) fn insert_record(
             id,
             verb.map(|verb| verb.to_string()),
             outcome,
-            to_json(record)?
+            to_json(&record)?
         ])?;
     Ok(())
 }

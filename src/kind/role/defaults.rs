@@ -53,10 +53,10 @@ fn options(options: &mut Fields, version: u8) {
         options.insert("max_session_ttl".into(), text(MAX_SESSION_TTL));
     }
     default(options, "enhanced_recording", texts(&["command", "network"]));
-    within(options, "record_session", |recording| {
-        default(recording, "default", text("best_effort"));
-        default(recording, "desktop", Value::Bool(true));
-    });
+    // Only when it is absent as a whole: what a written one leaves out stays unset.
+    let recording = [("default", text("best_effort")), ("desktop", Value::Bool(true))];
+    let recording = recording.map(|(name, value)| (name.to_owned(), value));
+    default(options, "record_session", Value::Map(recording.into()));
     for (name, value) in [
         ("desktop_clipboard", true),
         ("desktop_directory_sharing", true),
