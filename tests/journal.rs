@@ -245,7 +245,12 @@ fn history_is_searched_by_resource() {
         ]
     );
     assert_eq!(storage.history(2, None).unwrap().len(), 2);
-    assert_eq!(storage.history(1, None).unwrap()[0].record, story()[12]);
+    // History leaves out what the inventory or the open operation holds.
+    let mut last = story()[12].clone();
+    if let Record::Intended { entry, .. } = &mut last {
+        assert!(entry.take().is_some(), "the story's last intent has an entry");
+    }
+    assert_eq!(storage.history(1, None).unwrap()[0].record, last);
 }
 
 #[test]

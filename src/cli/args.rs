@@ -9,8 +9,6 @@ use clap::{Parser, Subcommand, ValueEnum};
 #[command(
     name = "reconciler",
     version,
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
     after_help = "Exit codes: 0 done; 1 error; 2 changes pending (only with --detailed-exitcode); \
                   3 refused by a guard or waiting for approval; 64 usage."
 )]

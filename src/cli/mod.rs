@@ -20,7 +20,7 @@ use std::path::Path;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use args::{Args, Command, Common, PlaneCommand};
+use args::{Args, Command, Common, PlaneCommand, RunArgs};
 use error::CliError;
 pub use exit::Exit;
 use report::Streams;
@@ -68,6 +68,11 @@ fn start(args: &Args, to: &mut Streams<'_>) -> Result<Exit, CliError> {
 
 async fn dispatch(args: &Args, clock: &System, to: &mut Streams<'_>) -> Result<Exit, CliError> {
     let common = &args.common;
+    let RunArgs { dir, dry_run, once, .. } = &args.run;
+    if args.command.is_some() && (dir.is_some() || *dry_run || *once) {
+        let text = "a directory, --dry-run and --once are for the agent; they go without a command";
+        return Err(CliError::usage(text));
+    }
     match &args.command {
         None => {
             let run = &args.run;
