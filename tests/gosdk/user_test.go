@@ -2,6 +2,7 @@ package gosdk
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -26,9 +27,12 @@ func user(t *testing.T, name string) types.User {
 func TestUser(t *testing.T) {
 	ctx, clt := connect(t)
 	walk(t, ctx, "go-user", life[types.User]{
-		fresh:  func(name string) types.User { return user(t, name) },
-		change: func(u types.User) { u.SetRoles([]string{"access", "editor"}) },
-		mark:   func(u types.User) string { return strings.Join(u.GetRoles(), ",") },
+		fresh: func(name string) types.User { return user(t, name) },
+		change: func(u types.User) {
+			u.SetRoles([]string{"access", "editor"})
+			u.SetTraits(map[string][]string{"logins": {"visitor", "root"}})
+		},
+		mark: func(u types.User) string { return fmt.Sprint(u.GetRoles(), u.GetTraits()) },
 		create: func(ctx context.Context, u types.User) error {
 			_, err := clt.CreateUser(ctx, u)
 			return err
