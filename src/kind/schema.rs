@@ -87,7 +87,41 @@ pub enum Form {
     Message(Arc<Schema>),
 }
 
+/// What stands inside a form, for whoever only walks through it.
+#[derive(Debug, Clone, Copy)]
+pub enum Inside<'a> {
+    /// Nothing with a field list of its own: all forms but the three below.
+    Leaf,
+    /// Items of this form.
+    List(&'a Form),
+    /// Entries of this form.
+    Map(&'a Form),
+    /// These fields.
+    Message(&'a Schema),
+}
+
 impl Form {
+    /// What stands inside.
+    pub fn inside(&self) -> Inside<'_> {
+        match self {
+            Self::List(item) => Inside::List(item),
+            Self::Map(entry) => Inside::Map(entry),
+            Self::Message(schema) => Inside::Message(schema),
+            Self::Text
+            | Self::Bool
+            | Self::BoolWord
+            | Self::BoolOption
+            | Self::Int { min: _, max: _ }
+            | Self::Bytes
+            | Self::Duration
+            | Self::DurationMessage
+            | Self::Timestamp
+            | Self::Enum(_)
+            | Self::Labels
+            | Self::Traits => Inside::Leaf,
+        }
+    }
+
     /// What an item of a list or an entry of a map holds that says nothing.
     pub(super) fn nothing(&self) -> Value {
         if matches!(self, Self::Message(_)) { Value::map() } else { Value::String(String::new()) }

@@ -5,7 +5,7 @@ use prost_reflect::{DynamicMessage, Value as Wire};
 
 use super::Kind;
 use super::canonical::WireError;
-use super::schema::{self, Form, Schema};
+use super::schema::{self, Form, Inside, Schema};
 use crate::wire::DESCRIPTORS;
 
 /// One field that no field list has.
@@ -82,20 +82,9 @@ fn collect(message: &DynamicMessage, schema: Option<&Schema>, path: &str, out: &
 
 /// The field list of what stands in a field.
 fn inside(form: &Form) -> Option<&Schema> {
-    match form {
-        Form::Message(schema) => Some(schema),
-        Form::List(item) | Form::Map(item) => inside(item),
-        Form::Text
-        | Form::Bool
-        | Form::BoolWord
-        | Form::BoolOption
-        | Form::Int { .. }
-        | Form::Bytes
-        | Form::Duration
-        | Form::DurationMessage
-        | Form::Timestamp
-        | Form::Enum(_)
-        | Form::Labels
-        | Form::Traits => None,
+    match form.inside() {
+        Inside::Message(schema) => Some(schema),
+        Inside::List(item) | Inside::Map(item) => inside(item),
+        Inside::Leaf => None,
     }
 }

@@ -7,7 +7,7 @@ use super::Findings;
 use super::split::{self, Piece};
 use super::suggest::{fold, nearest};
 use super::yaml::{self, Parsed};
-use crate::kind::schema::{Form, Schema};
+use crate::kind::schema::{Form, Inside, Schema};
 use crate::kind::{self, KINDS, schema};
 use crate::model::Node;
 use crate::model::tree::NodeValue;
@@ -89,35 +89,19 @@ fn message(node: &Node, schema: &Schema, masked: &mut Vec<Range<usize>>) {
 }
 
 fn form(node: &Node, form: &Form, masked: &mut Vec<Range<usize>>) {
-    match (form, &node.value) {
-        (Form::Message(schema), _) => message(node, schema, masked),
-        (Form::List(inner), NodeValue::List(items)) => {
+    match (form.inside(), &node.value) {
+        (Inside::Message(schema), _) => message(node, schema, masked),
+        (Inside::List(inner), NodeValue::List(items)) => {
             for item in items {
                 self::form(item, inner, masked);
             }
         }
-        (Form::Map(inner), NodeValue::Map(entries)) => {
+        (Inside::Map(inner), NodeValue::Map(entries)) => {
             for (_, value) in entries {
                 self::form(value, inner, masked);
             }
         }
-        (
-            Form::Text
-            | Form::Bool
-            | Form::BoolWord
-            | Form::BoolOption
-            | Form::Int { .. }
-            | Form::Bytes
-            | Form::Duration
-            | Form::DurationMessage
-            | Form::Timestamp
-            | Form::Enum(_)
-            | Form::Labels
-            | Form::Traits
-            | Form::List(_)
-            | Form::Map(_),
-            _,
-        ) => {}
+        (Inside::Leaf | Inside::List(_) | Inside::Map(_), _) => {}
     }
 }
 
@@ -162,21 +146,10 @@ fn secret_names() -> BTreeSet<String> {
         }
     }
     fn collect_form(form: &Form, out: &mut BTreeSet<String>) {
-        match form {
-            Form::Message(schema) => collect(schema, out),
-            Form::List(inner) | Form::Map(inner) => collect_form(inner, out),
-            Form::Text
-            | Form::Bool
-            | Form::BoolWord
-            | Form::BoolOption
-            | Form::Int { .. }
-            | Form::Bytes
-            | Form::Duration
-            | Form::DurationMessage
-            | Form::Timestamp
-            | Form::Enum(_)
-            | Form::Labels
-            | Form::Traits => {}
+        match form.inside() {
+            Inside::Message(schema) => collect(schema, out),
+            Inside::List(inner) | Inside::Map(inner) => collect_form(inner, out),
+            Inside::Leaf => {}
         }
     }
     let mut out = BTreeSet::new();

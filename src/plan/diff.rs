@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde::{Serialize, Serializer};
 
 use super::FieldChange;
-use crate::kind::schema::{self, Form, Schema};
+use crate::kind::schema::{self, Form, Inside, Schema};
 use crate::kind::{Kind, OWNER_LABEL, canonical};
 use crate::model::{FieldPath, FingerprintKey, Value};
 
@@ -48,22 +48,9 @@ enum Shape<'a> {
 
 impl<'a> Shape<'a> {
     fn of(form: &'a Form) -> Self {
-        match form {
-            Form::Message(fields) => Self::Fields(fields),
-            Form::Text
-            | Form::Bool
-            | Form::BoolWord
-            | Form::BoolOption
-            | Form::Int { min: _, max: _ }
-            | Form::Bytes
-            | Form::Duration
-            | Form::DurationMessage
-            | Form::Timestamp
-            | Form::Enum(_)
-            | Form::Labels
-            | Form::Traits
-            | Form::List(_)
-            | Form::Map(_) => Self::Form(form),
+        match form.inside() {
+            Inside::Message(fields) => Self::Fields(fields),
+            Inside::Leaf | Inside::List(_) | Inside::Map(_) => Self::Form(form),
         }
     }
 

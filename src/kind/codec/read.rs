@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 
 use super::Problem;
-use crate::kind::schema::{Field, Form, Schema};
+use crate::kind::schema::{Field, Form, Inside, Schema};
 use crate::model::{Value, duration};
 
 /// One field as it stands in a message.
@@ -103,36 +103,25 @@ fn add(
     name: &str,
     map: &mut BTreeMap<String, Value>,
 ) -> Result<(), Problem> {
-    match &field.form {
-        Form::List(item) => {
+    match field.form.inside() {
+        Inside::List(item) => {
             let list = map.entry(name.into()).or_insert_with(|| Value::List(Vec::new()));
             if let Value::List(items) = list {
                 items.push(single(item, raw)?);
             }
         }
-        Form::Map(item) => {
+        Inside::Map(item) => {
             let (key, value) = entry(item, bytes(raw)?)?;
             if let Value::Map(entries) = map.entry(name.into()).or_insert_with(Value::map) {
                 entries.insert(key, value);
             }
         }
-        Form::Message(schema) => {
+        Inside::Message(schema) => {
             if let Value::Map(inner) = map.entry(name.into()).or_insert_with(Value::map) {
                 read_into(schema, bytes(raw)?, inner)?;
             }
         }
-        Form::Text
-        | Form::Bool
-        | Form::BoolWord
-        | Form::BoolOption
-        | Form::Int { .. }
-        | Form::Bytes
-        | Form::Duration
-        | Form::DurationMessage
-        | Form::Timestamp
-        | Form::Enum(_)
-        | Form::Labels
-        | Form::Traits => {
+        Inside::Leaf => {
             let value = single(&field.form, raw)?;
             // A time that stands for "never" says nothing.
             if value == Value::Null {
