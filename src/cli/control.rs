@@ -3,9 +3,11 @@
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tonic::body::Body;
@@ -25,7 +27,7 @@ const ASK: &str = "/reconciler.control.v1.Control/Ask";
 
 /// How long a command waits for a running agent. Longer than any answer takes; an agent that is
 /// stopped in a debugger should not hang every command for ever.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Connects to the agent behind a socket, if there is one.
 pub(super) async fn connect(path: &Path) -> Option<Channel> {
@@ -42,15 +44,41 @@ pub(super) async fn connect(path: &Path) -> Option<Channel> {
 ///
 /// # Errors
 /// What the agent said, or that it gave no answer.
-pub(super) async fn ask(agent: &Remote<Channel>, question: &Question) -> Result<String, CliError> {
+pub(super) async fn ask_agent(
+    agent: &Remote<Channel>,
+    question: &Question,
+) -> Result<String, CliError> {
+    let answer = ask(agent, ASK, question, PATIENCE).await?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// Asks whatever process answers on a socket: a question as JSON, sent to a path.
+///
+/// # Errors
+/// What the process said, as a usage error where it found the question wrong; or that it gave no
+/// answer within the deadline.
+pub(super) async fn ask<Q: Serialize>(
+    process: &Remote<Channel>,
+    path: &'static str,
+    question: &Q,
+    deadline: Duration,
+) -> Result<Bytes, CliError> {
     let body = serde_json::to_vec(question).map_err(|error| CliError::new(error.to_string()))?;
-    match agent.call(ASK, Bytes::from(body), PATIENCE).await {
-        Ok(answer) => Ok(String::from_utf8_lossy(&answer).into_owned()),
-        Err(error) if error.code == CallCode::FailedPrecondition => {
-            Err(CliError::new(error.message))
+    process.call(path, Bytes::from(body), deadline).await.map_err(|error| match error.code {
+        CallCode::FailedPrecondition => CliError::new(error.message),
+        CallCode::InvalidArgument => CliError::usage(error.message),
+        CallCode::NoAnswer
+        | CallCode::Unknown
+        | CallCode::NotFound
+        | CallCode::AlreadyExists
+        | CallCode::PermissionDenied
+        | CallCode::ResourceExhausted
+        | CallCode::Unimplemented
+        | CallCode::Unavailable
+        | CallCode::Internal => {
+            CliError::new(format!("the running process gave no answer: {error}"))
         }
-        Err(error) => Err(CliError::new(format!("the running agent gave no answer: {error}"))),
-    }
+    })
 }
 
 /// The socket of an agent, with its file; removed at the end.

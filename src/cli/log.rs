@@ -1,8 +1,11 @@
 //! Log lines on stderr: for people, or one JSON object each.
 
+use std::fmt;
 use std::io::{self, IsTerminal as _};
 
+use tracing::field::Field;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::time::FormatTime;
 
 use super::args::{Color, Common, LogFormat};
@@ -23,8 +26,20 @@ pub(super) fn start(common: &Common, clock: &System) {
         .with_timer(Wall(*clock))
         .with_ansi(colour(common.color, io::stderr().is_terminal()));
     match common.log_format {
-        LogFormat::Human => builder.init(),
+        LogFormat::Human => builder.fmt_fields(debug_fn(for_people)).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+}
+
+/// The field that says which resource a line is about. A line for people says it in its text.
+const RESOURCE: &str = "resource";
+
+/// Writes one field of a line for people: the message as it is, the others behind it by name.
+fn for_people(to: &mut Writer<'_>, field: &Field, value: &dyn fmt::Debug) -> fmt::Result {
+    match field.name() {
+        "message" => write!(to, "{value:?}"),
+        RESOURCE => Ok(()),
+        name => write!(to, " {name}={value:?}"),
     }
 }
 
@@ -41,7 +56,7 @@ pub(super) fn colour(choice: Color, is_terminal: bool) -> bool {
 struct Wall(System);
 
 impl FormatTime for Wall {
-    fn format_time(&self, w: &mut tracing_subscriber::fmt::format::Writer<'_>) -> std::fmt::Result {
+    fn format_time(&self, w: &mut Writer<'_>) -> fmt::Result {
         write!(w, "{}", self.0.now().wall)
     }
 }

@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use bytes::Bytes;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::UnixListenerStream;
@@ -25,7 +24,6 @@ use crate::adapter::cluster::Remote;
 use crate::adapter::lock::Lock;
 use crate::model::duration;
 use crate::plane::{Faults, MINT, MintRequest, Minted, Plane, Settings};
-use crate::port::{CallCode, Cluster as _};
 
 /// Longest wait for an identity.
 const MINT_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
@@ -140,7 +138,13 @@ pub(super) async fn identity(
     let ttl_seconds = u64::try_from(nanos / 1_000_000_000).unwrap_or_default();
     let request = MintRequest { user: user.clone(), roles: roles.clone(), ttl_seconds };
     let minted = match control::connect(&setup.socket).await {
-        Some(channel) => ask(&Remote::new(channel), &request).await?,
+        Some(channel) => {
+            let process = Remote::new(channel);
+            let answer = control::ask(&process, MINT, &request, MINT_DEADLINE).await?;
+            serde_json::from_slice::<Minted>(&answer).map_err(|_secret| {
+                CliError::new("the running process gave an answer of another version")
+            })?
+        }
         None => mint_here(setup, &request, clock).await?,
     };
     for role in &minted.missing_roles {
@@ -188,23 +192,6 @@ fn open_here(setup: &Setup, file: Option<&Path>, clock: &System) -> Result<Plane
         Target::Embedded { settings, faults } => open_plane(settings, faults, file, clock),
         Target::Teleport(_) => open_plane(&Settings::default(), &Faults::default(), file, clock),
     }
-}
-
-/// Asks the process that holds the state.
-async fn ask<S>(process: &Remote<S>, request: &MintRequest) -> Result<Minted, CliError>
-where
-    Remote<S>: crate::port::Cluster,
-{
-    let body = serde_json::to_vec(request).map_err(|error| CliError::new(error.to_string()))?;
-    let answer = process.call(MINT, Bytes::from(body), MINT_DEADLINE).await;
-    let answer = answer.map_err(|error| {
-        if error.code == CallCode::InvalidArgument {
-            return CliError::usage(error.message);
-        }
-        CliError::new(format!("the running process mints no identity: {error}"))
-    })?;
-    serde_json::from_slice(&answer)
-        .map_err(|_secret| CliError::new("the running process gave an answer of another version"))
 }
 
 /// `X` and `crt` make `X.crt`, whatever dots are in `X`.

@@ -167,7 +167,7 @@ pub(super) async fn approve(
 ) -> Result<Exit, CliError> {
     let session = Session::open(setup, Access::Change, "approve", clock).await?;
     if let Some(agent) = &session.agent {
-        let text = control::ask(agent, &Question::Approve { hash: hash.to_owned() }).await?;
+        let text = control::ask_agent(agent, &Question::Approve { hash: hash.to_owned() }).await?;
         to.print(&(text + "\n"))?;
         return Ok(Exit::Done);
     }

@@ -30,7 +30,7 @@ pub(super) async fn status(
         to.print(&format!("{}\n", render::summary(&seen.plan)))?;
         return Ok(Exit::Done);
     };
-    let json = control::ask(agent, &Question::Status).await?;
+    let json = control::ask_agent(agent, &Question::Status).await?;
     match format {
         Format::Json => to.print(&(json + "\n"))?,
         Format::Text | Format::Markdown => {
