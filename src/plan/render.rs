@@ -14,8 +14,9 @@ pub use text::text;
 use super::guard::Gated;
 use super::{Action, FieldChange, Plan, Step, Verb, diff};
 use crate::kind;
+use crate::kind::unknown::{self, Unknown};
 use crate::live::Coverage;
-use crate::model::{Cluster, FingerprintKey, Place, Value};
+use crate::model::{Cluster, FingerprintKey, Place, ResourceId, Value};
 
 /// What is shown, and how.
 #[derive(Clone, Copy)]
@@ -50,10 +51,14 @@ pub fn summary(plan: &Plan) -> String {
         0 => String::new(),
         count => format!(", {count} deferred"),
     };
+    let forget = match plan.forget.len() {
+        0 => String::new(),
+        count => format!(", {count} to forget"),
+    };
     if plan.steps.is_empty() {
         return match plan.unchanged {
-            1 => format!("No changes. 1 resource in sync{deferred}."),
-            count => format!("No changes. {count} resources in sync{deferred}."),
+            1 => format!("No changes. 1 resource in sync{deferred}{forget}."),
+            count => format!("No changes. {count} resources in sync{deferred}{forget}."),
         };
     }
     let adopted = match count(Verb::Adopt) {
@@ -61,7 +66,7 @@ pub fn summary(plan: &Plan) -> String {
         count => format!(", {count} to adopt"),
     };
     format!(
-        "Plan: {} to create, {} to update, {} to delete{adopted}{deferred}.",
+        "Plan: {} to create, {} to update, {} to delete{adopted}{deferred}{forget}.",
         count(Verb::Create),
         count(Verb::Update),
         count(Verb::Delete),
@@ -123,9 +128,40 @@ fn details(step: &Step, key: &FingerprintKey) -> String {
                 #[expect(clippy::let_underscore_must_use, reason = "writing to a string")]
                 let _ = writeln!(shown, "{}: {before} -> {after}", change.path);
             }
+            let kept: Vec<String> = unknown_fields(step).iter().map(told).collect();
+            if !kept.is_empty() {
+                shown.extend(["# kept, unknown to this version: ", &kept.join(", "), "\n"]);
+            }
             shown
         }
         Action::Adopt { live: _, after: _ } | Action::Delete { before: _ } => String::new(),
+    }
+}
+
+/// What an update leaves in a live resource because this version does not know it.
+fn unknown_fields(step: &Step) -> Vec<Unknown> {
+    match (&step.action, kind::row(step.id.kind)) {
+        // What came from the server was read once already.
+        (Action::Update { before, after: _, changes: _ }, Some(kind)) => {
+            unknown::fields(kind, &before.wire).unwrap_or_default()
+        }
+        (Action::Update { .. }, None)
+        | (Action::Create { .. } | Action::Adopt { .. } | Action::Delete { .. }, _) => Vec::new(),
+    }
+}
+
+/// `spec.options.field 99 (12 bytes)`.
+fn told(unknown: &Unknown) -> String {
+    let Unknown { path, number, bytes } = unknown;
+    let dot = if path.is_empty() { "" } else { "." };
+    format!("{path}{dot}field {number} ({bytes} bytes)")
+}
+
+/// Why a resource leaves the journal without a delete.
+fn forgotten_because(id: &ResourceId) -> &'static str {
+    match kind::row(id.kind) {
+        Some(kind) if kind.rpc.delete.is_none() => "no longer declared; this kind is never deleted",
+        Some(_) | None => "gone from the cluster, no longer declared",
     }
 }
 

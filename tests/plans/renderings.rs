@@ -152,6 +152,53 @@ fn no_changes() {
 }
 
 #[test]
+fn what_leaves_the_journal_is_said() {
+    let world = World::parse(
+        "inventory: role/gone {}
+        live: remote_cluster/leaf {}
+        inventory: remote_cluster/leaf {}",
+    );
+    let plan = world.plan();
+    expect![[r#"
+        forget remote_cluster/leaf (no longer declared; this kind is never deleted)
+        forget role/gone (gone from the cluster, no longer declared)
+
+        No changes. 0 resources in sync, 2 to forget.
+    "#]]
+    .assert_eq(&text(&view(&plan, None)));
+    let shown = markdown(&view(&plan, None));
+    assert!(shown.contains("- forget: <code>role/gone</code> (gone from the cluster"), "{shown}");
+    let read: serde_json::Value = serde_json::from_str(&json(&view(&plan, None))).unwrap();
+    assert_eq!(read["forget"], serde_json::json!(["remote_cluster/leaf", "role/gone"]));
+    assert_eq!(read["summary"]["forget"], 2);
+}
+
+#[test]
+fn what_an_update_keeps_without_knowing_it_is_said_once() {
+    let mut world = World::parse(
+        "desired: role/dev {allow: {logins: [root]}}
+        live: role/dev {}
+        inventory: role/dev {}",
+    );
+    for live in world.lives.values_mut() {
+        // Field 9999 is a number; field 9998 a text of two bytes.
+        live.wire = bytes::Bytes::from_static(b"\xf8\xf0\x04\x01\xf2\xf0\x04\x02hi");
+    }
+    world.observe();
+    let plan = world.plan();
+    let told = "# kept, unknown to this version: field 9998 (6 bytes), field 9999 (4 bytes)\n";
+    for shown in [text(&view(&plan, None)), markdown(&view(&plan, None))] {
+        assert_eq!(shown.matches(told).count(), 1, "{shown}");
+    }
+    let read: serde_json::Value = serde_json::from_str(&json(&view(&plan, None))).unwrap();
+    let told = serde_json::json!(["field 9998 (6 bytes)", "field 9999 (4 bytes)"]);
+    assert_eq!(read["steps"][0]["unknown_fields"], told);
+    let known = World::parse("desired: role/dev {allow: {logins: [root]}}\nlive: role/dev {}");
+    let known = known.plan();
+    assert!(!text(&view(&known, None)).contains("unknown to"), "nothing is unknown in it");
+}
+
+#[test]
 fn what_is_not_known_is_said() {
     let world = World::parse("partial: role a page was cut\nunknown: broken");
     expect![[r#"

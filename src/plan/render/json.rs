@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::super::{Action, Deferred, FieldChange, Step, Verb};
-use super::{View, is_unsafe};
+use super::{View, is_unsafe, told, unknown_fields};
 use crate::kind::{self, canonical};
 use crate::live::Coverage;
 use crate::model::{Cluster, FingerprintKey, ResourceId, Value};
@@ -25,6 +25,7 @@ pub fn json(view: &View<'_>) -> String {
             delete: count(Verb::Delete),
             adopt: count(Verb::Adopt),
             deferred: plan.deferred.len(),
+            forget: plan.forget.len(),
             unchanged: plan.unchanged,
         },
         steps: plan.steps.iter().map(|step| step_of(view, step)).collect(),
@@ -62,7 +63,8 @@ struct Document {
     steps: Vec<StepOut>,
     /// What was left alone, by id.
     deferred: Vec<DeferredOut>,
-    /// Ids that leave the journal, because nobody declares them and they are gone.
+    /// Ids that leave the journal, because nobody declares them and they are gone, or their kind
+    /// is never deleted.
     forget: Vec<String>,
     /// How much of the live side was seen.
     coverage: Vec<CoverageOut>,
@@ -81,6 +83,7 @@ struct Summary {
     delete: usize,
     adopt: usize,
     deferred: usize,
+    forget: usize,
     unchanged: usize,
 }
 
@@ -110,6 +113,9 @@ struct StepOut {
     revision: Option<String>,
     /// Where they differ.
     changes: Vec<ChangeOut>,
+    /// What an update keeps without knowing it, for people: `spec.options.field 99 (12 bytes)`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown_fields: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -203,6 +209,7 @@ fn step_of(view: &View<'_>, step: &Step) -> StepOut {
         after: wanted.map(|resource| masked(id, &resource.canonical, view.key)),
         revision: before.and_then(|live| live.revision.as_ref()).map(ToString::to_string),
         changes: changes.iter().map(change_of).collect(),
+        unknown_fields: unknown_fields(step).iter().map(told).collect(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! A plan for a comment on a pull request.
 
 use super::super::{Deferred, Step};
-use super::{View, clean, details, summary, symbol, unknowns};
+use super::{View, clean, details, forgotten_because, summary, symbol, unknowns};
+use crate::model::ResourceId;
 
 /// GitHub takes 65,536 characters for a comment; the rest is left to a heading and a footer of
 /// whoever posts it.
@@ -46,8 +47,9 @@ fn blocks<'a>(view: &'a View<'a>) -> impl Iterator<Item = String> + 'a {
         notes.push("\n".to_owned());
     }
     let steps = view.plan.steps.iter().map(|step| step_block(view, step));
+    let forget = view.plan.forget.iter().map(forget_line);
     let deferred = view.plan.deferred.iter().map(deferred_line);
-    notes.into_iter().chain(steps).chain(deferred)
+    notes.into_iter().chain(steps).chain(forget).chain(deferred)
 }
 
 fn step_block(view: &View<'_>, step: &Step) -> String {
@@ -67,6 +69,10 @@ fn step_block(view: &View<'_>, step: &Step) -> String {
     format!(
         "<details><summary>{head}</summary>\n\n{fence}{language}\n{body}\n{fence}\n\n</details>\n\n"
     )
+}
+
+fn forget_line(id: &ResourceId) -> String {
+    format!("- forget: {} ({})\n", code(&id.to_string()), forgotten_because(id))
 }
 
 fn deferred_line(deferred: &Deferred) -> String {

@@ -3,7 +3,7 @@
 use anstyle::{AnsiColor, Style};
 
 use super::super::{Deferred, Step, Verb};
-use super::{View, clean, details, summary, symbol, unknowns};
+use super::{View, clean, details, forgotten_because, summary, symbol, unknowns};
 use crate::model::FingerprintKey;
 
 /// The plan as text; ends with a line break.
@@ -13,6 +13,9 @@ pub fn text(view: &View<'_>) -> String {
         for (step, details) in block.iter().zip(all_details(block, view.key)) {
             add_step(&mut page, view, step, &details);
         }
+    }
+    for id in &view.plan.forget {
+        page.line("", &format!("forget {id} ({})", forgotten_because(id)), PLAIN);
     }
     if !view.plan.deferred.is_empty() {
         page.title("Deferred:");
