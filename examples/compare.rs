@@ -22,9 +22,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(from), Some(to)) = (args.next(), args.next()) else {
         return Err("usage: compare FROM TO".into());
     };
-    let (before, wanted) = (read(&from)?, read(&to)?);
     // Nothing is published, so that a fixed key does no harm.
     let key = FingerprintKey([0; 32]);
+    let (before, wanted) = (read(&from, &key)?, read(&to, &key)?);
     let policy = Policy {
         agent: AGENT.to_owned(),
         max_delete_percent: 100,
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let input = Input {
         reading: &wanted,
-        live: &as_live(&before)?,
+        live: &as_live(&before, &key)?,
         inventory: &as_inventory(&before, &key)?,
         busy: &BTreeSet::new(),
         policy: &policy,
@@ -47,9 +47,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn read(dir: &str) -> Result<Reading, Box<dyn Error>> {
+fn read(dir: &str, key: &FingerprintKey) -> Result<Reading, Box<dyn Error>> {
     let snapshot = Directory::new(dir, Globs::new(INCLUDE, EXCLUDE)?).read_now()?;
-    let reading = decode::read(&snapshot);
+    let reading = decode::read(&snapshot, key);
     if !reading.is_whole() {
         return Err(format!("{dir} has errors; see `reconciler validate {dir}`").into());
     }
@@ -57,14 +57,14 @@ fn read(dir: &str) -> Result<Reading, Box<dyn Error>> {
 }
 
 /// The manifests as a cluster would report them.
-fn as_live(reading: &Reading) -> Result<LiveState, Box<dyn Error>> {
+fn as_live(reading: &Reading, key: &FingerprintKey) -> Result<LiveState, Box<dyn Error>> {
     let mut state = LiveState::default();
     for kind in KINDS {
         let mut items = Vec::new();
         for manifest in reading.manifests.values() {
             if manifest.resource.id.kind == kind.name {
                 let wire = canonical::encode(kind, &manifest.resource, None, AGENT)?;
-                items.push(canonical::decode(kind, Cluster::Parent, wire)?);
+                items.push(canonical::decode(kind, Cluster::Parent, wire, key)?);
             }
         }
         let observed = Observed::new(items, Coverage::Complete);

@@ -22,7 +22,7 @@ use crate::kind::{self, Follow, KINDS, Kind};
 use crate::live::{Observed, list};
 use crate::manifest::decode::{Cache, read_with_cache};
 use crate::manifest::{Reading, Snapshot};
-use crate::model::{Cluster, ResourceId};
+use crate::model::{Cluster, FingerprintKey, ResourceId};
 use crate::port::{CallCode, CallError, Clock, Files, Storage};
 
 /// Watch events that may wait for the engine; then the stream's own flow control holds the
@@ -49,6 +49,8 @@ pub struct World<F> {
     pub clock: Arc<dyn Clock>,
     /// The ownership mark.
     pub owner: String,
+    /// Key of the fingerprints.
+    pub key: FingerprintKey,
     /// Told of every reading, for showing findings to people.
     pub on_reading: OnReading,
 }
@@ -159,6 +161,7 @@ struct Hands<F> {
     files: Arc<F>,
     storage: Arc<dyn Storage>,
     owner: Arc<str>,
+    key: Arc<FingerprintKey>,
     on_reading: OnReading,
     cache: Arc<Mutex<Cache>>,
     jobs: JoinSet<Done>,
@@ -176,8 +179,9 @@ impl<F: Files + 'static> Hands<F> {
             files: Arc::clone(&world.files),
             storage: Arc::clone(&world.storage),
             owner: world.owner.as_str().into(),
+            key: Arc::new(world.key.clone()),
             on_reading: Arc::clone(&world.on_reading),
-            cache: Arc::default(),
+            cache: Arc::new(Mutex::new(Cache::new(&world.key))),
             jobs: JoinSet::new(),
             journal: Vec::new(),
             journal_busy: false,
@@ -194,9 +198,10 @@ impl<F: Files + 'static> Hands<F> {
             Effect::Watch => self.open_watch(),
             Effect::List { cluster, kind, ticket } => {
                 let port = self.cluster.clone();
+                let key = Arc::clone(&self.key);
                 self.event(async move {
                     let observed = match kind::row(kind) {
-                        Some(row) => list::list(&port, row, cluster.clone()).await,
+                        Some(row) => list::list(&port, row, cluster.clone(), &key).await,
                         None => Observed::unknown(NO_ROW),
                     };
                     Event::Listed { cluster, kind, ticket, observed }
@@ -204,9 +209,10 @@ impl<F: Files + 'static> Hands<F> {
             }
             Effect::Fetch { ticket, id } => {
                 let port = self.cluster.clone();
+                let key = Arc::clone(&self.key);
                 self.event(async move {
                     let result = match row(&id) {
-                        Ok(kind) => list::fetch(&port, kind, &id).await,
+                        Ok(kind) => list::fetch(&port, kind, &id, &key).await,
                         Err(error) => Err(error),
                     };
                     Event::Fetched { ticket, id, result }
@@ -302,8 +308,9 @@ impl<F: Files + 'static> Hands<F> {
         }
         let (tell, told) = mpsc::channel(WATCH_QUEUE_MAX);
         let port = self.cluster.clone();
+        let key = Arc::clone(&self.key);
         let handle = self.jobs.spawn(async move {
-            let reason = follow(&port, &tell).await;
+            let reason = follow(&port, &key, &tell).await;
             drop(tell.send(Event::WatchLost(reason)).await);
             Done::Watch
         });
@@ -342,7 +349,7 @@ async fn next_of(watch: &mut Option<Watching>) -> Option<Event> {
 }
 
 /// Passes on what the watch says until it ends; why it ended.
-async fn follow(port: &Remote<Link>, tell: &mpsc::Sender<Event>) -> String {
+async fn follow(port: &Remote<Link>, key: &FingerprintKey, tell: &mpsc::Sender<Event>) -> String {
     let kinds: Vec<&Kind> =
         KINDS.iter().copied().filter(|kind| kind.follow != Follow::Poll).collect();
     let request = call::watch(&kinds);
@@ -351,7 +358,7 @@ async fn follow(port: &Remote<Link>, tell: &mpsc::Sender<Event>) -> String {
         Err(error) => return error.to_string(),
     };
     while let Some(item) = stream.next().await {
-        let event = match item.map(|bytes| call::watched(&Cluster::Parent, bytes)) {
+        let event = match item.map(|bytes| call::watched(&Cluster::Parent, bytes, key)) {
             Ok(Ok(Watched::Opened(kinds))) => Event::WatchOpened(kinds),
             Ok(Ok(Watched::Put(live))) => Event::Put(live),
             Ok(Ok(Watched::Gone(id))) => Event::Gone(id),

@@ -29,6 +29,9 @@
 //! - Read-only commands work on copies of the state and leave no trace; `--dry-run` without a
 //!   state says that it saw no journal.
 //! - Secrets in the journal are keyed fingerprints; the key lies in the state (mode 0600).
+//! - A name that is a secret (a token of the join method `token`) is nowhere in an id: its
+//!   fingerprint stands there, 64 bits wide, and calls take the name from the resource. A name is
+//!   one as soon as manifest, cluster or journal says so ([`model::Veil`]).
 //! - Files below `children/NAME/` describe the inside of a workload cluster and are left out, with
 //!   a warning, until children are managed.
 //! - `--dry-run` exits 3 when something in the plan would wait for approval, 1 when a manifest has

@@ -17,6 +17,8 @@ mod calls;
 mod checks;
 #[path = "kinds/found.rs"]
 mod found;
+#[path = "kinds/keyed.rs"]
+mod keyed;
 #[path = "kinds/lossless.rs"]
 mod lossless;
 #[path = "kinds/meanings.rs"]

@@ -15,10 +15,16 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use reconciler::kind::{self, canonical};
-use reconciler::manifest::decode::{Cache, FINDINGS_PER_FILE_MAX, read, read_with_cache};
+use reconciler::manifest::decode::{self, Cache, FINDINGS_PER_FILE_MAX, read_with_cache};
 use reconciler::manifest::yaml::{self, Parsed};
 use reconciler::manifest::{Findings, Reading, Snapshot, codes, render, second, split};
-use reconciler::model::{Cluster, Diagnostic, FieldPath, Severity, Value};
+use reconciler::model::{Cluster, Diagnostic, FieldPath, FingerprintKey, Severity, Value};
+
+const KEY: FingerprintKey = FingerprintKey([7; 32]);
+
+fn read(snapshot: &Snapshot) -> Reading {
+    decode::read(snapshot, &KEY)
+}
 
 fn below(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path)
@@ -280,7 +286,7 @@ fn difference(row: &serde_json::Value) -> Option<String> {
         let kind = kind::find(document["kind"].as_str()?)?;
         let name = document["resource"]["metadata"]["name"].as_str().unwrap();
         let value = Value::from_serde(document["resource"].clone());
-        let theirs = canonical::resource(kind, Cluster::Parent, name, value);
+        let theirs = canonical::resource(kind, Cluster::Parent, name, value, &KEY);
         let Some(ours) = reading.manifests.get(&theirs.id) else {
             return Some(format!("no {}", theirs.id));
         };
@@ -369,7 +375,7 @@ fn a_cache_and_threads_change_nothing() {
         let text = if n % 7 == 0 { "kind: role\n".into() } else { role(&format!("r{}", n % 500)) };
         snapshot.files.insert(format!("{n:03}.yaml").into(), text.into_bytes().into());
     }
-    let mut cache = Cache::default();
+    let mut cache = Cache::new(&KEY);
     let shown = |reading: &Reading| format!("{reading:?}");
     let cold = shown(&read_with_cache(&snapshot, &mut cache));
     assert_eq!(shown(&read(&snapshot)), cold);

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "test code")]
 
 mod common;
+#[path = "walk/names.rs"]
+mod names;
 
 use common::{Agent, Place, bytes_of, until};
 

@@ -54,6 +54,7 @@ pub(super) async fn run(
         storage,
         clock: Arc::new(*clock),
         owner: setup.config.agent.name.clone(),
+        key: session.key.clone(),
         on_reading: show_findings(colour(color, std::io::stderr().is_terminal())),
     };
     tracing::info!(

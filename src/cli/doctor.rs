@@ -274,7 +274,7 @@ type Missing = BTreeMap<&'static str, (Vec<&'static str>, Option<&'static str>)>
 async fn kinds(session: &Session, rights: &Rights, report: &mut Report) -> Missing {
     let mut missing = Missing::new();
     for kind in KINDS {
-        let observed = list::list(&session.cluster, kind, Cluster::Parent).await;
+        let observed = list::list(&session.cluster, kind, Cluster::Parent, &session.key).await;
         let name = kind.name.as_str();
         match observed.coverage() {
             Coverage::Complete => {

@@ -1,7 +1,8 @@
-//! `KIND` and `KIND/NAME` on the command line, as tctl takes them.
+//! `KIND` and `KIND/NAME` on the command line, as tctl takes them. Where a name is a secret, the
+//! digits of its fingerprint stand for it, so that it need not be typed into a shell's history.
 
 use crate::kind::{self, KINDS, Kind};
-use crate::model::ResourceId;
+use crate::model::{FingerprintKey, ResourceId, secret};
 
 /// Reads `KIND` or `KIND/NAME`.
 ///
@@ -19,8 +20,25 @@ pub(super) fn parse(text: &str) -> Result<(&'static Kind, Option<ResourceId>), S
     match name {
         None => Ok((kind, None)),
         Some("") => Err(format!("`{text}` names no resource; write {}/NAME", kind.name)),
-        Some(name) => Ok((kind, Some(ResourceId::parent(kind.name, name)))),
+        Some(name) => {
+            let digits = Some(name).filter(|_| kind.name.has_secret_names());
+            let veiled = digits.and_then(secret::fingerprint_of_digits);
+            let name = veiled.as_deref().unwrap_or(name);
+            Ok((kind, Some(ResourceId::parent(kind.name, name))))
+        }
     }
+}
+
+/// What else a person may have meant: digits that were read as a fingerprint can be a plain name,
+/// and what was typed as a name can be a secret one.
+pub(super) fn other_meaning(id: &ResourceId, key: &FingerprintKey) -> Option<ResourceId> {
+    if !id.kind.has_secret_names() {
+        return None;
+    }
+    if id.is_veiled() {
+        return secret::digits_of(&id.name).map(|name| ResourceId::parent(id.kind, name));
+    }
+    Some(id.veiled(key))
 }
 
 /// Reads `KIND/NAME`.

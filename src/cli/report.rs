@@ -7,9 +7,9 @@ use super::args::{Color, Format};
 use super::control;
 use super::error::CliError;
 use super::exit::Exit;
-use super::kinds::parse_one;
+use super::kinds::{other_meaning, parse_one};
 use super::log::colour;
-use super::session::{Access, Session};
+use super::session::{Access, Session, new_key};
 use super::setup::Setup;
 use super::survey::{self, Survey};
 use crate::adapter::clock::System;
@@ -18,7 +18,7 @@ use crate::adapter::sqlite::Line;
 use crate::driver::Question;
 use crate::journal::{OpId, Outcome, Record};
 use crate::manifest::{Reading, Snapshot, render as findings};
-use crate::model::{Place, Severity};
+use crate::model::{Place, ResourceId, Severity};
 use crate::plan::guard::APPROVAL_LIFETIME;
 use crate::plan::render;
 use crate::port::Clock as _;
@@ -119,7 +119,7 @@ pub(super) async fn validate(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let (snapshot, reading) = survey::read(setup, clock).await?;
+    let (snapshot, reading) = survey::read(setup, &new_key()?, clock).await?;
     match format {
         Format::Json => to.print(&json_findings(&reading, &snapshot)?)?,
         Format::Text | Format::Markdown => {
@@ -204,11 +204,22 @@ pub(super) fn history(
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
     let id = match what {
-        Some(what) => Some(parse_one(what).map_err(CliError::usage)?.1.to_string()),
+        Some(what) => Some(parse_one(what).map_err(CliError::usage)?.1),
         None => None,
     };
     let limit = u32::try_from(limit).unwrap_or(u32::MAX);
-    let mut found = Offline::history(&setup.state, limit, id.as_deref())?.unwrap_or_default();
+    let of = |id: Option<&ResourceId>| -> Result<Vec<Line>, CliError> {
+        let id = id.map(ToString::to_string);
+        Ok(Offline::history(&setup.state, limit, id.as_deref())?.unwrap_or_default())
+    };
+    let mut found = of(id.as_ref())?;
+    if found.is_empty()
+        && let Some(id) = id.filter(|id| id.kind.has_secret_names())
+        && let Some(offline) = Offline::read(&setup.state)?
+        && let Some(other) = other_meaning(&id, &offline.identity.key)
+    {
+        found = of(Some(&other))?;
+    }
     found.reverse();
     let text = lines(&found);
     if text.is_empty() {

@@ -9,10 +9,10 @@ use serde::Deserialize as _;
 
 use super::args::{Format, PlaneCommand};
 use super::error::CliError;
-use super::kinds::{parse, parse_one};
+use super::kinds::{other_meaning, parse, parse_one};
 use super::session::Session;
 use crate::adapter::clock::System;
-use crate::kind::{self, Kind, Readiness, call, canonical, unknown};
+use crate::kind::{self, Kind, Readiness, call, canonical, hide, unknown};
 use crate::live::{Coverage, Live, Observed, list};
 use crate::model::{Cluster, ResourceId, Value, duration};
 use crate::plan::diff;
@@ -45,16 +45,20 @@ pub(super) async fn get(
     out: &mut dyn Write,
 ) -> Result<(), CliError> {
     let (kind, id) = parse(what).map_err(CliError::usage)?;
-    let found = match id {
-        Some(id) => vec![fetch(session, kind, &id).await?.ok_or_else(|| not_there(&id))?],
-        None => all(&list::list(&session.cluster, kind, Cluster::Parent).await)?,
+    let found = if let Some(id) = id {
+        vec![fetch(session, kind, &id).await?.ok_or_else(|| not_there(&id))?]
+    } else {
+        let which = Cluster::Parent;
+        let mut observed = list::list(&session.cluster, kind, which, &session.key).await;
+        observed.put_under(&session.veil());
+        all(&observed)?
     };
     let unclear = |error: canonical::WireError| CliError::new(error.to_string());
     let mut values = Vec::new();
     for live in &found {
         let value = canonical::to_value(kind, &live.wire).map_err(unclear)?;
         let value = match secrets {
-            Secrets::Masked => canonical::mask(kind, &value, &session.key),
+            Secrets::Masked => canonical::mask_of(&live.id, kind, &value, &session.key),
             Secrets::Clear => value,
         };
         let notes = unknown::fields(kind, &live.wire).map_err(unclear)?;
@@ -95,13 +99,31 @@ fn all(observed: &Observed) -> Result<Vec<Live>, CliError> {
 }
 
 fn not_there(id: &ResourceId) -> CliError {
+    // What was typed may be a secret with a letter missing.
+    if id.kind.has_secret_names() && !id.is_veiled() {
+        return CliError::new(format!("there is no {} of that name", id.kind));
+    }
     CliError::new(format!("{id} is not there"))
 }
 
+/// Reads what was typed, whichever of its meanings is there.
 async fn fetch(session: &Session, kind: &Kind, id: &ResourceId) -> Result<Option<Live>, CliError> {
-    list::fetch(&session.cluster, kind, id)
-        .await
-        .map_err(|error| CliError::new(format!("cannot read {id}: {error}")))
+    let read = async |id: &ResourceId| {
+        list::fetch(&session.cluster, kind, id, &session.key).await.map_err(|error| {
+            let shown = id.veiled(&session.key);
+            let error = error.to_string();
+            // Nobody knows yet whether it is a secret.
+            let error = if shown == *id { error } else { error.replace(&*id.name, &shown.name) };
+            CliError::new(format!("cannot read {shown}: {error}"))
+        })
+    };
+    let other = other_meaning(id, &session.key).filter(|_| id.is_veiled());
+    let found = match (read(id).await?, other) {
+        (None, Some(other)) => read(&other).await?,
+        (found, _) => found,
+    };
+    let veil = session.veil();
+    Ok(found.map(|live| Live { id: veil.over(&live.id).unwrap_or(live.id.clone()), ..live }))
 }
 
 /// Waits until a resource is there and ready, or gone.
@@ -130,7 +152,8 @@ pub(super) async fn wait(
             },
         };
         if clock.now().monotonic >= limit {
-            return Err(CliError::new(format!("{id}: gave up after {timeout}: {now}")));
+            let shown = seen.map_or_else(|| id.veiled(&session.key), |live| live.id);
+            return Err(CliError::new(format!("{shown}: gave up after {timeout}: {now}")));
         }
         tokio::time::sleep(LOOK_PERIOD).await;
     }
@@ -150,10 +173,12 @@ pub(super) async fn plane(
         PlaneCommand::Set { file } => set(session, file, out).await,
         PlaneCommand::Rm { what } => {
             let (kind, id) = parse_one(what).map_err(CliError::usage)?;
-            let request = call::delete(kind, &id.name)
-                .ok_or_else(|| CliError::new(format!("a {} is not deleted by us", kind.name)))?;
+            let refused = || CliError::new(format!("a {} is not deleted by us", kind.name));
+            let live = fetch(session, kind, &id).await?.ok_or_else(|| not_there(&id))?;
+            let name = canonical::name_in(&live.canonical).unwrap_or_default();
+            let request = call::delete(kind, &name).ok_or_else(refused)?;
             send(session, &request).await?;
-            say(out, &format!("{id} has been deleted"))
+            say(out, &format!("{} has been deleted", live.id))
         }
         PlaneCommand::Calls => {
             let answer = send(session, &call::Request { path: CALLS, body: Bytes::new() }).await?;
@@ -186,26 +211,33 @@ async fn set(session: &Session, file: &Path, out: &mut dyn Write) -> Result<(), 
         let kind = kind::find(word).ok_or_else(|| unclear(format!("unknown kind `{word}`")))?;
         let name = value.get("metadata").and_then(|m| m.get("name")).and_then(Value::as_str);
         let name = name.ok_or_else(|| unclear("a resource has no name".to_owned()))?;
-        let id = ResourceId::parent(kind.name, name);
-        let verb = put(session, kind, &id, value).await?;
+        let id = canonical::id(kind, Cluster::Parent, name, &value, &session.key);
+        let (verb, id) = put(session, kind, &id, value).await?;
         say(out, &format!("{id} has been {verb}"))?;
     }
     Ok(())
 }
 
-/// As `tctl create -f`: makes it, or overwrites whatever is there at its present revision.
+/// As `tctl create -f`: makes it, or overwrites whatever is there at its present revision. What
+/// was done, and to what.
 async fn put(
     session: &Session,
     kind: &'static Kind,
     id: &ResourceId,
     mut value: Value,
-) -> Result<&'static str, CliError> {
+) -> Result<(&'static str, ResourceId), CliError> {
+    let resource = value.clone();
+    // The server may quote what it was sent.
+    let refused = |error: &str| {
+        let told = hide::hide(id, kind, &resource, &session.key, error);
+        CliError::new(format!("{id}: {told}"))
+    };
     let create = call::create(kind, message(kind, &value)?)
         .ok_or_else(|| CliError::new(format!("a {} cannot be created", kind.name)))?;
     match session.cluster.call(create.path, create.body, CALL_DEADLINE).await {
-        Ok(_) => return Ok("created"),
+        Ok(_) => return Ok(("created", id.clone())),
         Err(error) if error.code == CallCode::AlreadyExists => {}
-        Err(error) => return Err(CliError::new(format!("{id}: {error}"))),
+        Err(error) => return Err(refused(&error.to_string())),
     }
     let live = fetch(session, kind, id).await?.ok_or_else(|| not_there(id))?;
     if let (Value::Map(fields), Some(revision)) = (&mut value, live.revision)
@@ -215,8 +247,9 @@ async fn put(
     }
     let request = call::update(kind, message(kind, &value)?)
         .ok_or_else(|| CliError::new(format!("{id}: this kind cannot be changed")))?;
-    send(session, &request).await?;
-    Ok("updated")
+    let sent = session.cluster.call(request.path, request.body, CALL_DEADLINE).await;
+    sent.map_err(|error| refused(&error.to_string()))?;
+    Ok(("updated", live.id))
 }
 
 fn message(kind: &Kind, value: &Value) -> Result<Bytes, CliError> {

@@ -22,7 +22,7 @@ use crate::adapter::teleport::{Link, Teleport};
 use crate::journal::State;
 use crate::kind::KINDS;
 use crate::live::{LiveState, list};
-use crate::model::{Cluster, FingerprintKey};
+use crate::model::{Cluster, FingerprintKey, Veil};
 use crate::plane::{Faults, Plane, Settings};
 use crate::port::{Clock as _, Storage};
 
@@ -214,18 +214,26 @@ impl Session {
         })
     }
 
+    /// Which names the journal knows for secrets, whatever the live side says of them now.
+    pub(super) fn veil(&self) -> Veil {
+        let mut veil = Veil::new(&self.key);
+        veil.learn(self.known.iter().flat_map(|state| state.inventory.keys()));
+        veil
+    }
+
     /// Lists every kind.
     pub(super) async fn live(&self) -> LiveState {
         let mut state = LiveState::default();
         for kind in KINDS {
-            let observed = list::list(&self.cluster, kind, Cluster::Parent).await;
+            let observed = list::list(&self.cluster, kind, Cluster::Parent, &self.key).await;
             state.kinds.insert((Cluster::Parent, kind.name), observed);
         }
         state
     }
 }
 
-fn new_key() -> Result<FingerprintKey, CliError> {
+/// A key that is thrown away: fingerprints under it mean nothing later.
+pub(super) fn new_key() -> Result<FingerprintKey, CliError> {
     entropy::new_key().map_err(|error| CliError::new(format!("no randomness: {error}")))
 }
 

@@ -8,7 +8,9 @@ use super::session::Session;
 use super::setup::Setup;
 use crate::adapter::clock::System;
 use crate::journal::parse_id;
+use crate::live::Observed;
 use crate::manifest::{Reading, Snapshot, decode};
+use crate::model::FingerprintKey;
 use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
 use crate::plan::{Action, Input, Plan, check};
 use crate::port::{Clock as _, Files, NotYet};
@@ -37,7 +39,11 @@ pub(super) struct Survey {
 ///
 /// # Errors
 /// Why it cannot be read.
-pub(super) async fn read(setup: &Setup, clock: &System) -> Result<(Snapshot, Reading), CliError> {
+pub(super) async fn read(
+    setup: &Setup,
+    key: &FingerprintKey,
+    clock: &System,
+) -> Result<(Snapshot, Reading), CliError> {
     let files = setup.files()?;
     let give_up = clock.now().monotonic + SOURCE_PATIENCE;
     let snapshot = loop {
@@ -54,7 +60,7 @@ pub(super) async fn read(setup: &Setup, clock: &System) -> Result<(Snapshot, Rea
             Err(_) => tokio::time::sleep(SOURCE_RETRY).await,
         }
     };
-    let reading = decode::read(&snapshot);
+    let reading = decode::read(&snapshot, key);
     Ok((snapshot, reading))
 }
 
@@ -67,9 +73,16 @@ pub(super) async fn take(
     session: &Session,
     clock: &System,
 ) -> Result<Survey, CliError> {
-    let (snapshot, reading) = read(setup, clock).await?;
-    let live = session.live().await;
+    let (snapshot, mut reading) = read(setup, &session.key, clock).await?;
+    let mut live = session.live().await;
     let state = session.known.clone().unwrap_or_default();
+    let mut veil = session.veil();
+    veil.learn(reading.manifests.keys());
+    veil.learn(live.kinds.values().flat_map(Observed::seen).map(|live| &live.id));
+    live.put_under(&veil);
+    if let Some(veiled) = reading.under(&veil) {
+        reading = veiled;
+    }
     let policy = setup.policy();
     let wall = clock.now().wall;
     // What is in doubt is read back by the agent before anything is planned for it.

@@ -209,9 +209,10 @@ impl Engine {
         if !is_answer {
             return;
         }
+        let result = result.map(|live| live.map(|live| self.veiled_live(live)));
         let news = match &result {
             Ok(Some(live)) => Some(Change::Put(live.clone())),
-            Ok(None) if proves_absence(&condition) => Some(Change::Gone(id.clone())),
+            Ok(None) if proves_absence(&condition) => Some(Change::Gone(self.veiled_id(id))),
             Ok(None) | Err(_) => None,
         };
         if let Some(news) = news.filter(|_| !superseded) {
@@ -278,7 +279,9 @@ impl Engine {
         let mut text = text.to_owned();
         for canonical in all {
             text = match (kind::row(step.id.kind), Value::from_json(canonical)) {
-                (Some(kind), Ok(value)) => kind::hide::hide(kind, &value, &self.key, &text),
+                (Some(kind), Ok(value)) => {
+                    kind::hide::hide(&step.id, kind, &value, &self.key, &text)
+                }
                 (None, _) | (_, Err(_)) => "(not shown: it may quote a secret)".to_owned(),
             };
         }

@@ -194,6 +194,7 @@ impl Engine {
     }
 
     pub(super) fn listed(&mut self, key: &KindKey, ticket: u64, mut observed: Observed) {
+        self.veil_list(&mut observed);
         if self.planted(Planted::PartialIsComplete) {
             let seen: Vec<Live> = observed.seen().map(|live| Live::clone(live)).collect();
             observed = Observed::new(seen, Coverage::Complete);
@@ -223,6 +224,8 @@ impl Engine {
         for change in buffer {
             change.apply(&mut observed);
         }
+        // What was learned meanwhile may be older than what is known of its name.
+        observed.put_under(&self.veil);
         self.replace(key, observed);
         self.supersede(|id| (&id.cluster, id.kind) == (&key.0, key.1));
         self.settle_listed(key, ticket, failed.is_none());
@@ -332,6 +335,7 @@ impl Engine {
         if self.live.watch != Watch::Open {
             return;
         }
+        let live = self.veiled_live(live);
         let id = live.id.clone();
         self.supersede(|other| *other == id);
         self.learn(Change::Put(live));
@@ -342,6 +346,7 @@ impl Engine {
         if self.live.watch != Watch::Open {
             return;
         }
+        let id = &self.veiled_id(id);
         self.supersede(|other| other == id);
         self.learn(Change::Gone(id.clone()));
         self.settle_gone(id);

@@ -13,7 +13,7 @@ use super::slot::{Condition, Slot};
 use super::source::Source;
 use super::{Effect, Event, Level, Notice};
 use crate::journal::{OpId, Record, State};
-use crate::model::{FingerprintKey, Now, ResourceId, Timestamp};
+use crate::model::{FingerprintKey, Now, ResourceId, Timestamp, Veil};
 use crate::plan::{Reason, Step};
 
 /// The reconcile state machine. Level-triggered: an event says that something may have changed,
@@ -36,6 +36,8 @@ pub struct Engine {
     pub(super) clock_jumped: bool,
     pub(super) source: Source,
     pub(super) live: LiveSide,
+    /// Which names are secrets, whoever says so.
+    pub(super) veil: Veil,
     pub(super) slots: BTreeMap<ResourceId, Slot>,
     /// `Slot::wake` of all slots, in order.
     pub(super) wakes: BTreeSet<(Duration, ResourceId)>,
@@ -96,6 +98,7 @@ impl Engine {
     pub fn new(config: Config, key: FingerprintKey, rng: fastrand::Rng) -> Self {
         Self {
             config,
+            veil: Veil::new(&key),
             key,
             rng,
             now: Now { monotonic: Duration::ZERO, wall: Timestamp(0) },
@@ -189,6 +192,7 @@ impl Engine {
         }
         self.life = Life::Running;
         self.born = self.now.monotonic;
+        self.learn_journal(&state);
         self.journal = state;
         self.reopen_doubts();
         if self.journal.inventory.is_empty() {

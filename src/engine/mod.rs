@@ -19,6 +19,7 @@ mod read;
 mod slot;
 mod source;
 mod status;
+mod veil;
 mod write;
 
 pub use config::{

@@ -145,7 +145,9 @@ impl Engine {
     /// What is gone and not wanted leaves the inventory.
     fn forget(&mut self, ids: &[ResourceId]) {
         for id in ids {
-            self.say(Level::Info, Some(id), format!("forgot {id} (not declared any more)"));
+            let shown = self.veiled_id(id);
+            let text = format!("forgot {shown} (not declared any more)");
+            self.say(Level::Info, Some(&shown), text);
             self.record(Record::Forgotten { id: id.to_string(), at: self.now.wall });
         }
     }
@@ -323,7 +325,9 @@ impl Engine {
     /// Canonical JSON with secrets as fingerprints.
     pub(super) fn masked(&self, id: &ResourceId, canonical: &str) -> String {
         match (kind::row(id.kind), Value::from_json(canonical)) {
-            (Some(kind), Ok(value)) => kind::canonical::mask(kind, &value, &self.key).to_json(),
+            (Some(kind), Ok(value)) => {
+                kind::canonical::mask_of(id, kind, &value, &self.key).to_json()
+            }
             (None, _) | (_, Err(_)) => String::new(),
         }
     }

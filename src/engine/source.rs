@@ -67,6 +67,7 @@ impl Engine {
     }
 
     fn accept(&mut self, reading: &Arc<Reading>) {
+        let reading = &self.veiled_reading(reading);
         let before = self.source.reading.replace(Arc::clone(reading));
         let same = before.as_ref().is_some_and(|before| {
             before.digest.is_some()

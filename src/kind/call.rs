@@ -9,7 +9,7 @@ use super::canonical::{self, WireError};
 use super::codec::{self, Raw, RawValue};
 use super::{Call, Follow, KINDS, Kind, PAGE_SIZE};
 use crate::live::Live;
-use crate::model::{Cluster, KindName, ResourceId, Revision};
+use crate::model::{Cluster, FingerprintKey, KindName, ResourceId, Revision};
 use crate::wire::{DESCRIPTORS, message};
 
 /// A call ready to be sent.
@@ -54,7 +54,12 @@ pub struct ListPage {
 /// # Errors
 /// Bytes that are not such an answer.
 #[expect(clippy::needless_pass_by_value, reason = "the bytes are handed over for good")]
-pub fn listed(kind: &Kind, cluster: &Cluster, answer: Bytes) -> Result<ListPage, WireError> {
+pub fn listed(
+    kind: &Kind,
+    cluster: &Cluster,
+    answer: Bytes,
+    key: &FingerprintKey,
+) -> Result<ListPage, WireError> {
     let list = &kind.rpc.list;
     let items = number_of(list.answer, list.items);
     let next = list.page.and_then(|page| number_of(list.answer, page.next));
@@ -72,7 +77,7 @@ pub fn listed(kind: &Kind, cluster: &Cluster, answer: Bytes) -> Result<ListPage,
             RawValue::Bytes(_) | RawValue::Varint(_) | RawValue::Other => {}
         }
     }
-    for result in decoded(kind, cluster, &found) {
+    for result in decoded(kind, cluster, &found, key) {
         match result {
             Ok(live) => page.items.push(live),
             Err(error) => page.broken.push(error),
@@ -86,9 +91,14 @@ const SHARE_MIN: usize = 64;
 
 /// Reads the resources of a page, in order. Large pages are most of the work of a pass without
 /// changes, so that two threads share them.
-fn decoded(kind: &Kind, cluster: &Cluster, found: &[Bytes]) -> Vec<Result<Live, WireError>> {
+fn decoded(
+    kind: &Kind,
+    cluster: &Cluster,
+    found: &[Bytes],
+    key: &FingerprintKey,
+) -> Vec<Result<Live, WireError>> {
     let read = |found: &[Bytes]| -> Vec<Result<Live, WireError>> {
-        found.iter().map(|it| canonical::decode(kind, cluster.clone(), it.clone())).collect()
+        found.iter().map(|it| canonical::decode(kind, cluster.clone(), it.clone(), key)).collect()
     };
     if found.len() < SHARE_MIN {
         return read(found);
@@ -113,10 +123,15 @@ pub fn get(kind: &Kind, name: &str) -> Request {
 /// # Errors
 /// Bytes that are not such an answer.
 #[expect(clippy::needless_pass_by_value, reason = "the bytes are handed over for good")]
-pub fn got(kind: &Kind, cluster: &Cluster, answer: Bytes) -> Result<Live, WireError> {
+pub fn got(
+    kind: &Kind,
+    cluster: &Cluster,
+    answer: Bytes,
+    key: &FingerprintKey,
+) -> Result<Live, WireError> {
     let resource = resource_in(kind, kind.rpc.get.answer, &answer)?
         .ok_or_else(|| WireError::new(kind.rpc.get.answer, "it holds no resource"))?;
-    canonical::decode(kind, cluster.clone(), resource)
+    canonical::decode(kind, cluster.clone(), resource, key)
 }
 
 /// Creates from an encoded resource; `None` for a kind that only the server makes.
@@ -172,7 +187,8 @@ pub enum Watched {
     Opened(Vec<KindName>),
     /// It is like this now.
     Put(Live),
-    /// It is gone.
+    /// It is gone. The event has its name and nothing else, so that the id is plain even where
+    /// the name is a secret: whoever keeps a [`crate::model::Veil`] knows better.
     Gone(ResourceId),
     /// Nothing of ours.
     Other,
@@ -186,7 +202,11 @@ const EVENT: &str = "proto.Event";
 /// # Errors
 /// Bytes that are not an event, or a resource in it that cannot be read: list again.
 #[expect(clippy::needless_pass_by_value, reason = "the bytes are handed over for good")]
-pub fn watched(cluster: &Cluster, event: Bytes) -> Result<Watched, WireError> {
+pub fn watched(
+    cluster: &Cluster,
+    event: Bytes,
+    key: &FingerprintKey,
+) -> Result<Watched, WireError> {
     let mut operation: i32 = message::proto::Operation::Init.into();
     let mut resource = None;
     for field in fields(EVENT, &event) {
@@ -202,7 +222,7 @@ pub fn watched(cluster: &Cluster, event: Bytes) -> Result<Watched, WireError> {
     match (message::proto::Operation::try_from(operation), resource) {
         (Ok(message::proto::Operation::Init), resource) => opened(resource),
         (Ok(message::proto::Operation::Put), Some((number, bytes))) => {
-            put_event(cluster, number, bytes)
+            put_event(cluster, number, bytes, key)
         }
         (Ok(message::proto::Operation::Delete), Some((_, bytes))) => gone(cluster, bytes),
         (_, None) => Err(WireError::new(EVENT, "it holds no resource")),
@@ -223,13 +243,18 @@ fn opened(resource: Option<(u32, Bytes)>) -> Result<Watched, WireError> {
     Ok(Watched::Opened(names.map(|kind| kind.name).collect()))
 }
 
-fn put_event(cluster: &Cluster, number: u32, bytes: Bytes) -> Result<Watched, WireError> {
+fn put_event(
+    cluster: &Cluster,
+    number: u32,
+    bytes: Bytes,
+    key: &FingerprintKey,
+) -> Result<Watched, WireError> {
     let carried = |kind: &&&Kind| match kind.follow {
         Follow::Watch(member) => number_of(EVENT, member) == Some(number),
         Follow::Poll => false,
     };
     match KINDS.iter().find(carried) {
-        Some(kind) => canonical::decode(kind, cluster.clone(), bytes).map(Watched::Put),
+        Some(kind) => canonical::decode(kind, cluster.clone(), bytes, key).map(Watched::Put),
         None => Ok(Watched::Other),
     }
 }

@@ -15,7 +15,7 @@ use super::schema::{self, Field, Form, Schema};
 use super::{Kind, OWNER_LABEL};
 use crate::live::Live;
 use crate::manifest::Resource;
-use crate::model::{Cluster, Digest, FingerprintKey, ResourceId, Revision, Value};
+use crate::model::{Cluster, Digest, FingerprintKey, ResourceId, Revision, Value, secret};
 
 /// A message that cannot be read or made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -44,12 +44,44 @@ fn is_server_label(key: &str) -> bool {
 
 /// Makes the canonical form: strips what is server-owned and every `reconciler/` label and the
 /// ownership mark, drops nulls and what is empty, sorts unordered lists, applies
-/// `Kind::normalize`.
-pub fn resource(kind: &Kind, cluster: Cluster, name: &str, value: Value) -> Resource {
+/// `Kind::normalize`. A name that is a secret is in the content alone; the id has its
+/// fingerprint.
+pub fn resource(
+    kind: &Kind,
+    cluster: Cluster,
+    name: &str,
+    value: Value,
+    key: &FingerprintKey,
+) -> Resource {
+    let id = id(kind, cluster, name, &value, key);
     let canonical = canonical(kind, name, value);
     let digest = Digest::of(canonical.as_bytes());
-    let id = ResourceId { cluster, kind: kind.name, name: name.into() };
     Resource { id, canonical, digest }
+}
+
+/// The id of a resource: veiled where its name is a secret, and where it is written as if.
+pub fn id(
+    kind: &Kind,
+    cluster: Cluster,
+    name: &str,
+    value: &Value,
+    key: &FingerprintKey,
+) -> ResourceId {
+    let id = ResourceId { cluster, kind: kind.name, name: name.into() };
+    if !kind.name.has_secret_names() {
+        return id;
+    }
+    if secret::is_fingerprint(name) {
+        return ResourceId { name: key.show_name(name).into(), ..id };
+    }
+    if (kind.secret_name)(value) { id.veiled(key) } else { id }
+}
+
+/// The name in a canonical form, for calls that take nothing else. **A secret** where the id is
+/// veiled.
+pub fn name_in(canonical: &str) -> Option<String> {
+    let value = Value::from_json(canonical).ok()?;
+    value.get("metadata")?.get("name")?.as_str().map(String::from)
 }
 
 fn canonical(kind: &Kind, name: &str, value: Value) -> Arc<str> {
@@ -73,7 +105,12 @@ fn canonical(kind: &Kind, name: &str, value: Value) -> Arc<str> {
 ///
 /// # Errors
 /// Bytes that are not such a message, or one without a name.
-pub fn decode(kind: &Kind, cluster: Cluster, wire: Bytes) -> Result<Live, WireError> {
+pub fn decode(
+    kind: &Kind,
+    cluster: Cluster,
+    wire: Bytes,
+    key: &FingerprintKey,
+) -> Result<Live, WireError> {
     let value = to_value(kind, &wire)?;
     let metadata = value.get("metadata");
     let text = |key| metadata.and_then(|metadata| metadata.get(key)).and_then(Value::as_str);
@@ -82,17 +119,17 @@ pub fn decode(kind: &Kind, cluster: Cluster, wire: Bytes) -> Result<Live, WireEr
         let value = labels.and_then(|labels| labels.get(key)).and_then(Value::as_str);
         value.filter(|value| !value.is_empty()).map(String::from)
     };
-    let name: Arc<str> = text("name")
+    let name = text("name")
         .filter(|name| !name.is_empty())
         .ok_or_else(|| WireError::new(kind.message, "it has no name"))?
-        .into();
+        .to_owned();
+    let id = id(kind, cluster, &name, &value, key);
     let revision = text("revision").map(|revision| Revision(revision.into()));
     let owner = label(OWNER_LABEL);
     let origin = (kind.keeper)(&value).map(String::from).or_else(|| label(super::ORIGIN_LABEL));
     let readiness = (kind.readiness)(&value);
     let canonical = canonical(kind, &name, value);
     let digest = Digest::of(canonical.as_bytes());
-    let id = ResourceId { cluster, kind: kind.name, name };
     Ok(Live { id, revision, canonical, digest, owner, origin, readiness, wire })
 }
 
@@ -163,18 +200,37 @@ pub fn from_value(kind: &Kind, value: &Value) -> Result<Bytes, WireError> {
         .map_err(|found| problem(&found))
 }
 
-/// The same value with every secret replaced by its fingerprint; the name too, where it is one.
+/// The same value with every secret replaced by its fingerprint; the name too, where it is one
+/// by what the resource says. What has an id goes through [`mask_of`].
 pub fn mask(kind: &Kind, value: &Value, key: &FingerprintKey) -> Value {
+    mask_named(kind, value, key, (kind.secret_name)(value))
+}
+
+/// [`mask`] for a resource whose id is known: a name that the id veils is veiled here, too.
+pub fn mask_of(id: &ResourceId, kind: &Kind, value: &Value, key: &FingerprintKey) -> Value {
+    mask_named(kind, value, key, id.is_veiled() || (kind.secret_name)(value))
+}
+
+fn mask_named(kind: &Kind, value: &Value, key: &FingerprintKey, secret_name: bool) -> Value {
     let mut masked = mask_message(schema::of(kind), value, key);
-    // The field list holds every name of such a kind for secret.
-    if kind.name.has_secret_names() && !(kind.secret_name)(value) {
-        let name = value.get("metadata").and_then(|metadata| metadata.get("name")).cloned();
-        if let Value::Map(fields) = &mut masked
-            && let Some(Value::Map(metadata)) = fields.get_mut("metadata")
-            && let Some(name) = name
-        {
-            metadata.insert("name".into(), name);
-        }
+    // The field list holds every name of such a kind for secret, and shows it like any secret.
+    if kind.name.has_secret_names()
+        && let Some(name) = value.get("metadata").and_then(|metadata| metadata.get("name"))
+        && let Value::Map(fields) = &mut masked
+        && let Some(Value::Map(metadata)) = fields.get_mut("metadata")
+    {
+        let shown = match name {
+            Value::String(text) if secret_name || secret::is_fingerprint(text) => {
+                Value::String(key.show_name(text))
+            }
+            Value::Null
+            | Value::Bool(_)
+            | Value::Int(_)
+            | Value::String(_)
+            | Value::List(_)
+            | Value::Map(_) => name.clone(),
+        };
+        metadata.insert("name".into(), shown);
     }
     masked
 }

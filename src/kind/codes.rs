@@ -61,7 +61,6 @@ codes! {
     BOT_NAME = "K066": "The bot needs a name; it is the name of the token to join with, too.";
     REGIONS = "K067": "A workload cluster needs a region.";
 
-    SECRET_NAME = "K070": "With the join method `token` the name is the secret; such tokens are not managed yet.";
     TOKEN_METHOD = "K071": "The join method is not known.";
     TOKEN_BLOCK = "K072": "The join method needs its own block of settings.";
     TOKEN_ALLOW = "K073": "The join method needs allow rules.";

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{Kind, canonical};
-use crate::model::{FingerprintKey, Value};
+use crate::model::{FingerprintKey, ResourceId, Value};
 
 /// Secrets shorter than this (bytes) stay: they would be found in ordinary words, and what is
 /// left of the text would tell them all the same.
@@ -15,8 +15,14 @@ const SHORTEST_WORD: usize = 12;
 
 /// The text with every secret of the resource replaced by its fingerprint: as it is written,
 /// decoded from base64 where it is that, as Go quotes it (`%q`), and by its long words.
-pub fn hide(kind: &Kind, resource: &Value, key: &FingerprintKey, text: &str) -> String {
-    let masked = canonical::mask(kind, resource, key);
+pub fn hide(
+    id: &ResourceId,
+    kind: &Kind,
+    resource: &Value,
+    key: &FingerprintKey,
+    text: &str,
+) -> String {
+    let masked = canonical::mask_of(id, kind, resource, key);
     let mut found = Vec::new();
     collect(resource, &masked, &mut found);
     let mut forms: Vec<(String, String)> = Vec::new();
@@ -89,6 +95,7 @@ mod tests {
 
     use super::*;
     use crate::kind;
+    use crate::model::Cluster;
 
     /// Kind, resource, what the server says, what must not be in what we say, how many
     /// fingerprints are.
@@ -114,6 +121,20 @@ mod tests {
             &["hunter2"],
             2,
         ),
+        (
+            "token",
+            r#"{"metadata":{"name":"hunter2"},"spec":{"roles":["Node"]}}"#,
+            r#"key "/tokens/hunter2" already exists"#,
+            &["hunter2"],
+            1,
+        ),
+        (
+            "token",
+            r#"{"metadata":{"name":"ci"},"spec":{"join_method":"github"}}"#,
+            r#"key "/tokens/ci" already exists"#,
+            &[],
+            0,
+        ),
         ("trusted_cluster", r#"{"spec":{"token":"abc"}}"#, "abc is too short", &[], 0),
         ("trusted_cluster", r#"{"spec":{"enabled":true}}"#, "access denied", &[], 0),
     ];
@@ -123,7 +144,9 @@ mod tests {
         for (word, resource, said, hidden, count) in CASES {
             let value = Value::from_json(resource).unwrap();
             let key = FingerprintKey([7; 32]);
-            let told = hide(kind::find(word).unwrap(), &value, &key, said);
+            let kind = kind::find(word).unwrap();
+            let id = canonical::id(kind, Cluster::Parent, "it", &value, &key);
+            let told = hide(&id, kind, &value, &key, said);
             assert!(hidden.iter().all(|part| !told.contains(part)), "{told}");
             assert_eq!(told.matches("(secret ").count(), *count, "{told}");
             assert!(*count > 0 || told == *said, "{told}");

@@ -92,8 +92,8 @@ pub struct Kind {
     /// of [`FOREIGN_ORIGINS`].
     pub keeper: fn(&Value) -> Option<&'static str>,
     /// Whether the name of this very resource is a secret. Always false unless the kind was
-    /// named [`KindName::with_secret_names`]. A manifest of such a resource is refused by
-    /// `check`, so that its name never becomes one that is planned, logged or stored.
+    /// named [`KindName::with_secret_names`]. The id of such a resource is veiled
+    /// ([`ResourceId::veiled`]), so that its name is never planned, logged or stored.
     pub secret_name: fn(&Value) -> bool,
 }
 

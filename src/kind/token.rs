@@ -3,9 +3,10 @@
 //! Writes answer with nothing and know no revision: the last writer wins, we read again just
 //! before, and a window stays open.
 //!
-//! With the join method `token` the name is the secret: whoever knows it joins. Such tokens are
-//! seen (and shown without their name) but not managed yet. A document that is not certainly
-//! of another method counts as unknown, so that its name is never told, stored or planned.
+//! With the join method `token` the name is the secret: whoever knows it joins. Ids of such
+//! tokens have its fingerprint in its place; calls take the name from the resource. A document
+//! with an error in it is not certainly of another method and counts as unknown, so that its name
+//! is never told, stored or planned.
 
 mod check;
 

@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{Coverage, Live, Observed, Written};
-use crate::kind::canonical::{WireError, encode};
+use crate::kind::canonical::{WireError, encode, name_in};
 use crate::kind::{Kind, call};
-use crate::model::{Cluster as Which, ResourceId};
+use crate::model::{Cluster as Which, FingerprintKey, ResourceId};
 use crate::plan::{Action, Step};
 use crate::port::{CallCode, CallError, Cluster};
 
@@ -30,7 +30,12 @@ const BROKEN_SHOWN_MAX: usize = 3;
 
 /// Lists one kind, all pages. Whatever goes wrong makes the answer partial, with the reason;
 /// what was seen until then stays.
-pub async fn list(cluster: &impl Cluster, kind: &Kind, which: Which) -> Observed {
+pub async fn list(
+    cluster: &impl Cluster,
+    kind: &Kind,
+    which: Which,
+    key: &FingerprintKey,
+) -> Observed {
     let mut items = Vec::new();
     let mut broken = Vec::new();
     let mut tokens = BTreeSet::new();
@@ -41,7 +46,7 @@ pub async fn list(cluster: &impl Cluster, kind: &Kind, which: Which) -> Observed
         }
         let request = call::list(kind, &token);
         let page = match cluster.call(request.path, request.body, LIST_DEADLINE).await {
-            Ok(answer) => call::listed(kind, &which, answer),
+            Ok(answer) => call::listed(kind, &which, answer, key),
             Err(error) => break Coverage::Partial(format!("list of {}: {error}", kind.name)),
         };
         let page = match page {
@@ -75,28 +80,49 @@ fn whole(kind: &Kind, broken: &[WireError]) -> Coverage {
 }
 
 /// Reads one resource. `None`: the server says that it is not there, which proves nothing while
-/// a write of ours may not have reached its cache.
+/// a write of ours may not have reached its cache. Of a veiled id the name is not known, so that
+/// the whole kind is listed: one call as well.
 ///
 /// # Errors
 /// The server's; [`CallCode::Internal`] for an answer that cannot be read or names another
-/// resource.
+/// resource; [`CallCode::Unavailable`] for a list that was cut before a veiled id was seen.
 pub async fn fetch(
     cluster: &impl Cluster,
     kind: &Kind,
     id: &ResourceId,
+    key: &FingerprintKey,
 ) -> Result<Option<Live>, CallError> {
+    if id.is_veiled() {
+        return found(&list(cluster, kind, id.cluster.clone(), key).await, id, key);
+    }
     let request = call::get(kind, &id.name);
     let answer = match cluster.call(request.path, request.body, GET_DEADLINE).await {
         Ok(answer) => answer,
         Err(CallError { code: CallCode::NotFound, message: _ }) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let live = call::got(kind, &id.cluster, answer).map_err(|error| unreadable(&error))?;
-    if live.id == *id {
+    let live = call::got(kind, &id.cluster, answer, key).map_err(|error| unreadable(&error))?;
+    // It is the same one where only its id is veiled: the name is a secret by now.
+    if live.id == *id || live.id == id.veiled(key) {
         return Ok(Some(live));
     }
-    let message = format!("asked for {id}, got {}", live.id);
+    let message = format!("asked for {}, got {}", id.veiled(key), live.id.veiled(key));
     Err(CallError { code: CallCode::Internal, message })
+}
+
+/// The resource that a veiled id means, whatever it says of its own name.
+fn found(
+    observed: &Observed,
+    id: &ResourceId,
+    key: &FingerprintKey,
+) -> Result<Option<Live>, CallError> {
+    match (observed.seen().find(|live| live.id.veiled(key) == *id), observed.coverage()) {
+        (Some(live), _) => Ok(Some(Live { id: id.clone(), ..Live::clone(live) })),
+        (None, Coverage::Complete) => Ok(None),
+        (None, Coverage::Partial(reason)) => {
+            Err(CallError { code: CallCode::Unavailable, message: reason.clone() })
+        }
+    }
 }
 
 /// Sends one write, and nothing else. Updates of kinds that the server compares carry the revision
@@ -123,8 +149,12 @@ pub async fn write(
             call::update(kind, message)
                 .ok_or_else(|| invalid(format!("a {} cannot be updated", kind.name)))?
         }
-        Action::Delete { before: _ } => call::delete(kind, &step.id.name)
-            .ok_or_else(|| invalid(format!("a {} is not deleted by us", kind.name)))?,
+        Action::Delete { before } => {
+            let name = name_in(&before.canonical)
+                .ok_or_else(|| invalid(format!("{} has no name", step.id)))?;
+            call::delete(kind, &name)
+                .ok_or_else(|| invalid(format!("a {} is not deleted by us", kind.name)))?
+        }
         Action::Adopt { live: _, after: _ } => {
             return Err(invalid(format!("the adoption of {} is no write", step.id)));
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::kind::Readiness;
-use crate::model::{Cluster, Digest, KindName, ResourceId, Revision};
+use crate::model::{Cluster, Digest, KindName, ResourceId, Revision, Veil};
 
 /// One live resource.
 #[derive(Clone, PartialEq, Eq)]
@@ -81,6 +81,20 @@ impl Observed {
         self.items.values()
     }
 
+    /// Puts the veil over every id of which it knows that the name is a secret; whether there
+    /// was one.
+    pub fn put_under(&mut self, veil: &Veil) -> bool {
+        let meant = self.items.keys().filter_map(|id| Some((id.clone(), veil.over(id)?)));
+        let meant: Vec<_> = meant.collect();
+        for (plain, veiled) in &meant {
+            if let Some(live) = self.items.remove(plain) {
+                let live = Live { id: veiled.clone(), ..Live::clone(&live) };
+                self.items.insert(veiled.clone(), Arc::new(live));
+            }
+        }
+        !meant.is_empty()
+    }
+
     /// Whether the whole set was seen.
     pub fn coverage(&self) -> &Coverage {
         &self.coverage
@@ -121,6 +135,13 @@ pub struct LiveState {
 }
 
 impl LiveState {
+    /// Puts the veil over every id of which it knows that the name is a secret; whether there
+    /// was one.
+    pub fn put_under(&mut self, veil: &Veil) -> bool {
+        let kinds = self.kinds.iter_mut().filter(|((_, kind), _)| kind.has_secret_names());
+        kinds.fold(false, |any, (_, observed)| observed.put_under(veil) || any)
+    }
+
     /// What is known of one resource.
     pub fn look(&self, id: &ResourceId) -> Seen<'_> {
         match self.kinds.get(&(id.cluster.clone(), id.kind)) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::document::{self, FileReading};
 use super::{Findings, Manifest, Reading, Snapshot, codes};
-use crate::model::{Diagnostic, Digest, Place, ResourceId, Severity};
+use crate::model::{Diagnostic, Digest, FingerprintKey, Place, ResourceId, Severity, Veil};
 
 /// Folder whose files describe the inside of a child cluster.
 const CHILDREN: &str = "children/";
@@ -20,14 +20,22 @@ const THREADS_MAX: usize = 4;
 pub const FINDINGS_PER_FILE_MAX: usize = 1000;
 
 /// What files said the last time, by path and content. Holds no trees.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Cache {
+    key: FingerprintKey,
     files: BTreeMap<Arc<str>, (Digest, Arc<FileReading>)>,
 }
 
-/// Reads a snapshot.
-pub fn read(snapshot: &Snapshot) -> Reading {
-    read_with_cache(snapshot, &mut Cache::default())
+impl Cache {
+    /// An empty one; the key is that of the fingerprints in ids.
+    pub fn new(key: &FingerprintKey) -> Self {
+        Self { key: key.clone(), files: BTreeMap::new() }
+    }
+}
+
+/// Reads a snapshot; the key is that of the fingerprints in ids.
+pub fn read(snapshot: &Snapshot, key: &FingerprintKey) -> Reading {
+    read_with_cache(snapshot, &mut Cache::new(key))
 }
 
 /// Reads a snapshot; files that have not changed since the last call are not parsed again.
@@ -37,9 +45,9 @@ pub fn read_with_cache(snapshot: &Snapshot, cache: &mut Cache) -> Reading {
     // More threads than processors gain nothing, and each keeps memory of its own.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
     let share = files.len().div_ceil(threads).max(FILES_PER_THREAD_MIN);
-    let known = &cache.files;
+    let Cache { key, files: known } = &*cache;
     let read_share = |share: &[(&Arc<str>, &Arc<[u8]>)]| -> Vec<(Digest, Arc<FileReading>)> {
-        share.iter().map(|(path, bytes)| read_file(path, bytes, known)).collect()
+        share.iter().map(|(path, bytes)| read_file(path, bytes, known, key)).collect()
     };
     let results: Vec<(Digest, Arc<FileReading>)> = if files.len() <= share {
         read_share(&files)
@@ -72,7 +80,14 @@ pub fn read_with_cache(snapshot: &Snapshot, cache: &mut Cache) -> Reading {
         });
         reading.unknown.push(at);
     }
-    merge(cache.files.values().map(|(_, file)| file.as_ref()), &mut reading);
+    let documents = cache.files.values().flat_map(|(_, file)| &file.documents);
+    let mut veil = Veil::new(&cache.key);
+    veil.learn(documents.map(|document| &document.id));
+    merge(cache.files.values().map(|(_, file)| file.as_ref()), &veil, &mut reading);
+    // One document may say of a name that it is a secret, and another may not.
+    if let Some(veiled) = reading.under(&veil) {
+        reading = veiled;
+    }
     reading.findings.sort();
     reading.unknown.sort();
     reading
@@ -104,6 +119,7 @@ fn read_file(
     path: &Arc<str>,
     bytes: &[u8],
     known: &BTreeMap<Arc<str>, (Digest, Arc<FileReading>)>,
+    key: &FingerprintKey,
 ) -> (Digest, Arc<FileReading>) {
     let digest = Digest::of(bytes);
     if let Some((before, reading)) = known.get(path)
@@ -120,7 +136,7 @@ fn read_file(
         findings.add(Severity::Warning, codes::CHILD_FILE, &(0..0), message, hint);
         FileReading::default()
     } else {
-        document::read_file(bytes, &mut findings)
+        document::read_file(bytes, key, &mut findings)
     };
     found.sort();
     cut(&mut found);
@@ -144,13 +160,13 @@ fn cut(found: &mut Vec<Diagnostic>) {
 }
 
 /// Puts the files together and finds what is declared twice.
-fn merge<'a>(files: impl Iterator<Item = &'a FileReading>, reading: &mut Reading) {
+fn merge<'a>(files: impl Iterator<Item = &'a FileReading>, veil: &Veil, reading: &mut Reading) {
     let mut first: BTreeMap<ResourceId, Place> = BTreeMap::new();
     for file in files {
         reading.findings.extend(file.findings.iter().cloned());
         reading.unknown.extend(file.unknown.iter().cloned());
         for document in &file.documents {
-            let id = &document.id;
+            let id = &veil.over(&document.id).unwrap_or_else(|| document.id.clone());
             if let Some(before) = first.get(id) {
                 reading.findings.push(Diagnostic {
                     at: document.named_at.clone(),

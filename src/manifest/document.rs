@@ -9,7 +9,9 @@ use super::yaml::{self, Parsed};
 use super::{Directives, Findings, Resource, check, codes, directive};
 use crate::kind::{self, KINDS, Kind, canonical, schema};
 use crate::model::tree::NodeValue;
-use crate::model::{Cluster, Diagnostic, Node, Place, ResourceId, Scalar, Severity};
+use crate::model::{
+    Cluster, Diagnostic, FingerprintKey, Node, Place, ResourceId, Scalar, Severity,
+};
 
 /// What one file says.
 #[derive(Debug, Default)]
@@ -36,7 +38,11 @@ pub(super) struct Document {
 }
 
 /// Reads one file, document by document. Findings stay where they were put.
-pub(super) fn read_file(bytes: &[u8], findings: &mut Findings<'_>) -> FileReading {
+pub(super) fn read_file(
+    bytes: &[u8],
+    key: &FingerprintKey,
+    findings: &mut Findings<'_>,
+) -> FileReading {
     let mut reading = FileReading::default();
     for piece in split::pieces(bytes, findings) {
         match piece {
@@ -44,7 +50,7 @@ pub(super) fn read_file(bytes: &[u8], findings: &mut Findings<'_>) -> FileReadin
             Piece::Text(range) => {
                 let text = bytes.get(range.clone()).map(std::str::from_utf8);
                 if let Some(Ok(text)) = text {
-                    read_document(text, &range, findings, &mut reading);
+                    read_document(text, &range, key, findings, &mut reading);
                 }
             }
         }
@@ -59,6 +65,7 @@ fn place(span: &Range<u32>, findings: &Findings<'_>) -> Place {
 fn read_document(
     text: &str,
     range: &Range<usize>,
+    key: &FingerprintKey,
     findings: &mut Findings<'_>,
     reading: &mut FileReading,
 ) {
@@ -75,7 +82,7 @@ fn read_document(
         Parsed::Tree(root) => root,
     };
     let at = whole_lines(text, base, &root, findings);
-    match resource(&root, &at, before, findings) {
+    match resource(&root, &at, before, key, findings) {
         Some(document) => reading.documents.push(document),
         None => reading.unknown.push(at),
     }
@@ -95,6 +102,7 @@ fn resource(
     root: &Node,
     at: &Place,
     before: usize,
+    key: &FingerprintKey,
     findings: &mut Findings<'_>,
 ) -> Option<Document> {
     let errors = |findings: &Findings<'_>| {
@@ -111,17 +119,21 @@ fn resource(
     }
     let (name, named_at) = name?;
     let is_right = errors(findings) == 0;
-    // What is wrong with it may be that it gives away its name: then nobody learns of it.
+    // What is wrong with it may be what says that its name is a secret: then nobody knows what
+    // the name stands for.
     if !is_right && kind.name.has_secret_names() {
         return None;
     }
-    let id = ResourceId { cluster: Cluster::Parent, kind: kind.name, name: name.into() };
-    let manifest = is_right.then(|| {
-        directive::strip(&mut value);
-        let resource = canonical::resource(kind, Cluster::Parent, &id.name, value);
-        (Arc::new(resource), directives)
-    });
-    Some(Document { id, at: at.clone(), named_at: place(&named_at, findings), manifest })
+    let named_at = place(&named_at, findings);
+    if !is_right {
+        let id = ResourceId { cluster: Cluster::Parent, kind: kind.name, name: name.into() };
+        return Some(Document { id, at: at.clone(), named_at, manifest: None });
+    }
+    directive::strip(&mut value);
+    let resource = canonical::resource(kind, Cluster::Parent, &name, value, key);
+    let id = resource.id.clone();
+    let manifest = Some((Arc::new(resource), directives));
+    Some(Document { id, at: at.clone(), named_at, manifest })
 }
 
 /// The text of a field; `None` where it is missing, null or something else.

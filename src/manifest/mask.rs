@@ -51,7 +51,8 @@ pub fn source(bytes: &[u8]) -> String {
 fn replace(bytes: &[u8], masked: &[Range<usize>]) -> String {
     let mut out = bytes.to_vec();
     for range in masked {
-        let Some(secret) = out.get_mut(range.clone()) else { continue };
+        let range = range.start..remark_end(bytes, range.end);
+        let Some(secret) = out.get_mut(range) else { continue };
         for byte in secret {
             *byte = match *byte {
                 b'\n' | b'\r' | b' ' => *byte,
@@ -68,6 +69,14 @@ fn replace(bytes: &[u8], masked: &[Range<usize>]) -> String {
         text.extend(chunk.invalid().iter().map(|_| '?'));
     }
     text
+}
+
+/// The end of a remark behind a secret on its line, which may repeat it; without one, where the
+/// secret ends.
+fn remark_end(bytes: &[u8], end: usize) -> usize {
+    let line = bytes.get(end..).unwrap_or_default().split(|byte| *byte == b'\n').next();
+    let line = line.unwrap_or_default();
+    if line.trim_ascii_start().starts_with(b"#") { end + line.len() } else { end }
 }
 
 fn message(node: &Node, schema: &Schema, masked: &mut Vec<Range<usize>>) {

@@ -17,7 +17,6 @@
 //! |---|---|---|---|
 //! | `unknown top`, `unknown metadata`, `unknown spec`, `typo dynamic_label`, `camel case field`, `role unknown option`, `trusted unknown`, `user unknown`, `merge key`: a field that the kind does not have | dropped without a word | error with a suggestion | a misspelled label or rule must not vanish |
 //! | `bot camel`: a field as protobuf's JSON writes it | taken | error with a suggestion | the other kinds do not know it |
-//! | `token trusted`: a token of the join method `token` | taken | error | its name is a secret; such tokens are not managed yet |
 //! | `upper case field`: a field in other case | taken | error with a suggestion | two spellings of one field in one document hide each other |
 //! | `duplicate label`: a key that stands twice | the last one wins | error, both places | one of the two is a mistake |
 //! | `blank`: a document of blank lines or comments | ends tctl | nothing | a commented-out resource is a normal thing to have |
@@ -50,7 +49,7 @@ pub mod syntax;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{Code, Diagnostic, Digest, Place, ResourceId, Severity, Timestamp};
+use crate::model::{Code, Diagnostic, Digest, Place, ResourceId, Severity, Timestamp, Veil};
 
 /// One consistent reading of the source: every included file's bytes, sorted by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -82,6 +81,30 @@ impl Reading {
     /// Whether every document was understood. Only then can absence mean anything.
     pub fn is_whole(&self) -> bool {
         self.unknown.is_empty() && self.frozen.is_empty()
+    }
+
+    /// Puts the veil over every id of which it knows that the name is a secret. `None`: there
+    /// is none that is not veiled already.
+    #[must_use]
+    pub fn under(&self, veil: &Veil) -> Option<Self> {
+        self.manifests.keys().chain(self.frozen.keys()).find_map(|id| veil.over(id))?;
+        let mut reading = self.clone();
+        let over = |id: ResourceId| veil.over(&id).unwrap_or(id);
+        let manifests = std::mem::take(&mut reading.manifests).into_iter();
+        reading.manifests = manifests
+            .map(|(id, mut manifest)| {
+                let id = over(id);
+                if manifest.resource.id != id {
+                    let resource =
+                        Resource { id: id.clone(), ..Resource::clone(&manifest.resource) };
+                    manifest.resource = Arc::new(resource);
+                }
+                (id, manifest)
+            })
+            .collect();
+        let frozen = std::mem::take(&mut reading.frozen).into_iter();
+        reading.frozen = frozen.map(|(id, at)| (over(id), at)).collect();
+        Some(reading)
     }
 }
 

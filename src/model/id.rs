@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::secret::{self, FingerprintKey};
+
 /// Which Teleport cluster a resource lives in.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Cluster {
@@ -26,8 +28,9 @@ impl KindName {
     }
 
     /// Names a kind some of whose resources are secret by name: whoever knows the name may use
-    /// it. Such names never appear in `Debug` output, and only what a manifest may declare is
-    /// ever shown (see `kind::Kind::secret_name`).
+    /// it (see `kind::Kind::secret_name`). Ids of those are veiled ([`ResourceId::veiled`]);
+    /// names of the kind that are not veiled never appear in `Debug` output either, because one
+    /// may come from a place that cannot tell.
     pub const fn with_secret_names(name: &'static str) -> Self {
         Self { text: name, secret_names: true }
     }
@@ -62,7 +65,8 @@ pub struct ResourceId {
     pub cluster: Cluster,
     /// What it is.
     pub kind: KindName,
-    /// `metadata.name`.
+    /// `metadata.name`, or, where that is a secret, its fingerprint: what goes by this id then
+    /// never holds the name, and the name itself is taken from the resource.
     pub name: Arc<str>,
 }
 
@@ -72,9 +76,24 @@ impl ResourceId {
         Self { cluster: Cluster::Parent, kind, name: name.into() }
     }
 
+    /// Whether a fingerprint stands for the name.
+    pub fn is_veiled(&self) -> bool {
+        self.kind.has_secret_names() && secret::is_fingerprint(&self.name)
+    }
+
+    /// The same with the fingerprint of its name in the name's place; itself where it is veiled
+    /// already, and where names are no secrets.
+    #[must_use]
+    pub fn veiled(&self, key: &FingerprintKey) -> Self {
+        if !self.kind.has_secret_names() || self.is_veiled() {
+            return self.clone();
+        }
+        Self { name: key.show_name(&self.name).into(), ..self.clone() }
+    }
+
     /// The name, or that it may be a secret.
     fn told_name(&self) -> &str {
-        if self.kind.has_secret_names() { "(secret)" } else { &self.name }
+        if self.kind.has_secret_names() && !self.is_veiled() { "(secret)" } else { &self.name }
     }
 }
 

@@ -11,6 +11,7 @@ pub mod secret;
 pub mod time;
 pub mod tree;
 pub mod value;
+pub mod veil;
 
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use digest::Digest;
@@ -20,3 +21,4 @@ pub use secret::FingerprintKey;
 pub use time::{Now, Timestamp};
 pub use tree::{Node, Scalar, ScalarStyle};
 pub use value::Value;
+pub use veil::Veil;

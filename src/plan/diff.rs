@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 use super::FieldChange;
 use crate::kind::schema::{self, Form, Inside, Schema};
 use crate::kind::{Kind, OWNER_LABEL, canonical};
-use crate::model::{FieldPath, FingerprintKey, Value};
+use crate::model::{FieldPath, FingerprintKey, ResourceId, Value};
 
 /// Where two resources of a kind differ, in the order of their paths.
 pub fn changes(
@@ -160,9 +160,9 @@ impl Walk<'_> {
 }
 
 /// The YAML a person would write for a canonical form, secrets as fingerprints.
-pub fn yaml_of(kind: &Kind, canonical: &str, key: &FingerprintKey) -> String {
+pub fn yaml_of(id: &ResourceId, kind: &Kind, canonical: &str, key: &FingerprintKey) -> String {
     let value = Value::from_json(canonical).unwrap_or(Value::Null);
-    yaml(&canonical::mask(kind, &value, key))
+    yaml(&canonical::mask_of(id, kind, &value, key))
 }
 
 /// YAML of a value that holds no secret, with the keys in the order in which people write them.

@@ -209,7 +209,8 @@ impl Contact<'_> {
         let Some(entry) = self.entry else {
             return if self.is_marked_ours() { Reason::Reclaimed } else { Reason::Adopted };
         };
-        let masked = |value| canonical::mask(self.kind, value, self.input.key).to_json();
+        let id = &self.manifest.resource.id;
+        let masked = |value| canonical::mask_of(id, self.kind, value, self.input.key).to_json();
         let edited = masked(after) != entry.applied;
         let drifted = masked(before) != entry.applied || self.lacks_mark();
         match (edited, drifted) {

@@ -114,10 +114,10 @@ fn is_unsafe(c: char) -> bool {
 fn details(step: &Step, key: &FingerprintKey) -> String {
     let Some(kind) = kind::row(step.id.kind) else { return String::new() };
     match &step.action {
-        Action::Create { after } => diff::yaml_of(kind, &after.canonical, key),
+        Action::Create { after } => diff::yaml_of(&step.id, kind, &after.canonical, key),
         Action::Update { before, after, changes } => {
-            let before = diff::yaml_of(kind, &before.canonical, key);
-            let after = diff::yaml_of(kind, &after.canonical, key);
+            let before = diff::yaml_of(&step.id, kind, &before.canonical, key);
+            let after = diff::yaml_of(&step.id, kind, &after.canonical, key);
             let mut shown = diff::unified(&before, &after);
             // The mark is no part of the YAML.
             for change in changes.iter().filter(|change| is_mark(change)) {

@@ -217,7 +217,7 @@ impl World {
         self.now();
         let kind = kind::row(id.kind)?;
         self.cluster.inner().fault = None;
-        let live = at_once(list::fetch(&self.cluster, kind, id))?.ok()??;
+        let live = at_once(list::fetch(&self.cluster, kind, id, &super::KEY))?.ok()??;
         Some((kind, live))
     }
 

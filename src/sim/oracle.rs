@@ -386,7 +386,9 @@ impl Oracle {
 
 fn masked(live: &Live) -> String {
     match (kind::row(live.id.kind), Value::from_json(&live.canonical)) {
-        (Some(kind), Ok(value)) => canonical::mask(kind, &value, &super::KEY).to_json(),
+        (Some(kind), Ok(value)) => {
+            canonical::mask_of(&live.id, kind, &value, &super::KEY).to_json()
+        }
         (None, _) | (_, Err(_)) => String::new(),
     }
 }

@@ -143,7 +143,7 @@ impl World {
         self.now();
         let fault = self.draw_fault(true);
         let Some(row) = kind::row(kind) else { return };
-        let listed = at_once(list::list(&self.cluster, row, cluster.clone()));
+        let listed = at_once(list::list(&self.cluster, row, cluster.clone(), &super::KEY));
         let mut observed = listed.unwrap_or_else(|| Observed::unknown("it would wait"));
         if fault.is_some() {
             self.count("list failed");
@@ -159,7 +159,7 @@ impl World {
         self.now();
         self.draw_fault(true);
         let row = kind::row(id.kind).ok_or_else(no_kind)?;
-        at_once(list::fetch(&self.cluster, row, id)).unwrap_or_else(|| Err(no_kind()))
+        at_once(list::fetch(&self.cluster, row, id, &super::KEY)).unwrap_or_else(|| Err(no_kind()))
     }
 
     fn write(&mut self, op: OpId, step: &Step) -> Result<crate::live::Written, CallError> {
@@ -228,7 +228,7 @@ impl World {
         let poll = self.cluster.inner().core.poll_watch(now, id);
         let mut events = Vec::new();
         for event in poll.events {
-            match call::watched(&Cluster::Parent, event.into()) {
+            match call::watched(&Cluster::Parent, event.into(), &super::KEY) {
                 Ok(call::Watched::Opened(kinds)) => events.push(Event::WatchOpened(kinds)),
                 Ok(call::Watched::Put(live)) => events.push(Event::Put(live)),
                 Ok(call::Watched::Gone(id)) => events.push(Event::Gone(id)),

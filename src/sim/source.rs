@@ -69,7 +69,7 @@ pub(super) fn resource(id: &ResourceId, variant: u32) -> Resource {
         .replace("TF", truth);
     let value = Value::from_json(&text).unwrap_or(Value::Null);
     match kind::row(id.kind) {
-        Some(kind) => canonical::resource(kind, Cluster::Parent, &id.name, value),
+        Some(kind) => canonical::resource(kind, Cluster::Parent, &id.name, value, &super::KEY),
         None => Resource {
             id: id.clone(),
             canonical: text.as_str().into(),

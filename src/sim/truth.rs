@@ -48,6 +48,8 @@ impl World {
         let inner = self.cluster.inner();
         let mut items = inner.core.items(id.kind.as_str(), now);
         let (_, item) = items.find(|(name, _)| *name == &*id.name)?;
-        canonical::decode(kind, Cluster::Parent, item.value.clone()).ok().map(|live| live.digest)
+        canonical::decode(kind, Cluster::Parent, item.value.clone(), &super::KEY)
+            .ok()
+            .map(|live| live.digest)
     }
 }

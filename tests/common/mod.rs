@@ -99,8 +99,13 @@ impl Place {
 
     /// Starts the agent and waits until it says that it is ready to be asked.
     pub fn agent(&self) -> Agent {
+        self.agent_with(&["-v"])
+    }
+
+    /// The same with other options.
+    pub fn agent_with(&self, options: &[&str]) -> Agent {
         let mut child = self
-            .command(&["-v"])
+            .command(options)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

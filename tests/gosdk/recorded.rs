@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use reconciler::adapter::cluster::Remote;
 use reconciler::kind::{self, Kind, OWNER_LABEL, call, canonical};
-use reconciler::model::{Cluster, Value, duration};
+use reconciler::model::{Cluster, FingerprintKey, Value, duration};
 use reconciler::port::Cluster as _;
 use serde::Deserialize as _;
 use tonic::transport::{Channel, Endpoint};
+
+const KEY: FingerprintKey = FingerprintKey([7; 32]);
 
 const OWNER: &str = "judge";
 const REVISION: &str = "6a2b8c9e-9f3c-4f0e-8a37-0d5e3c0b1a2f";
@@ -112,7 +114,7 @@ async fn one(remote: &Remote<Channel>, recorder: &mut Recorder, case: &Case) {
     let Case { from, kind, value } = case;
     let name = value["metadata"]["name"].as_str().unwrap();
     let wanted = Value::from_serde(value.clone());
-    let resource = canonical::resource(kind, Cluster::Parent, name, wanted.clone());
+    let resource = canonical::resource(kind, Cluster::Parent, name, wanted.clone(), &KEY);
 
     let message = canonical::encode(kind, &resource, None, OWNER).expect(from);
     if let Some(request) = call::create(kind, message) {
@@ -130,7 +132,7 @@ async fn one(remote: &Remote<Channel>, recorder: &mut Recorder, case: &Case) {
         metadata.insert("revision".to_owned(), Value::String(REVISION.to_owned()));
     }
     let wire = canonical::from_value(kind, &live).expect(from);
-    let live = canonical::decode(kind, Cluster::Parent, wire).expect(from);
+    let live = canonical::decode(kind, Cluster::Parent, wire, &KEY).expect(from);
     let message = canonical::encode(kind, &resource, Some(&live), OWNER).expect(from);
     let Some(request) = call::update(kind, message) else { return };
     remote.call(request.path, request.body, DEADLINE).await.expect(from);
@@ -145,7 +147,7 @@ fn same(case: &Case, heard: &serde_json::Value, revision: Option<&str>) {
     let Case { from, kind, value } = case;
     let name = value["metadata"]["name"].as_str().unwrap();
     let resource =
-        canonical::resource(kind, Cluster::Parent, name, Value::from_serde(value.clone()));
+        canonical::resource(kind, Cluster::Parent, name, Value::from_serde(value.clone()), &KEY);
     let filled: serde_json::Value = serde_json::from_str(&resource.canonical).unwrap();
     let (wanted, filled, heard) = (leaves(value), leaves(&filled), leaves(heard));
     for (path, leaf) in &wanted {

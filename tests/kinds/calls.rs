@@ -6,13 +6,14 @@ use bytes::Bytes;
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
 use reconciler::kind::call::{self, Watched};
-use reconciler::kind::canonical::{encode, from_value, resource};
+use reconciler::kind::canonical::{encode, from_value};
 use reconciler::kind::{self, KINDS, Kind};
 use reconciler::model::{Cluster, Value};
 use reconciler::wire::DESCRIPTORS;
 use reconciler::wire::message::{proto, types};
 
 use super::recorded::{RECORDED, lines, request_type};
+use crate::keyed::{listed, resource, watched};
 
 #[test]
 fn recorded_requests_by_name_are_ours() {
@@ -52,7 +53,7 @@ fn recorded_lists_are_read() {
         };
         let Some(answer) = line.answer else { continue };
         assert_eq!(kind.rpc.list.path, line.method);
-        let page = call::listed(kind, &Cluster::Parent, answer).expect(&line.case);
+        let page = listed(kind, &Cluster::Parent, answer).expect(&line.case);
         assert!(page.broken.is_empty(), "{:?}", page.broken);
         assert!(page.items.iter().all(|live| live.revision.is_some()));
         match kind.name.as_str() {
@@ -81,9 +82,9 @@ fn one_broken_item_does_not_hide_the_others() {
     for item in [&good[..], b"\x0a\x7f", b"", &good[..]] {
         prost::encoding::bytes::encode(1, &item.to_vec(), &mut answer);
     }
-    let page = call::listed(kind, &Cluster::Parent, answer.into()).unwrap();
+    let page = listed(kind, &Cluster::Parent, answer.into()).unwrap();
     assert_eq!((page.items.len(), page.broken.len()), (2, 2));
-    assert!(call::listed(kind, &Cluster::Parent, Bytes::from_static(b"\x0a\x7f")).is_err());
+    assert!(listed(kind, &Cluster::Parent, Bytes::from_static(b"\x0a\x7f")).is_err());
 }
 
 #[test]
@@ -180,7 +181,7 @@ fn header(kind: &str, name: &str) -> types::ResourceHeader {
 fn events_are_read() {
     use proto::Operation::{Delete, Init, Put};
     use proto::event::Resource;
-    let read = |bytes| call::watched(&Cluster::Parent, bytes);
+    let read = |bytes| watched(&Cluster::Parent, bytes);
 
     let watched =
         |kind: &str| types::WatchKind { kind: kind.into(), ..types::WatchKind::default() };

@@ -289,12 +289,8 @@ const CHECKS: &[(&str, &str, &[(&str, &str)])] = &[
         r#"{"metadata":{"name":"leaf","labels":{"a b":"c"}}}"#,
         &[("K001", r#""a b""#)],
     ),
-    (
-        "token",
-        r#"{"metadata":{"name":"t"},"spec":{"roles":["Node"],"join_method":"token"}}"#,
-        &[("K070", r#""token""#)],
-    ),
-    ("token", r#"{"spec":{"roles":["node"]}}"#, &[("K070", r#"{"roles":["node"]}"#)]),
+    ("token", r#"{"metadata":{"name":"t"},"spec":{"roles":["Node"],"join_method":"token"}}"#, &[]),
+    ("token", r#"{"spec":{"roles":["node"]}}"#, &[]),
     (
         "token",
         r#"{"metadata":{"name":"a/b c"},"spec":{"roles":["node"],"join_method":"magic"}}"#,

@@ -3,16 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::keyed::{KEY, decode, resource};
 use reconciler::journal::Entry;
-use reconciler::kind::canonical::{decode, from_value, mask, resource};
+use reconciler::kind::canonical::{from_value, mask};
 use reconciler::kind::{self, Kind, OWNER_LABEL};
 use reconciler::live::{Coverage, Live, LiveState, Observed};
 use reconciler::manifest::{Directives, Manifest, Reading};
-use reconciler::model::{Cluster, FingerprintKey, Place, Timestamp, Value};
+use reconciler::model::{Cluster, Place, Timestamp, Value};
 use reconciler::plan::check::{self, Rule};
 use reconciler::plan::{Action, Input, Plan, Policy, Verb, plan};
-
-const KEY: FingerprintKey = FingerprintKey([7; 32]);
 
 fn kind() -> &'static Kind {
     kind::find("remote_cluster").unwrap()

@@ -1,6 +1,7 @@
 //! What means the same is one text; what is secret is not shown.
 
-use reconciler::kind::canonical::{mask, resource};
+use crate::keyed::resource;
+use reconciler::kind::canonical::mask;
 use reconciler::kind::{self, OWNER_LABEL};
 use reconciler::model::{Cluster, FingerprintKey, Value};
 

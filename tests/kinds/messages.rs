@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DynamicMessage, ReflectMessage as _, UnknownField};
-use reconciler::kind::canonical::{decode, encode, from_value, resource, to_value};
+use reconciler::kind::canonical::{encode, from_value, name_in, to_value};
 use reconciler::kind::{self, Kind, OWNER_LABEL, unknown};
 use reconciler::live::Live;
 use reconciler::manifest::Resource;
@@ -15,6 +15,7 @@ use reconciler::wire::DESCRIPTORS;
 use super::recorded::{
     Found, Line, RECORDED, answer_type, lines, request_type, resource_in, resources,
 };
+use crate::keyed::{decode, resource};
 
 const OWNER: &str = "reconciler";
 
@@ -210,7 +211,12 @@ const OTHER_WRITES: &[&str] = &[
 fn the_canonical_form_is_its_own() {
     for found in resources() {
         let Some(live) = named(&found) else { continue };
-        let again = resource(found.kind, Cluster::Parent, &live.id.name, canonical_json(&live));
+        let again = resource(
+            found.kind,
+            Cluster::Parent,
+            &name_in(&live.canonical).unwrap(),
+            canonical_json(&live),
+        );
         assert_eq!(again.canonical, live.canonical, "{}", found.from);
         assert_eq!(again.canonical.as_ref(), canonical_json(&live).to_json(), "{}", found.from);
     }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use reconciler::kind::canonical::{decode, from_value, mask, to_value};
+use crate::keyed::{KEY, decode, read};
+use reconciler::kind::canonical::{from_value, mask_of, name_in, to_value};
 use reconciler::kind::{self, KINDS};
-use reconciler::manifest::decode::read;
 use reconciler::manifest::{Snapshot, render};
-use reconciler::model::{Cluster, FingerprintKey, ResourceId, Value};
+use reconciler::model::{Cluster, ResourceId, Value};
 
 /// The name of every token below.
 const NAME: &str = "hunter2swordfish";
@@ -31,14 +31,70 @@ fn told(text: &str) -> (reconciler::manifest::Reading, String) {
     (reading, shown)
 }
 
+/// The ids of what a reading declares.
+fn ids(reading: &reconciler::manifest::Reading) -> Vec<String> {
+    reading.manifests.keys().chain(reading.frozen.keys()).map(ToString::to_string).collect()
+}
+
 #[test]
-fn a_token_that_is_let_in_by_name_is_refused_without_telling_the_name() {
+fn a_token_that_is_let_in_by_name_goes_by_its_fingerprint() {
+    let texts = [
+        token("{roles: [Node], join_method: token}"),
+        token("{roles: [Node]}"),
+        token("{roles: [Node], join_method: \"\"}"),
+        token("{roles: [Node]}").replace("kind: token", "\"kind\": 'token' # really"),
+    ];
+    for text in texts {
+        let (reading, shown) = told(&text);
+        assert!(reading.findings.is_empty(), "{text}\n{shown}");
+        assert!(!shown.contains(NAME), "{text}\n{shown}");
+        assert_eq!(ids(&reading), [format!("token/{}", KEY.show_name(NAME))], "{text}");
+        let (_, manifest) = reading.manifests.iter().next().unwrap();
+        assert_eq!(name_in(&manifest.resource.canonical).as_deref(), Some(NAME), "calls need it");
+    }
+}
+
+#[test]
+fn two_documents_that_disagree_whether_the_name_is_secret_are_about_one_token() {
+    let open = token("{roles: [Node], join_method: github, github: {allow: [{sub: x}]}}");
+    let (reading, shown) = told(&format!("{open}---\n{}", token("{roles: [Node]}")));
+    assert!(shown.contains("declared twice") && !shown.contains(NAME), "{shown}");
+    assert!(reading.manifests.is_empty());
+    assert_eq!(ids(&reading), [format!("token/{}", KEY.show_name(NAME))]);
+}
+
+#[test]
+fn a_plain_name_cannot_pass_for_a_fingerprint() {
+    let name = KEY.show_name(NAME);
+    let text = token("{roles: [Node], join_method: github, github: {allow: [{sub: x}]}}");
+    let (reading, _) = told(&text.replace(NAME, &format!("\"{name}\"")));
+    assert!(!ids(&reading).contains(&format!("token/{name}")), "{:?}", ids(&reading));
+    let kind = kind::find("token").unwrap();
+    let value = Value::from_json(&format!(
+        r#"{{"metadata":{{"name":"{name}"}},"spec":{{"join_method":"iam"}}}}"#
+    ));
+    let live = decode(kind, Cluster::Parent, from_value(kind, &value.unwrap()).unwrap()).unwrap();
+    assert_ne!(live.id.to_string(), format!("token/{name}"));
+    assert!(live.id.is_veiled());
+}
+
+#[test]
+fn a_broken_document_about_a_token_tells_nothing_of_its_name() {
     let good = "{roles: [Node], join_method: token}";
     let github = "{roles: [Node], join_method: github, github: {allow: [{sub: x}]}";
     let texts = [
-        token(good),
-        token("{roles: [Node]}"),
         token("{roles: [Node], join_method: [token]}"),
+        token("{roles: [Nodule]}"),
+        // A remark on the same line says it again.
+        token(good).replace("swordfish\n", "swordfish/a b # not hunter2swordfish\n"),
+        token(good).replace("  name: hunter2swordfish", "  {name: hunter2swordfish, x: y} # z"),
+        // The finding stands on the line of the name.
+        format!(
+            "{{kind: token, version: v2, metadata: {{nonsense: 1, name: {NAME}}}, spec: {good}}}\n"
+        ),
+        format!(
+            "{{kind: token, version: v2, spec: {good}, metadata: {{x: 1,\n name: {NAME} # {NAME}\n}}}}\n"
+        ),
         token("{roles: [Node], join_method: token, join_method: iam}"),
         token("{roles: [Node], join_method: \"\", nonsense: 1}"),
         // Not certain: something else is wrong with it.
@@ -52,11 +108,9 @@ fn a_token_that_is_let_in_by_name_is_refused_without_telling_the_name() {
         token(good).replace("hunter2swordfish", "hunter2swordfish x y"),
         token(good).replace("kind: token", "kind: tokens"),
         token(good).replace("kind: token", "kind: Token"),
-        token(good).replace("kind: token", "\"kind\": 'token' # really"),
         token("{roles: [Node], join_method: [}"),
         token(good).replace("  name", "\tname"),
         format!("{{kind: token, metadata: {{name: {NAME}}}, spec: [}}\n"),
-        format!("{}---\n{}", token(good), token(good)),
     ];
     for text in texts {
         let (reading, shown) = told(&text);
@@ -82,16 +136,15 @@ fn a_token_of_another_method_has_a_name_like_anything_else() {
 #[test]
 fn a_live_token_is_shown_without_its_name_where_that_lets_in() {
     let kind = kind::find("token").unwrap();
-    let key = FingerprintKey([7; 32]);
     let live = |spec: &str| {
         let text = format!(r#"{{"metadata":{{"name":"{NAME}"}},"spec":{spec}}}"#);
         let wire = from_value(kind, &Value::from_json(&text).unwrap()).unwrap();
         let live = decode(kind, Cluster::Parent, wire).unwrap();
         let value = to_value(kind, &live.wire).unwrap();
-        let shown = mask(kind, &value, &key).to_json();
+        let shown = mask_of(&live.id, kind, &value, &KEY).to_json();
         assert!(!format!("{live:?}").contains(NAME), "{live:?}");
         assert!(!format!("{:?}", live.id).contains(NAME), "{:?}", live.id);
-        shown
+        format!("{} {shown}", live.id)
     };
     let secret = live(r#"{"roles":["Node"],"join_method":"token"}"#);
     assert!(!secret.contains(NAME) && secret.contains("(secret "), "{secret}");

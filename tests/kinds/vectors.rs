@@ -1,6 +1,6 @@
 //! Results of Teleport's own functions.
 
-use reconciler::kind::canonical::resource;
+use crate::keyed::resource;
 use reconciler::kind::{self, label_key_is_valid};
 use reconciler::model::{Cluster, Value, duration};
 

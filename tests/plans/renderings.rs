@@ -199,6 +199,25 @@ fn what_an_update_keeps_without_knowing_it_is_said_once() {
 }
 
 #[test]
+fn a_name_that_is_a_secret_is_in_no_rendering() {
+    let world = World::parse(
+        "desired: token/hunter2-new {roles: [Node]}
+        desired: token/hunter2-edited {roles: [Node, Kube], join_method: token}
+        live: token/hunter2-edited {roles: [Node], join_method: token}
+        live: token/hunter2-gone {roles: [Node], join_method: token}
+        inventory: token/hunter2-gone {roles: [Node], join_method: token}",
+    );
+    let plan = world.plan();
+    let gated = gated(&world, &plan);
+    let shown = view(&plan, Some(&gated));
+    for out in [text(&shown), json(&shown), markdown(&shown), format!("{plan:?}{gated:?}")] {
+        assert!(!out.contains("hunter2"), "{out}");
+        assert!(out.contains("token/(secret ") || out.contains("(secret "), "{out}");
+    }
+    assert_eq!(plan.steps.len(), 3, "{:?}", plan.steps);
+}
+
+#[test]
 fn what_is_not_known_is_said() {
     let world = World::parse("partial: role a page was cut\nunknown: broken");
     expect![[r#"

@@ -239,5 +239,5 @@ pub(crate) fn resource(name: &str, spec: &str) -> Resource {
         "metadata": { "name": &*id.name, "labels": labels },
         "spec": spec,
     }));
-    canonical::resource(kind, Cluster::Parent, &id.name, value)
+    canonical::resource(kind, Cluster::Parent, &id.name, value, &KEY)
 }

@@ -11,7 +11,7 @@ use reconciler::wire::message::{proto, types};
 use tonic::Status;
 
 use crate::server::{Cut, Reply, Scripted, cut};
-use crate::stack::{Stack, read_right};
+use crate::stack::{KEY, Stack, read_right};
 
 fn roles() -> &'static Kind {
     kind::find("role").unwrap()
@@ -39,7 +39,7 @@ fn token(request: &Bytes) -> String {
 }
 
 async fn listed(server: &Scripted) -> Observed {
-    list::list(&server.connect(), roles(), Cluster::Parent).await
+    list::list(&server.connect(), roles(), Cluster::Parent, &KEY).await
 }
 
 fn names(observed: &Observed) -> Vec<&str> {
@@ -124,7 +124,7 @@ async fn what_was_seen_before_an_error_stays() {
         assert!(names(&observed).is_empty() && partial(&observed).contains(said));
     }
     for how in [Cut::Refused, Cut::AtOnce, Cut::Http1] {
-        let observed = list::list(&cut(how), roles(), Cluster::Parent).await;
+        let observed = list::list(&cut(how), roles(), Cluster::Parent, &KEY).await;
         assert!(partial(&observed).starts_with("list of role: "), "{how:?}");
     }
 }
@@ -182,7 +182,8 @@ async fn a_field_of_a_newer_server_is_no_trouble_and_is_kept() {
 #[tokio::test]
 async fn a_read_names_what_was_asked_for() {
     let id = ResourceId::parent(roles().name, "a");
-    let fetch = async |reply| list::fetch(&Scripted::always(reply).connect(), roles(), &id).await;
+    let fetch =
+        async |reply| list::fetch(&Scripted::always(reply).connect(), roles(), &id, &KEY).await;
     let found = fetch(Reply::Message(role("a").encode_to_vec().into())).await.unwrap();
     assert_eq!(found.unwrap().id, id);
     let gone = fetch(Reply::Fail(Status::not_found("role a is not found"))).await;

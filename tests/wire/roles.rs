@@ -300,7 +300,9 @@ async fn each_value_alone(version: &str) -> usize {
         }
         let name = format!("r{:03}", wanted.len());
         let old = named(&base, &name);
-        let unchanged = canonical::resource(role, Cluster::Parent, &name, old.clone()).digest;
+        let unchanged =
+            canonical::resource(role, Cluster::Parent, &name, old.clone(), &crate::stack::KEY)
+                .digest;
         let new = others(&leaf).into_iter().find_map(|other| {
             let mut new = old.clone();
             put(&mut new, &path.0, other);

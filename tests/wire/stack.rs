@@ -22,7 +22,7 @@ use tonic::transport::Channel;
 
 pub(crate) const OWNER: &str = "wire-test";
 
-const KEY: FingerprintKey = FingerprintKey([7; 32]);
+pub(crate) const KEY: FingerprintKey = FingerprintKey([7; 32]);
 
 /// Noon of some day.
 const WALL: Timestamp = Timestamp(1_795_262_400_000);
@@ -37,10 +37,8 @@ pub(crate) fn read(texts: &[&str]) -> Reading {
     let file = |(number, text): (usize, &&str)| {
         (format!("{number}.yaml").into(), Arc::from(text.as_bytes()))
     };
-    decode::read(&Snapshot {
-        files: texts.iter().enumerate().map(file).collect(),
-        unreadable: BTreeMap::new(),
-    })
+    let files = texts.iter().enumerate().map(file).collect();
+    decode::read(&Snapshot { files, unreadable: BTreeMap::new() }, &KEY)
 }
 
 /// Reads what must be right.
@@ -100,7 +98,7 @@ impl Stack {
     pub(crate) async fn live(&self) -> LiveState {
         let mut state = LiveState::default();
         for kind in KINDS {
-            let observed = list::list(&self.cluster, kind, Cluster::Parent).await;
+            let observed = list::list(&self.cluster, kind, Cluster::Parent, &KEY).await;
             assert_eq!(observed.coverage(), &Coverage::Complete, "{}", kind.name);
             state.kinds.insert((Cluster::Parent, kind.name), observed);
         }
@@ -175,7 +173,7 @@ impl Stack {
             Action::Delete { before } => (Some(before), None),
         };
         if let Some(before) = before {
-            let now = list::fetch(&self.cluster, row(&step.id), &step.id).await?;
+            let now = list::fetch(&self.cluster, row(&step.id), &step.id, &KEY).await?;
             let now = now.expect("nobody else writes here");
             assert_eq!((&now.revision, now.digest), (&before.revision, before.digest), "{id}");
         }
@@ -201,7 +199,7 @@ impl Stack {
         self.records.push(Record::Settled { op, outcome, at });
         let written = written?;
         if let Some(revision) = written.revision {
-            let now = list::fetch(&self.cluster, row(&step.id), &step.id).await?;
+            let now = list::fetch(&self.cluster, row(&step.id), &step.id, &KEY).await?;
             assert_eq!(now.and_then(|live| live.revision), Some(revision), "{id}");
         }
         Ok(())
@@ -242,7 +240,7 @@ impl Stack {
 
     /// What the server holds of one resource.
     pub(crate) async fn fetch(&self, id: &ResourceId) -> Option<Live> {
-        list::fetch(&self.cluster, row(id), id).await.unwrap()
+        list::fetch(&self.cluster, row(id), id, &KEY).await.unwrap()
     }
 
     /// How often a method was called; `Delete` stands for all whose name begins so.

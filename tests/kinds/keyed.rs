@@ -1,0 +1,34 @@
+//! What asks for a key, with one and the same.
+
+use bytes::Bytes;
+use reconciler::kind::canonical::{self, WireError};
+use reconciler::kind::{Kind, call};
+use reconciler::live::Live;
+use reconciler::manifest::{Reading, Resource, Snapshot};
+use reconciler::model::{Cluster, FingerprintKey, Value};
+
+pub(crate) const KEY: FingerprintKey = FingerprintKey([7; 32]);
+
+pub(crate) fn decode(kind: &Kind, cluster: Cluster, wire: Bytes) -> Result<Live, WireError> {
+    canonical::decode(kind, cluster, wire, &KEY)
+}
+
+pub(crate) fn resource(kind: &Kind, cluster: Cluster, name: &str, value: Value) -> Resource {
+    canonical::resource(kind, cluster, name, value, &KEY)
+}
+
+pub(crate) fn listed(
+    kind: &Kind,
+    cluster: &Cluster,
+    answer: Bytes,
+) -> Result<call::ListPage, WireError> {
+    call::listed(kind, cluster, answer, &KEY)
+}
+
+pub(crate) fn watched(cluster: &Cluster, event: Bytes) -> Result<call::Watched, WireError> {
+    call::watched(cluster, event, &KEY)
+}
+
+pub(crate) fn read(snapshot: &Snapshot) -> Reading {
+    reconciler::manifest::decode::read(snapshot, &KEY)
+}
