@@ -75,7 +75,7 @@ fn a_story_is_folded() {
     let open: Vec<_> = state.in_doubt().map(|(op, open)| (op.0, open.id.as_str())).collect();
     assert_eq!(open, [(3, "role/visitor")]);
     assert_eq!((state.next_op, state.next_run), (4, 2));
-    assert_eq!(state.entry("role/visitor").unwrap().applied, "{\"op\":0}", "3 is not settled");
+    assert_eq!(*state.entry("role/visitor").unwrap().applied, *"{\"op\":0}", "3 is not settled");
 }
 
 #[test]

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tokio::task::JoinHandle;
+
 use super::error::CliError;
 use super::session::Session;
 use super::setup::Setup;
 use crate::adapter::clock::System;
-use crate::journal::parse_id;
+use crate::journal::{State, parse_id};
 use crate::manifest::{Reading, Snapshot, decode};
 use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
 use crate::plan::{Action, Input, Plan, check};
@@ -33,29 +35,51 @@ pub(super) struct Survey {
     pub gated: Gated,
 }
 
-/// Reads the source, patiently.
+/// A reading of the source that is under way.
+#[derive(Debug)]
+pub(super) struct Underway(JoinHandle<Result<(Snapshot, Reading), CliError>>);
+
+impl Underway {
+    /// Waits for it.
+    ///
+    /// # Errors
+    /// Why the source cannot be read.
+    pub(super) async fn end(self) -> Result<(Snapshot, Reading), CliError> {
+        self.0.await.map_err(|error| CliError::new(format!("the reading was lost: {error}")))?
+    }
+}
+
+/// Begins to read the source, patiently. Whoever needs the state or the live side as well gets
+/// them meanwhile: each takes about as long as the others.
 ///
 /// # Errors
-/// Why it cannot be read.
-pub(super) async fn read(setup: &Setup, clock: &System) -> Result<(Snapshot, Reading), CliError> {
-    let files = setup.files()?;
-    let give_up = clock.now().monotonic + SOURCE_PATIENCE;
-    let snapshot = loop {
-        match files.read().await {
-            Ok(snapshot) => break snapshot,
-            Err(NotYet { reason }) if clock.now().monotonic >= give_up => {
-                let dir = setup.source.display();
-                return Err(CliError::new(format!("cannot read {dir}: {reason}")));
+/// Patterns that are none.
+pub(super) fn begin(setup: &Setup, clock: &System) -> Result<Underway, CliError> {
+    let (files, source, clock) = (setup.files()?, setup.source.clone(), *clock);
+    Ok(Underway(tokio::spawn(async move {
+        let give_up = clock.now().monotonic + SOURCE_PATIENCE;
+        let snapshot = loop {
+            match files.read().await {
+                Ok(snapshot) => break snapshot,
+                Err(NotYet { reason }) if clock.now().monotonic >= give_up => {
+                    let dir = source.display();
+                    return Err(CliError::new(format!("cannot read {dir}: {reason}")));
+                }
+                Err(_) if !source.exists() => {
+                    let dir = source.display();
+                    return Err(CliError::new(format!("there is no directory {dir}")));
+                }
+                Err(_) => tokio::time::sleep(SOURCE_RETRY).await,
             }
-            Err(_) if !setup.source.exists() => {
-                let dir = setup.source.display();
-                return Err(CliError::new(format!("there is no directory {dir}")));
-            }
-            Err(_) => tokio::time::sleep(SOURCE_RETRY).await,
-        }
-    };
-    let reading = decode::read(&snapshot);
-    Ok((snapshot, reading))
+        };
+        let read = move || {
+            let reading = decode::read(&snapshot);
+            (snapshot, reading)
+        };
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|error| CliError::new(format!("the reading was lost: {error}")))
+    })))
 }
 
 /// Looks at everything and plans.
@@ -64,12 +88,15 @@ pub(super) async fn read(setup: &Setup, clock: &System) -> Result<(Snapshot, Rea
 /// A source that cannot be read, or a plan that our own check refuses.
 pub(super) async fn take(
     setup: &Setup,
-    session: &Session,
+    source: Underway,
+    session: &mut Session,
     clock: &System,
 ) -> Result<Survey, CliError> {
-    let (snapshot, reading) = read(setup, clock).await?;
-    let live = session.live().await;
-    let state = session.known.clone().unwrap_or_default();
+    let (snapshot, reading) = source.end().await?;
+    session.share(&reading);
+    let live = session.live(&reading).await;
+    let nothing = State::default();
+    let state = session.known.as_ref().unwrap_or(&nothing);
     let policy = setup.policy();
     let wall = clock.now().wall;
     // What is in doubt is read back by the agent before anything is planned for it.

@@ -210,8 +210,8 @@ impl Contact<'_> {
             return if self.is_marked_ours() { Reason::Reclaimed } else { Reason::Adopted };
         };
         let masked = |value| canonical::mask(self.kind, value, self.input.key).to_json();
-        let edited = masked(after) != entry.applied;
-        let drifted = masked(before) != entry.applied || self.lacks_mark();
+        let edited = *masked(after) != *entry.applied;
+        let drifted = *masked(before) != *entry.applied || self.lacks_mark();
         match (edited, drifted) {
             (true, true) => Reason::EditedAndDrifted,
             (true, false) => Reason::Edited,

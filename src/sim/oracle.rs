@@ -193,7 +193,7 @@ impl Oracle {
                         self.violate("run_zero", id.clone());
                     }
                     let Some(id) = crate::journal::parse_id(id) else { continue };
-                    let wanted = entry.as_ref().map(|entry| entry.applied.clone());
+                    let wanted = entry.as_ref().map(|entry| entry.applied.to_string());
                     let approval = approval.clone();
                     let intent = Intent { id, verb: *verb, approval, wanted, proven: false };
                     self.open.insert(*op, intent);
