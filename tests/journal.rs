@@ -16,7 +16,10 @@ use reconciler::model::{Cluster, FingerprintKey, Timestamp};
 use reconciler::plan::Verb;
 use reconciler::port::Storage;
 
-const FIXTURE: &str = "tests/data/journal/v1.db";
+/// One database of each version, newest last.
+const FIXTURES: [&str; 2] = ["tests/data/journal/v1.db", "tests/data/journal/v2.db"];
+
+const NEWEST: &str = FIXTURES[FIXTURES.len() - 1];
 const KEY: FingerprintKey = FingerprintKey([7; 32]);
 
 fn entry(applied: &str) -> Entry {
@@ -271,32 +274,37 @@ fn another_control_plane_is_refused() {
 #[test]
 #[ignore = "writes into tests/data; run when the schema gets a new version"]
 fn make_fixture() {
-    fs::remove_file(FIXTURE).unwrap_or_default();
-    let storage = Sqlite::open(Path::new(FIXTURE), &KEY).unwrap();
+    fs::remove_file(NEWEST).unwrap_or_default();
+    let storage = Sqlite::open(Path::new(NEWEST), &KEY).unwrap();
     storage.claim("embedded").unwrap();
     storage.append(&story()).unwrap();
 }
 
-fn copy_of_fixture(dir: &Path) -> PathBuf {
+fn copy_of_fixture(fixture: &str, dir: &Path) -> PathBuf {
     let copy = dir.join("state.db");
-    fs::copy(FIXTURE, &copy).unwrap();
+    fs::copy(fixture, &copy).unwrap();
     copy
 }
 
 #[test]
-fn version_1_is_still_read() {
-    let dir = tempfile::tempdir().unwrap();
-    let storage = Sqlite::open(&copy_of_fixture(dir.path()), &FingerprintKey([0; 32])).unwrap();
-    assert_eq!(storage.load().unwrap(), State::fold(&story()).unwrap());
-    assert_eq!(storage.identity().unwrap().key, KEY);
-    assert_eq!(storage.identity().unwrap().control_plane.as_deref(), Some("embedded"));
-    assert_eq!(storage.history(100, None).unwrap().len(), story().len());
+fn every_version_is_still_read() {
+    for fixture in FIXTURES {
+        let dir = tempfile::tempdir().unwrap();
+        let path = copy_of_fixture(fixture, dir.path());
+        let looked = Offline::read(&path).unwrap().unwrap();
+        assert_eq!(looked.state, State::fold(&story()).unwrap(), "{fixture}");
+        let storage = Sqlite::open(&path, &FingerprintKey([0; 32])).unwrap();
+        assert_eq!(storage.load().unwrap(), State::fold(&story()).unwrap(), "{fixture}");
+        assert_eq!(storage.identity().unwrap().key, KEY);
+        assert_eq!(storage.identity().unwrap().control_plane.as_deref(), Some("embedded"));
+        assert_eq!(storage.history(100, None).unwrap().len(), story().len());
+    }
 }
 
 #[test]
 fn a_newer_version_and_other_files_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let path = copy_of_fixture(dir.path());
+    let path = copy_of_fixture(NEWEST, dir.path());
     let sql = rusqlite::Connection::open(&path).unwrap();
     sql.execute("UPDATE schema_version SET version = 99", []).unwrap();
     drop(sql);
