@@ -1,5 +1,5 @@
 //! The journal: fold, disk, lock, reading without a trace.
-#![expect(clippy::unwrap_used, reason = "test code")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,10 @@ use reconciler::model::{Cluster, FingerprintKey, Timestamp};
 use reconciler::plan::Verb;
 use reconciler::port::Storage;
 
-const FIXTURE: &str = "tests/data/journal/v1.db";
+/// One database of each version, newest last.
+const FIXTURES: [&str; 2] = ["tests/data/journal/v1.db", "tests/data/journal/v2.db"];
+
+const NEWEST: &str = FIXTURES[FIXTURES.len() - 1];
 const KEY: FingerprintKey = FingerprintKey([7; 32]);
 
 fn entry(applied: &str) -> Entry {
@@ -75,7 +78,7 @@ fn a_story_is_folded() {
     let open: Vec<_> = state.in_doubt().map(|(op, open)| (op.0, open.id.as_str())).collect();
     assert_eq!(open, [(3, "role/visitor")]);
     assert_eq!((state.next_op, state.next_run), (4, 2));
-    assert_eq!(state.entry("role/visitor").unwrap().applied, "{\"op\":0}", "3 is not settled");
+    assert_eq!(*state.entry("role/visitor").unwrap().applied, *"{\"op\":0}", "3 is not settled");
 }
 
 #[test]
@@ -271,32 +274,37 @@ fn another_control_plane_is_refused() {
 #[test]
 #[ignore = "writes into tests/data; run when the schema gets a new version"]
 fn make_fixture() {
-    fs::remove_file(FIXTURE).unwrap_or_default();
-    let storage = Sqlite::open(Path::new(FIXTURE), &KEY).unwrap();
+    fs::remove_file(NEWEST).unwrap_or_default();
+    let storage = Sqlite::open(Path::new(NEWEST), &KEY).unwrap();
     storage.claim("embedded").unwrap();
     storage.append(&story()).unwrap();
 }
 
-fn copy_of_fixture(dir: &Path) -> PathBuf {
+fn copy_of_fixture(fixture: &str, dir: &Path) -> PathBuf {
     let copy = dir.join("state.db");
-    fs::copy(FIXTURE, &copy).unwrap();
+    fs::copy(fixture, &copy).unwrap();
     copy
 }
 
 #[test]
-fn version_1_is_still_read() {
-    let dir = tempfile::tempdir().unwrap();
-    let storage = Sqlite::open(&copy_of_fixture(dir.path()), &FingerprintKey([0; 32])).unwrap();
-    assert_eq!(storage.load().unwrap(), State::fold(&story()).unwrap());
-    assert_eq!(storage.identity().unwrap().key, KEY);
-    assert_eq!(storage.identity().unwrap().control_plane.as_deref(), Some("embedded"));
-    assert_eq!(storage.history(100, None).unwrap().len(), story().len());
+fn every_version_is_still_read() {
+    for fixture in FIXTURES {
+        let dir = tempfile::tempdir().unwrap();
+        let path = copy_of_fixture(fixture, dir.path());
+        let looked = Offline::read(&path).unwrap().unwrap();
+        assert_eq!(looked.state, State::fold(&story()).unwrap(), "{fixture}");
+        let storage = Sqlite::open(&path, &FingerprintKey([0; 32])).unwrap();
+        assert_eq!(storage.load().unwrap(), State::fold(&story()).unwrap(), "{fixture}");
+        assert_eq!(storage.identity().unwrap().key, KEY);
+        assert_eq!(storage.identity().unwrap().control_plane.as_deref(), Some("embedded"));
+        assert_eq!(storage.history(100, None).unwrap().len(), story().len());
+    }
 }
 
 #[test]
 fn a_newer_version_and_other_files_are_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let path = copy_of_fixture(dir.path());
+    let path = copy_of_fixture(NEWEST, dir.path());
     let sql = rusqlite::Connection::open(&path).unwrap();
     sql.execute("UPDATE schema_version SET version = 99", []).unwrap();
     drop(sql);

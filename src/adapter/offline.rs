@@ -1,7 +1,8 @@
 //! Reading a state without changing one byte of its directory.
 //!
-//! Even a reader of `SQLite` may create `-shm` files, recover a journal or check-point, so the
-//! files are copied away and the copy is opened.
+//! Even a reader of `SQLite` may create `-shm` files, recover a journal or check-point. A file
+//! that lies still is opened as one that cannot change; all else is copied away, and the copy is
+//! opened.
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
@@ -18,6 +19,12 @@ const ATTEMPTS_MAX: u32 = 20;
 
 /// Files that make up one database.
 const PARTS: [&str; 3] = ["", "-wal", "-journal"];
+
+const NANOS_PER_SECOND: i128 = 1_000_000_000;
+
+/// How long ago the last write must be. Longer than a tick of any kernel, which is how exact
+/// the time of a write is.
+const STILL_NANOS: i128 = 100_000_000;
 
 /// A state as it was when it was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +70,29 @@ fn read(path: &Path, limit: u32, id: Option<&str>) -> Result<Option<Contents>, S
             .map(Some)
             .map_err(|error| failed(&error));
     }
+    if let Some(contents) = read_still(path, limit, id) {
+        return Ok(Some(contents));
+    }
     let Some(copy) = copy(path)? else { return Ok(None) };
     sqlite::read_copy(copy.path(), Whose::Ours, limit, id).map(Some).map_err(|error| failed(&error))
+}
+
+/// Reads a database where it lies, if nobody writes to it: one file without its companions,
+/// opened as one that cannot change, so that `SQLite` makes no file, takes no lock and recovers
+/// nothing. `None` for all else, say one that moved meanwhile or has an older schema: a copy
+/// will tell.
+fn read_still(path: &Path, limit: u32, id: Option<&str>) -> Option<Contents> {
+    let before = stamps(path).ok()?;
+    let [Some(stamp), None, None] = before.as_slice() else { return None };
+    // A write of the same tick of the kernel's clock could not be told from none.
+    let now = i128::try_from(super::clock::since_1970().as_nanos()).ok()?;
+    let written = i128::from(stamp.2) * NANOS_PER_SECOND + i128::from(stamp.3);
+    if now - written < STILL_NANOS {
+        return None;
+    }
+    let contents = sqlite::read_copy(path, Whose::Nobodys, limit, id).ok()?;
+    let is_still = Lock::holder(path).is_none() && stamps(path).ok()? == before;
+    is_still.then_some(contents)
 }
 
 /// A database that was copied away; removed when dropped.
@@ -188,5 +216,33 @@ impl Drop for Scratch {
         if let Err(error) = fs::remove_dir_all(&self.0) {
             tracing::debug!("could not remove `{}`: {error}", self.0.display());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapter::sqlite::Sqlite;
+    use crate::model::FingerprintKey;
+
+    #[test]
+    fn what_lies_still_is_read_in_place_and_nothing_else_is() {
+        let dir = tempfile::tempdir().unwrap();
+        // Each of these means something in the name that the database is opened by.
+        let path = dir.path().join("a b?c#d%41ä.db");
+        let key = FingerprintKey([7; 32]);
+        assert!(read_still(&path, 0, None).is_none(), "there is none");
+        let storage = Sqlite::open(&path, &key).unwrap();
+        storage.claim("embedded").unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        assert!(read_still(&path, 0, None).is_none(), "there is a log beside it");
+        drop(storage);
+        assert!(read_still(&path, 0, None).is_none(), "it was written just now");
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        let files = fs::read_dir(dir.path()).unwrap().count();
+        let (identity, _, _) = read_still(&path, 0, None).unwrap();
+        assert_eq!(identity.key, key);
+        assert_eq!(identity.control_plane.as_deref(), Some("embedded"));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), files);
     }
 }

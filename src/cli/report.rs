@@ -80,8 +80,9 @@ pub(super) async fn plan(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let session = Session::open(setup, Access::Read, "plan", clock).await?;
-    let seen = survey::take(setup, &session, clock).await?;
+    let source = survey::begin(setup, clock)?;
+    let mut session = Session::open(setup, Access::Read, "plan", clock).await?;
+    let seen = survey::take(setup, source, &mut session, clock).await?;
     let Survey { snapshot, reading, plan, gated } = &seen;
     let err_colour = colour(to.color, std::io::stderr().is_terminal());
     to.remark(&findings::text(&reading.findings, snapshot, err_colour))?;
@@ -119,7 +120,7 @@ pub(super) async fn validate(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let (snapshot, reading) = survey::read(setup, &new_key()?, clock).await?;
+    let (snapshot, reading) = survey::begin(setup, clock)?.end(&new_key()?).await?;
     match format {
         Format::Json => to.print(&json_findings(&reading, &snapshot)?)?,
         Format::Text | Format::Markdown => {
@@ -165,13 +166,14 @@ pub(super) async fn approve(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let session = Session::open(setup, Access::Change, "approve", clock).await?;
+    let mut session = Session::open(setup, Access::Change, "approve", clock).await?;
     if let Some(agent) = &session.agent {
         let text = control::ask_agent(agent, &Question::Approve { hash: hash.to_owned() }).await?;
         to.print(&(text + "\n"))?;
         return Ok(Exit::Done);
     }
-    let seen = survey::take(setup, &session, clock).await?;
+    let source = survey::begin(setup, clock)?;
+    let seen = survey::take(setup, source, &mut session, clock).await?;
     let waiting = seen.gated.approval.map(|pending| pending.hash);
     let full = match waiting {
         Some(full) if hash.len() >= crate::engine::APPROVAL_DIGITS && full.starts_with(hash) => {

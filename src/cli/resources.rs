@@ -58,7 +58,7 @@ pub(super) async fn get(
     for live in &found {
         let value = canonical::to_value(kind, &live.wire).map_err(unclear)?;
         let value = match secrets {
-            Secrets::Masked => canonical::mask_of(&live.id, kind, &value, &session.key),
+            Secrets::Masked => canonical::mask_of(&live.id, kind, value, &session.key),
             Secrets::Clear => value,
         };
         let notes = unknown::fields(kind, &live.wire).map_err(unclear)?;

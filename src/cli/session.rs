@@ -22,7 +22,8 @@ use crate::adapter::teleport::{Link, Teleport};
 use crate::journal::State;
 use crate::kind::KINDS;
 use crate::live::{LiveState, list};
-use crate::model::{Cluster, FingerprintKey, Veil};
+use crate::manifest::Reading;
+use crate::model::{Cluster, FingerprintKey, ResourceId, Veil};
 use crate::plane::{Faults, Plane, Settings};
 use crate::port::{Clock as _, Storage};
 
@@ -221,11 +222,26 @@ impl Session {
         veil
     }
 
-    /// Lists every kind.
-    pub(super) async fn live(&self) -> LiveState {
+    /// Holds once what the journal and `reading` have both.
+    pub(super) fn share(&mut self, reading: &Reading) {
+        let Some(state) = &mut self.known else { return };
+        for (id, entry) in &mut state.inventory {
+            let declared = reading.manifests.get(id).map(|manifest| &manifest.resource.canonical);
+            if let Some(text) = declared.filter(|text| ***text == *entry.applied) {
+                entry.applied = Arc::clone(text);
+            }
+        }
+    }
+
+    /// Lists every kind. Texts that `reading` has too are held once.
+    pub(super) async fn live(&self, reading: &Reading) -> LiveState {
         let mut state = LiveState::default();
+        let declared = |id: &ResourceId| {
+            reading.manifests.get(id).map(|manifest| &manifest.resource.canonical)
+        };
         for kind in KINDS {
-            let observed = list::list(&self.cluster, kind, Cluster::Parent, &self.key).await;
+            let which = Cluster::Parent;
+            let observed = list::list_beside(&self.cluster, kind, which, &self.key, declared).await;
             state.kinds.insert((Cluster::Parent, kind.name), observed);
         }
         state

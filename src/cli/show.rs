@@ -23,9 +23,10 @@ pub(super) async fn status(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let session = Session::open(setup, Access::Read, "status", clock).await?;
+    let mut session = Session::open(setup, Access::Read, "status", clock).await?;
     let Some(agent) = &session.agent else {
-        let seen = survey::take(setup, &session, clock).await?;
+        let source = survey::begin(setup, clock)?;
+        let seen = survey::take(setup, source, &mut session, clock).await?;
         to.remark("no agent is running; this is what one would do\n")?;
         to.print(&format!("{}\n", render::summary(&seen.plan)))?;
         return Ok(Exit::Done);

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use super::error::CliError;
 use super::session::Session;
 use super::setup::Setup;
 use crate::adapter::clock::System;
-use crate::journal::parse_id;
+use crate::journal::{State, parse_id};
 use crate::live::Observed;
 use crate::manifest::{Reading, Snapshot, decode};
 use crate::model::FingerprintKey;
@@ -35,33 +37,55 @@ pub(super) struct Survey {
     pub gated: Gated,
 }
 
-/// Reads the source, patiently.
+/// A reading of the source that is under way.
+#[derive(Debug)]
+pub(super) struct Underway(JoinSet<Result<Snapshot, CliError>>);
+
+impl Underway {
+    /// Waits for the files and says what they mean. Names that are secrets are veiled under the
+    /// installation's key.
+    ///
+    /// # Errors
+    /// Why the source cannot be read.
+    pub(super) async fn end(
+        mut self,
+        key: &FingerprintKey,
+    ) -> Result<(Snapshot, Reading), CliError> {
+        let Some(ended) = self.0.join_next().await else {
+            return Err(CliError::new("the source was not read"));
+        };
+        let lost = |error| CliError::new(format!("the reading was lost: {error}"));
+        let snapshot = ended.map_err(lost)??;
+        let reading = decode::read(&snapshot, key);
+        Ok((snapshot, reading))
+    }
+}
+
+/// Begins to read the source, patiently; the state is opened meanwhile.
 ///
 /// # Errors
-/// Why it cannot be read.
-pub(super) async fn read(
-    setup: &Setup,
-    key: &FingerprintKey,
-    clock: &System,
-) -> Result<(Snapshot, Reading), CliError> {
-    let files = setup.files()?;
-    let give_up = clock.now().monotonic + SOURCE_PATIENCE;
-    let snapshot = loop {
-        match files.read().await {
-            Ok(snapshot) => break snapshot,
-            Err(NotYet { reason }) if clock.now().monotonic >= give_up => {
-                let dir = setup.source.display();
-                return Err(CliError::new(format!("cannot read {dir}: {reason}")));
+/// Patterns that are none.
+pub(super) fn begin(setup: &Setup, clock: &System) -> Result<Underway, CliError> {
+    let (files, source, clock) = (setup.files()?, setup.source.clone(), *clock);
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        let give_up = clock.now().monotonic + SOURCE_PATIENCE;
+        loop {
+            match files.read().await {
+                Ok(snapshot) => break Ok(snapshot),
+                Err(NotYet { reason }) if clock.now().monotonic >= give_up => {
+                    let dir = source.display();
+                    break Err(CliError::new(format!("cannot read {dir}: {reason}")));
+                }
+                Err(_) if !source.exists() => {
+                    let dir = source.display();
+                    break Err(CliError::new(format!("there is no directory {dir}")));
+                }
+                Err(_) => tokio::time::sleep(SOURCE_RETRY).await,
             }
-            Err(_) if !setup.source.exists() => {
-                let dir = setup.source.display();
-                return Err(CliError::new(format!("there is no directory {dir}")));
-            }
-            Err(_) => tokio::time::sleep(SOURCE_RETRY).await,
         }
-    };
-    let reading = decode::read(&snapshot, key);
-    Ok((snapshot, reading))
+    });
+    Ok(Underway(task))
 }
 
 /// Looks at everything and plans.
@@ -70,12 +94,15 @@ pub(super) async fn read(
 /// A source that cannot be read, or a plan that our own check refuses.
 pub(super) async fn take(
     setup: &Setup,
-    session: &Session,
+    source: Underway,
+    session: &mut Session,
     clock: &System,
 ) -> Result<Survey, CliError> {
-    let (snapshot, mut reading) = read(setup, &session.key, clock).await?;
-    let mut live = session.live().await;
-    let state = session.known.clone().unwrap_or_default();
+    let (snapshot, mut reading) = source.end(&session.key).await?;
+    session.share(&reading);
+    let mut live = session.live(&reading).await;
+    let nothing = State::default();
+    let state = session.known.as_ref().unwrap_or(&nothing);
     let mut veil = session.veil();
     veil.learn(reading.manifests.keys());
     veil.learn(live.kinds.values().flat_map(Observed::seen).map(|live| &live.id));

@@ -175,12 +175,11 @@ impl Engine {
     /// Whether, as far as known, one resource refers to another of its cluster.
     fn refers(&self, from: &ResourceId, to: &ResourceId) -> bool {
         let Some(live) = present(self.live.state.look(from)) else { return false };
-        match (kind::row(from.kind), Value::from_json(&live.canonical)) {
-            (Some(kind), Ok(value)) => (kind.references)(&value)
-                .iter()
-                .any(|target| target.kind == to.kind && target.name == to.name),
-            (None, _) | (_, Err(_)) => true,
-        }
+        let Some(row) = kind::row(from.kind) else { return true };
+        let Some(references) = row.references else { return false };
+        Value::from_json(&live.canonical).map_or(true, |value| {
+            references(&value).iter().any(|target| target.kind == to.kind && target.name == to.name)
+        })
     }
 
     /// The program ends: what was approved and not begun stays undone.

@@ -314,8 +314,11 @@ impl Engine {
     pub(super) fn entry(&self, step: &Step, after: &Resource, adopted: bool) -> Entry {
         let before = self.journal.inventory.get(&step.id);
         let manifest = self.source.reading.as_ref().and_then(|it| it.manifests.get(&step.id));
+        let masked = self.masked(&step.id, &after.canonical);
+        // Without secrets in it, it is the text that is declared.
+        let is_same = *masked == *after.canonical;
         Entry {
-            applied: self.masked(&step.id, &after.canonical),
+            applied: if is_same { Arc::clone(&after.canonical) } else { masked.into() },
             adopted: before.map_or(adopted, |entry| entry.adopted),
             path: step.at.as_ref().map(|at| at.path.to_string()).unwrap_or_default(),
             keep: manifest.is_some_and(|manifest| manifest.directives.keep),
@@ -326,7 +329,7 @@ impl Engine {
     pub(super) fn masked(&self, id: &ResourceId, canonical: &str) -> String {
         match (kind::row(id.kind), Value::from_json(canonical)) {
             (Some(kind), Ok(value)) => {
-                kind::canonical::mask_of(id, kind, &value, &self.key).to_json()
+                kind::canonical::mask_of(id, kind, value, &self.key).to_json()
             }
             (None, _) | (_, Err(_)) => String::new(),
         }
@@ -346,7 +349,7 @@ impl Engine {
         self.planted(Planted::EverythingIsOurs).then(|| {
             let all = self.live.state.kinds.values().flat_map(Observed::seen);
             let entry = |live: &Arc<Live>| Entry {
-                applied: self.masked(&live.id, &live.canonical),
+                applied: self.masked(&live.id, &live.canonical).into(),
                 adopted: true,
                 path: String::new(),
                 keep: false,

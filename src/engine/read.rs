@@ -85,7 +85,9 @@ impl Engine {
                 (revision.is_some() && live.revision == *revision)
                     || (live.digest == *digest && ours)
             }
-            Want::Applied(entry) => ours && self.masked(&live.id, &live.canonical) == entry.applied,
+            Want::Applied(entry) => {
+                ours && *self.masked(&live.id, &live.canonical) == *entry.applied
+            }
             Want::Gone => false,
             Want::Present => true,
             Want::Moved(revision) => live.revision != *revision,

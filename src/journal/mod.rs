@@ -3,8 +3,9 @@
 pub mod fold;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::{FingerprintKey, ResourceId, Timestamp};
 use crate::plan::Verb;
@@ -24,14 +25,24 @@ pub struct RunId(pub u64);
 /// What the journal knows of a resource that is ours.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// What was last applied: canonical JSON, secrets as fingerprints.
-    pub applied: String,
+    /// What was last applied: canonical JSON, secrets as fingerprints. Shared, because it is most
+    /// of what a state holds, and mostly the very text that is declared.
+    #[serde(serialize_with = "text_out", deserialize_with = "text_in")]
+    pub applied: Arc<str>,
     /// Whether we made it or found it.
     pub adopted: bool,
     /// File that declared it last.
     pub path: String,
     /// `reconciler/prune: "false"` stood in it.
     pub keep: bool,
+}
+
+fn text_out<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
+fn text_in<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Arc<str>, D::Error> {
+    String::deserialize(deserializer).map(Into::into)
 }
 
 /// One line of the journal. Ids are written as [`ResourceId`] shows itself.

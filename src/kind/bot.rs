@@ -65,7 +65,7 @@ pub(super) static BOT: Kind = Kind {
     check: check::check,
     normalize,
     // Roles that a bot may take on need not exist.
-    references: |_| Vec::new(),
+    references: None,
     readiness: |_| Readiness::Ready,
     presets: &[],
     keeper: |_| None,

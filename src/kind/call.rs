@@ -155,7 +155,16 @@ pub fn revision(kind: &Kind, answer: &[u8]) -> Option<Revision> {
     let call = kind.rpc.create.as_ref().or(kind.rpc.update.as_ref())?;
     let answer = Bytes::copy_from_slice(answer);
     let resource = resource_in(kind, call.answer, &answer).ok()??;
-    let value = canonical::to_value(kind, &resource).ok()?;
+    // The answer to each write comes by here: what is not asked for is not read.
+    let metadata = number_of(kind.message, "metadata")?;
+    let mut read = Vec::new();
+    for field in fields(kind.message, &resource) {
+        let Raw { number, value: _, bytes } = field.ok()?;
+        if number == metadata {
+            read.extend_from_slice(bytes);
+        }
+    }
+    let value = canonical::to_value(kind, &read).ok()?;
     let revision = value.get("metadata")?.get("revision")?.as_str()?;
     Some(Revision(revision.into()))
 }

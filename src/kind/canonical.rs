@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
 
 use super::codec::{self, Keep};
 use super::schema::{self, Field, Form, Schema};
@@ -98,7 +97,7 @@ fn canonical(kind: &Kind, name: &str, value: Value) -> Arc<str> {
     codec::tidy(schema::of(kind), &mut values);
     let mut value = Value::Map(values);
     (kind.normalize)(&mut value);
-    serde_json::to_string(&Json(&value)).unwrap_or_default().into()
+    value.to_json().into()
 }
 
 /// Reads a message from the server. Unknown fields are kept in `Live::wire`.
@@ -203,78 +202,76 @@ pub fn from_value(kind: &Kind, value: &Value) -> Result<Bytes, WireError> {
 /// The same value with every secret replaced by its fingerprint; the name too, where it is one
 /// by what the resource says. What has an id goes through [`mask_of`].
 pub fn mask(kind: &Kind, value: &Value, key: &FingerprintKey) -> Value {
-    mask_named(kind, value, key, (kind.secret_name)(value))
+    mask_named(kind, value.clone(), key, (kind.secret_name)(value))
 }
 
 /// [`mask`] for a resource whose id is known: a name that the id veils is veiled here, too.
-pub fn mask_of(id: &ResourceId, kind: &Kind, value: &Value, key: &FingerprintKey) -> Value {
-    mask_named(kind, value, key, id.is_veiled() || (kind.secret_name)(value))
+pub fn mask_of(id: &ResourceId, kind: &Kind, value: Value, key: &FingerprintKey) -> Value {
+    let secret_name = id.is_veiled() || (kind.secret_name)(&value);
+    mask_named(kind, value, key, secret_name)
 }
 
-fn mask_named(kind: &Kind, value: &Value, key: &FingerprintKey, secret_name: bool) -> Value {
-    let mut masked = mask_message(schema::of(kind), value, key);
+fn mask_named(kind: &Kind, mut value: Value, key: &FingerprintKey, secret_name: bool) -> Value {
     // The field list holds every name of such a kind for secret, and shows it like any secret.
-    if kind.name.has_secret_names()
-        && let Some(name) = value.get("metadata").and_then(|metadata| metadata.get("name"))
-        && let Value::Map(fields) = &mut masked
+    let name = if kind.name.has_secret_names() {
+        value.get("metadata").and_then(|metadata| metadata.get("name")).cloned()
+    } else {
+        None
+    };
+    mask_message(schema::of(kind), &mut value, key);
+    if let Some(name) = name
+        && let Value::Map(fields) = &mut value
         && let Some(Value::Map(metadata)) = fields.get_mut("metadata")
     {
         let shown = match name {
-            Value::String(text) if secret_name || secret::is_fingerprint(text) => {
-                Value::String(key.show_name(text))
+            Value::String(text) if secret_name || secret::is_fingerprint(&text) => {
+                Value::String(key.show_name(&text))
             }
             Value::Null
             | Value::Bool(_)
             | Value::Int(_)
             | Value::String(_)
             | Value::List(_)
-            | Value::Map(_) => name.clone(),
+            | Value::Map(_) => name,
         };
         metadata.insert("name".into(), shown);
     }
-    masked
+    value
 }
 
-fn mask_message(schema: &Schema, value: &Value, key: &FingerprintKey) -> Value {
-    match value {
-        Value::Map(values) => Value::Map(
-            values
-                .iter()
-                .map(|(name, value)| {
-                    let masked = match schema.fields.get(name) {
-                        Some(field) => mask_field(field, value, key),
-                        None => value.clone(),
-                    };
-                    (name.clone(), masked)
-                })
-                .collect(),
-        ),
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::String(_) | Value::List(_) => {
-            value.clone()
+fn mask_message(schema: &Schema, value: &mut Value, key: &FingerprintKey) {
+    let Value::Map(values) = value else { return };
+    for (name, value) in values {
+        if let Some(field) = schema.fields.get(name) {
+            mask_field(field, value, key);
         }
     }
 }
 
-fn mask_field(field: &Field, value: &Value, key: &FingerprintKey) -> Value {
-    match (field.secret, value) {
-        (true, Value::Null) => Value::Null,
-        (true, Value::String(text)) if text.is_empty() => value.clone(),
-        (true, Value::String(text)) => Value::String(key.show(text)),
-        (true, other) => Value::String(key.show(&other.to_json())),
-        (false, value) => mask_form(&field.form, value, key),
+fn mask_field(field: &Field, value: &mut Value, key: &FingerprintKey) {
+    match (field.secret, &*value) {
+        (true, Value::Null) => {}
+        (true, Value::String(text)) if text.is_empty() => {}
+        (true, Value::String(text)) => *value = Value::String(key.show(text)),
+        (true, other) => *value = Value::String(key.show(&other.to_json())),
+        (false, _) => mask_form(&field.form, value, key),
     }
 }
 
-fn mask_form(form: &Form, value: &Value, key: &FingerprintKey) -> Value {
+fn mask_form(form: &Form, value: &mut Value, key: &FingerprintKey) {
     match (form, value) {
         (Form::Message(schema), value) => mask_message(schema, value, key),
         (Form::List(form), Value::List(items)) => {
-            Value::List(items.iter().map(|item| mask_form(form, item, key)).collect())
+            for item in items {
+                mask_form(form, item, key);
+            }
         }
-        (Form::Map(form), Value::Map(entries)) => Value::Map(
-            entries.iter().map(|(name, item)| (name.clone(), mask_form(form, item, key))).collect(),
-        ),
-        (_, value) => value.clone(),
+        (Form::Map(form), Value::Map(entries)) => {
+            for item in entries.values_mut() {
+                mask_form(form, item, key);
+            }
+        }
+        (_, _) => {}
     }
 }
 
@@ -284,34 +281,6 @@ fn entries(value: Value) -> BTreeMap<String, Value> {
         Value::Map(entries) => entries,
         Value::Null | Value::Bool(_) | Value::Int(_) | Value::String(_) | Value::List(_) => {
             BTreeMap::new()
-        }
-    }
-}
-
-/// Writes what [`Value::to_json`] writes, without a copy of the tree.
-struct Json<'a>(&'a Value);
-
-impl Serialize for Json<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::Null => serializer.serialize_unit(),
-            Value::Bool(value) => serializer.serialize_bool(*value),
-            Value::Int(value) => serializer.serialize_i64(*value),
-            Value::String(text) => serializer.serialize_str(text),
-            Value::List(items) => {
-                let mut list = serializer.serialize_seq(Some(items.len()))?;
-                for item in items {
-                    list.serialize_element(&Json(item))?;
-                }
-                list.end()
-            }
-            Value::Map(entries) => {
-                let mut map = serializer.serialize_map(Some(entries.len()))?;
-                for (key, value) in entries {
-                    map.serialize_entry(key, &Json(value))?;
-                }
-                map.end()
-            }
         }
     }
 }

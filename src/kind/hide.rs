@@ -22,7 +22,7 @@ pub fn hide(
     key: &FingerprintKey,
     text: &str,
 ) -> String {
-    let masked = canonical::mask_of(id, kind, resource, key);
+    let masked = canonical::mask_of(id, kind, resource.clone(), key);
     let mut found = Vec::new();
     collect(resource, &masked, &mut found);
     let mut forms: Vec<(String, String)> = Vec::new();

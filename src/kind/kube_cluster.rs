@@ -56,7 +56,7 @@ pub(super) static KUBE_CLUSTER: Kind = Kind {
     immutable: &[],
     check: check::check,
     normalize,
-    references: |_| Vec::new(),
+    references: None,
     readiness: |_| Readiness::Ready,
     presets: &[],
     keeper: |_| None,

@@ -82,8 +82,9 @@ pub struct Kind {
     /// Fills in the defaults of Teleport's own `CheckAndSetDefaults` and brings what means the
     /// same to one form. Idempotent; applied to both desired and live.
     pub normalize: fn(&mut Value),
-    /// Resources that must exist first.
-    pub references: fn(&Value) -> Vec<ResourceId>,
+    /// Resources that must exist first; none where the kind refers to nothing, so that nobody
+    /// reads its canonical form to learn that.
+    pub references: Option<fn(&Value) -> Vec<ResourceId>>,
     /// Whether others may build on it.
     pub readiness: fn(&Value) -> Readiness,
     /// Names that Teleport itself makes and keeps (`editor`): never adopted, never deleted.

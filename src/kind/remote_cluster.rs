@@ -48,7 +48,7 @@ pub(super) static REMOTE_CLUSTER: Kind = Kind {
     immutable: &[],
     check: check::metadata,
     normalize: |cluster| super::set_version(cluster, "v3"),
-    references: |_| Vec::new(),
+    references: None,
     readiness: |_| Readiness::Ready,
     presets: &[],
     keeper: |_| None,

@@ -58,7 +58,7 @@ pub(super) static ROLE: Kind = Kind {
     check: check::check,
     normalize: defaults::normalize,
     // Roles that others may request or impersonate need not exist.
-    references: |_| Vec::new(),
+    references: None,
     readiness: |_| Readiness::Ready,
     presets: PRESETS,
     keeper: super::internal_keeper,

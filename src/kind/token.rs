@@ -68,7 +68,7 @@ pub(super) static TOKEN: Kind = Kind {
     check: check::check,
     normalize,
     // The bot of `bot_name` need not exist.
-    references: |_| Vec::new(),
+    references: None,
     readiness: |_| Readiness::Ready,
     presets: &[],
     keeper: |_| None,

@@ -58,7 +58,7 @@ pub(super) static TRUSTED_CLUSTER: Kind = Kind {
     immutable: &["spec.token", "spec.web_proxy_addr", "spec.tunnel_addr", "spec.roles"],
     check: check::check,
     normalize,
-    references,
+    references: Some(references),
     readiness: |_| Readiness::Ready,
     presets: &[],
     keeper: |_| None,

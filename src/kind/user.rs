@@ -58,7 +58,7 @@ pub(super) static USER: Kind = Kind {
     check: check::check,
     // The server forces the version, whatever was sent.
     normalize: |user| super::set_version(user, "v2"),
-    references,
+    references: Some(references),
     readiness: |_| Readiness::Ready,
     presets: &[],
     keeper,

@@ -60,7 +60,7 @@ pub(super) static WORKLOAD_CLUSTER: Kind = Kind {
     immutable: &["spec"],
     check: check::check,
     normalize,
-    references: |_| Vec::new(),
+    references: None,
     readiness,
     presets: &[],
     keeper: |_| None,

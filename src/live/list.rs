@@ -3,6 +3,7 @@
 //! Deliberately absent: retries, concurrency, and what follows from an answer.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Coverage, Live, Observed, Written};
@@ -36,6 +37,18 @@ pub async fn list(
     which: Which,
     key: &FingerprintKey,
 ) -> Observed {
+    list_beside(cluster, kind, which, key, |_| None).await
+}
+
+/// As [`list`]. What is as the caller knows it shares the caller's text, so that a cluster that
+/// is as declared is not held twice.
+pub async fn list_beside<'a>(
+    cluster: &impl Cluster,
+    kind: &Kind,
+    which: Which,
+    key: &FingerprintKey,
+    known: impl Fn(&ResourceId) -> Option<&'a Arc<str>>,
+) -> Observed {
     let mut items = Vec::new();
     let mut broken = Vec::new();
     let mut tokens = BTreeSet::new();
@@ -53,7 +66,12 @@ pub async fn list(
             Ok(page) => page,
             Err(error) => break Coverage::Partial(format!("list of {}: {error}", kind.name)),
         };
-        items.extend(page.items);
+        items.extend(page.items.into_iter().map(|mut live| {
+            if let Some(text) = known(&live.id).filter(|text| ***text == *live.canonical) {
+                live.canonical = Arc::clone(text);
+            }
+            live
+        }));
         broken.extend(page.broken);
         tokens.insert(std::mem::replace(&mut token, page.next));
         if token.is_empty() {

@@ -3,6 +3,8 @@
 //! Gives the value in the form of [`crate::model::Value`] and a finding for everything that
 //! tctl refuses, and for what it would silently drop.
 
+use std::fmt;
+
 use super::leaf::{self, At};
 use super::suggest::nearest;
 use super::{Findings, codes};
@@ -10,16 +12,47 @@ use crate::kind::schema::{Field, Form, Schema};
 use crate::model::tree::NodeValue;
 use crate::model::{Node, Scalar, Severity, Value};
 
+/// Where a field stands, outermost first when shown. Put together only for a finding: nearly all
+/// fields are right.
+struct Path<'a> {
+    outer: Option<&'a Path<'a>>,
+    name: &'a str,
+}
+
+impl<'a> Path<'a> {
+    fn is_root(&self) -> bool {
+        self.outer.is_none() && self.name.is_empty()
+    }
+
+    fn field(&'a self, name: &'a str) -> Self {
+        Path { outer: (!self.is_root()).then_some(self), name }
+    }
+
+    /// What a message calls it.
+    fn last(&self) -> &'a str {
+        self.name.rsplit('.').next().unwrap_or(self.name)
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(outer) = self.outer {
+            write!(f, "{outer}.")?;
+        }
+        f.write_str(self.name)
+    }
+}
+
 /// Reads a whole document. Fields that the server owns are left out, with a note; what is
 /// wrong is left out, with an error.
 pub fn document(root: &Node, schema: &Schema, findings: &mut Findings<'_>) -> Value {
-    message(root, schema, "", findings)
+    message(root, schema, &Path { outer: None, name: "" }, findings)
 }
 
-fn message(node: &Node, schema: &Schema, path: &str, findings: &mut Findings<'_>) -> Value {
+fn message(node: &Node, schema: &Schema, path: &Path<'_>, findings: &mut Findings<'_>) -> Value {
     let NodeValue::Map(entries) = &node.value else {
         if !is_null(node) {
-            let at = At { node, name: name_of(path), secret: false };
+            let at = At { node, name: path.last(), secret: false };
             at.wrong("a mapping of fields", findings);
         }
         return Value::map();
@@ -28,7 +61,7 @@ fn message(node: &Node, schema: &Schema, path: &str, findings: &mut Findings<'_>
     for (key, value) in entries {
         let Some(name) = key.text() else { continue };
         let Some(field) = schema.fields.get(name) else {
-            let inner = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+            let inner = path.field(name).to_string();
             if PASTED.contains(&inner.as_str()) {
                 server_owned(key, value, &inner, findings);
                 continue;
@@ -36,9 +69,9 @@ fn message(node: &Node, schema: &Schema, path: &str, findings: &mut Findings<'_>
             unknown_field(key, name, schema, path, findings);
             continue;
         };
-        let inner = if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        let inner = path.field(name);
         if field.server_owned {
-            server_owned(key, value, &inner, findings);
+            server_owned(key, value, &inner.to_string(), findings);
             continue;
         }
         if let Some(read) = read(value, field, &inner, findings) {
@@ -59,7 +92,7 @@ fn server_owned(key: &Node, value: &Node, path: &str, findings: &mut Findings<'_
 }
 
 /// A field's value; nothing where it is unset or wrong.
-fn read(node: &Node, field: &Field, path: &str, findings: &mut Findings<'_>) -> Option<Value> {
+fn read(node: &Node, field: &Field, path: &Path<'_>, findings: &mut Findings<'_>) -> Option<Value> {
     if is_null(node) {
         return None;
     }
@@ -86,10 +119,10 @@ fn form(
     node: &Node,
     form: &Form,
     secret: bool,
-    path: &str,
+    path: &Path<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<Value> {
-    let at = At { node, name: name_of(path), secret };
+    let at = At { node, name: path.last(), secret };
     match form {
         Form::Text => at.text(findings).map(Value::String),
         Form::Bool => at.boolean(findings).map(Value::Bool),
@@ -106,11 +139,11 @@ fn form(
             if is_null(value) {
                 return Some(Value::List(Vec::new()));
             }
-            items(value, &Form::Text, false, name, findings)
+            items(value, &Form::Text, false, &Path { outer: None, name }, findings)
         }),
         Form::List(inner) => items(node, inner, secret, path, findings),
         Form::Map(inner) => entries(&at, findings, |name, value, findings| {
-            let path = format!("{path}.{name}");
+            let path = path.field(name);
             if is_null(value) {
                 empty(inner)
             } else {
@@ -125,7 +158,7 @@ fn form(
 fn labels(node: &Node, name: &str, findings: &mut Findings<'_>) -> Option<Value> {
     match &node.value {
         NodeValue::List(values) => {
-            let read = items(node, &Form::Text, false, name, findings)?;
+            let read = items(node, &Form::Text, false, &Path { outer: None, name }, findings)?;
             // One value in a list is that value.
             match read {
                 Value::List(mut read) if values.len() == 1 => read.pop(),
@@ -152,11 +185,11 @@ fn items(
     node: &Node,
     inner: &Form,
     secret: bool,
-    path: &str,
+    path: &Path<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<Value> {
     let NodeValue::List(items) = &node.value else {
-        let at = At { node, name: name_of(path), secret };
+        let at = At { node, name: path.last(), secret };
         let hint = leaf::as_list_hint(&at);
         at.wrong_with("a list", hint.as_deref(), findings);
         return None;
@@ -186,8 +219,14 @@ fn entries(
     Some(Value::Map(out))
 }
 
-fn unknown_field(key: &Node, name: &str, schema: &Schema, path: &str, findings: &mut Findings<'_>) {
-    let place = if path.is_empty() { String::new() } else { format!(" in `{path}`") };
+fn unknown_field(
+    key: &Node,
+    name: &str,
+    schema: &Schema,
+    path: &Path<'_>,
+    findings: &mut Findings<'_>,
+) {
+    let place = if path.is_root() { String::new() } else { format!(" in `{path}`") };
     let message = format!("there is no field `{name}`{place}");
     let ours = schema.fields.iter().filter(|(_, field)| !field.server_owned);
     let known: Vec<&str> = ours.map(|(name, _)| name.as_str()).collect();
@@ -207,10 +246,6 @@ pub(super) fn list(words: &[&str]) -> String {
         words.iter().take(LISTED_MAX).map(|word| format!("`{word}`")).collect();
     let more = if words.len() > LISTED_MAX { ", …" } else { "" };
     format!("{}{more}", shown.join(", "))
-}
-
-fn name_of(path: &str) -> &str {
-    path.rsplit('.').next().unwrap_or(path)
 }
 
 /// Whether a node was written as nothing, which means unset.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
 
 /// What JSON can say, in a defined order. Bytes stand as base64, durations as Go writes them,
 /// times as RFC 3339.
@@ -47,7 +48,7 @@ impl Value {
 
     /// Compact JSON with sorted keys: the canonical bytes of a resource.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(&self.to_serde()).unwrap_or_default()
+        serde_json::to_string(&Json(self)).unwrap_or_default()
     }
 
     /// Reads what [`Value::to_json`] wrote.
@@ -149,6 +150,35 @@ impl<'de> Visitor<'de> for Reader {
             map.insert(key, value);
         }
         Ok(Value::Map(map))
+    }
+}
+
+/// Writes a value without a copy of the tree. Values hold secrets, so that they have no
+/// `Serialize` that anybody could reach by accident.
+struct Json<'a>(&'a Value);
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Null => serializer.serialize_unit(),
+            Value::Bool(value) => serializer.serialize_bool(*value),
+            Value::Int(value) => serializer.serialize_i64(*value),
+            Value::String(text) => serializer.serialize_str(text),
+            Value::List(items) => {
+                let mut list = serializer.serialize_seq(Some(items.len()))?;
+                for item in items {
+                    list.serialize_element(&Json(item))?;
+                }
+                list.end()
+            }
+            Value::Map(entries) => {
+                let mut map = serializer.serialize_map(Some(entries.len()))?;
+                for (key, value) in entries {
+                    map.serialize_entry(key, &Json(value))?;
+                }
+                map.end()
+            }
+        }
     }
 }
 

@@ -359,10 +359,11 @@ const fn rank(phase: Phase) -> i8 {
 
 /// What a resource refers to, in its own cluster.
 fn targets(id: &ResourceId, canonical: &str) -> Vec<ResourceId> {
-    let (Some(kind), Ok(value)) = (kind::row(id.kind), Value::from_json(canonical)) else {
+    let Some(references) = kind::row(id.kind).and_then(|kind| kind.references) else {
         return Vec::new();
     };
-    let named = (kind.references)(&value).into_iter();
+    let Ok(value) = Value::from_json(canonical) else { return Vec::new() };
+    let named = references(&value).into_iter();
     let inside = named.map(|target| ResourceId { cluster: id.cluster.clone(), ..target });
     inside.filter(|target| target != id).collect()
 }

@@ -162,7 +162,7 @@ impl Walk<'_> {
 /// The YAML a person would write for a canonical form, secrets as fingerprints.
 pub fn yaml_of(id: &ResourceId, kind: &Kind, canonical: &str, key: &FingerprintKey) -> String {
     let value = Value::from_json(canonical).unwrap_or(Value::Null);
-    yaml(&canonical::mask_of(id, kind, &value, key))
+    yaml(&canonical::mask_of(id, kind, value, key))
 }
 
 /// YAML of a value that holds no secret, with the keys in the order in which people write them.

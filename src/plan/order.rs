@@ -48,8 +48,8 @@ fn phase(id: &ResourceId) -> Option<Phase> {
 }
 
 fn references(id: &ResourceId, canonical: &str) -> Vec<ResourceId> {
-    let Some(kind) = kind::row(id.kind) else { return Vec::new() };
-    let mut references = (kind.references)(&parsed(canonical));
+    let Some(read) = kind::row(id.kind).and_then(|kind| kind.references) else { return Vec::new() };
+    let mut references = read(&parsed(canonical));
     // References are named inside one cluster.
     for reference in &mut references {
         reference.cluster.clone_from(&id.cluster);

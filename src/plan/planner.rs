@@ -210,9 +210,11 @@ impl Contact<'_> {
             return if self.is_marked_ours() { Reason::Reclaimed } else { Reason::Adopted };
         };
         let id = &self.manifest.resource.id;
-        let masked = |value| canonical::mask_of(id, self.kind, value, self.input.key).to_json();
-        let edited = masked(after) != entry.applied;
-        let drifted = masked(before) != entry.applied || self.lacks_mark();
+        let masked =
+            |value: &Value| canonical::mask_of(id, self.kind, value.clone(), self.input.key);
+        let applied = |value| *masked(value).to_json() == *entry.applied;
+        let edited = !applied(after);
+        let drifted = !applied(before) || self.lacks_mark();
         match (edited, drifted) {
             (true, true) => Reason::EditedAndDrifted,
             (true, false) => Reason::Edited,

@@ -193,7 +193,7 @@ impl Oracle {
                         self.violate("run_zero", id.clone());
                     }
                     let Some(id) = crate::journal::parse_id(id) else { continue };
-                    let wanted = entry.as_ref().map(|entry| entry.applied.clone());
+                    let wanted = entry.as_ref().map(|entry| entry.applied.to_string());
                     let approval = approval.clone();
                     let intent = Intent { id, verb: *verb, approval, wanted, proven: false };
                     self.open.insert(*op, intent);
@@ -386,9 +386,7 @@ impl Oracle {
 
 fn masked(live: &Live) -> String {
     match (kind::row(live.id.kind), Value::from_json(&live.canonical)) {
-        (Some(kind), Ok(value)) => {
-            canonical::mask_of(&live.id, kind, &value, &super::KEY).to_json()
-        }
+        (Some(kind), Ok(value)) => canonical::mask_of(&live.id, kind, value, &super::KEY).to_json(),
         (None, _) | (_, Err(_)) => String::new(),
     }
 }

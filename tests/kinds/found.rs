@@ -52,7 +52,7 @@ fn with<T>(sides: &Sides, look: impl FnOnce(&Plan, &Input<'_>) -> T) -> T {
         let applied = resource(kind(), Cluster::Parent, "leaf", value(env, ""));
         let value = Value::from_json(&applied.canonical).unwrap();
         let entry = Entry {
-            applied: mask(kind(), &value, &KEY).to_json(),
+            applied: mask(kind(), &value, &KEY).to_json().into(),
             adopted: true,
             path: "leaf.yaml".into(),
             keep: false,

@@ -203,11 +203,13 @@ fn references_are_the_local_roles_without_expansion() {
         r#"{"spec":{"role_map":[{"remote":"a","local":["x","y"]},{"remote":"*","local":["$1","y","lit$","p-${1}"]}]}}"#,
     )
     .unwrap();
-    let names: Vec<String> = (kind.references)(&value).iter().map(ToString::to_string).collect();
+    let names: Vec<String> =
+        kind.references.unwrap()(&value).iter().map(ToString::to_string).collect();
     assert_eq!(names, ["role/lit$", "role/x", "role/y"]);
     let kind = kind::find("user").unwrap();
     let value = Value::from_json(r#"{"spec":{"roles":["b","a","b"]}}"#).unwrap();
-    let names: Vec<String> = (kind.references)(&value).iter().map(ToString::to_string).collect();
+    let names: Vec<String> =
+        kind.references.unwrap()(&value).iter().map(ToString::to_string).collect();
     assert_eq!(names, ["role/a", "role/b"]);
 }
 

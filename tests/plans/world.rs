@@ -215,7 +215,7 @@ impl World {
 pub(crate) fn entry(resource: &Resource, keep: bool) -> Entry {
     let kind = kind::row(resource.id.kind).unwrap();
     let value = Value::from_json(&resource.canonical).unwrap();
-    let applied = canonical::mask(kind, &value, &KEY).to_json();
+    let applied = canonical::mask(kind, &value, &KEY).to_json().into();
     Entry { applied, adopted: false, path: "a.yaml".into(), keep }
 }
 

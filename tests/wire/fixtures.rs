@@ -88,7 +88,7 @@ fn needed(reading: &Reading) -> String {
     for manifest in reading.manifests.values() {
         let resource = &manifest.resource;
         let value = reconciler::model::Value::from_json(&resource.canonical).unwrap();
-        for id in (row(&resource.id).references)(&value) {
+        for id in row(&resource.id).references.map(|read| read(&value)).unwrap_or_default() {
             let preset = row(&id).presets.contains(&&*id.name);
             if !preset && !reading.manifests.contains_key(&id) && seen.insert(id.clone()) {
                 write!(text, "---\nkind: role\nversion: v8\nmetadata:\n  name: {}\n", id.name)

@@ -210,7 +210,7 @@ impl Stack {
         let known = self.journal().inventory.get(&step.id).cloned();
         let manifest = reading.manifests.get(&step.id);
         Entry {
-            applied: canonical::mask(row(&step.id), &value, &KEY).to_json(),
+            applied: canonical::mask(row(&step.id), &value, &KEY).to_json().into(),
             adopted: known.map_or(adopted, |entry| entry.adopted),
             path: step.at.as_ref().map(|at| at.path.to_string()).unwrap_or_default(),
             keep: manifest.is_some_and(|manifest| manifest.directives.keep),

@@ -8,6 +8,7 @@ mod schema;
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -170,6 +171,9 @@ pub(super) enum Whose {
     Ours,
     /// A running agent's: `SQLite` lets us read beside it.
     Agents,
+    /// One that lies still, with nothing beside it. What is read counts only if it did so to the
+    /// end.
+    Nobodys,
 }
 
 /// Reads a database that nobody else has open: [`super::offline`] gives it a copy.
@@ -179,12 +183,15 @@ pub(super) fn read_copy(
     limit: u32,
     id: Option<&str>,
 ) -> Result<(Identity, State, Vec<Line>), String> {
-    let flags = match whose {
-        Whose::Ours => OpenFlags::SQLITE_OPEN_READ_WRITE,
-        Whose::Agents => OpenFlags::SQLITE_OPEN_READ_ONLY,
+    let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let opened = match whose {
+        Whose::Ours => Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE),
+        Whose::Agents => Connection::open_with_flags(path, read_only),
+        Whose::Nobodys => {
+            Connection::open_with_flags(unchanging(path), read_only | OpenFlags::SQLITE_OPEN_URI)
+        }
     };
-    let mut connection =
-        Connection::open_with_flags(path, flags).map_err(|error| error.to_string())?;
+    let mut connection = opened.map_err(|error| error.to_string())?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| error.to_string())?;
     let transaction = connection.transaction().map_err(|error| error.to_string())?;
     // The copy is brought forward, the original stays as it is.
@@ -197,6 +204,21 @@ pub(super) fn read_copy(
         ))
     };
     read().map_err(|error| error.to_string())
+}
+
+/// The name by which `SQLite` opens a file as one that cannot change.
+fn unchanging(path: &Path) -> String {
+    let mut uri = String::from(if path.is_absolute() { "file://" } else { "file:" });
+    for byte in path.as_os_str().as_bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_') {
+            uri.push(char::from(*byte));
+        } else {
+            let digits = [byte >> 4, byte & 0xf].into_iter();
+            uri.push('%');
+            uri.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
+        }
+    }
+    uri + "?immutable=1"
 }
 
 /// Makes the directory of `path`, with its parents, for the owner alone.

@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
 /// Steps from an empty file: the first makes version 1, and so on.
-pub(super) const STEPS: &[&str] = &[V1];
+pub(super) const STEPS: &[&str] = &[V1, V2];
 
 const V1: &str = "
 CREATE TABLE meta (
@@ -37,6 +37,18 @@ CREATE TABLE approvals (
   hash    TEXT PRIMARY KEY,
   expires INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+";
+
+// A table without row ids keeps at most 1,002 bytes of a row in its tree and gives the rest a page
+// of its own, 4 kB: entries of 1.3 kB took three times their size on disk, and in each commit.
+const V2: &str = "
+CREATE TABLE inventory_2 (
+  id    TEXT PRIMARY KEY,
+  entry TEXT NOT NULL
+) STRICT;
+INSERT INTO inventory_2 (id, entry) SELECT id, entry FROM inventory;
+DROP TABLE inventory;
+ALTER TABLE inventory_2 RENAME TO inventory;
 ";
 
 /// What a schema check found wrong.

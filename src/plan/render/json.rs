@@ -215,7 +215,7 @@ fn step_of(view: &View<'_>, step: &Step) -> StepOut {
 
 fn masked(id: &ResourceId, canonical: &str, key: &FingerprintKey) -> serde_json::Value {
     match (kind::row(id.kind), Value::from_json(canonical)) {
-        (Some(kind), Ok(value)) => canonical::mask_of(id, kind, &value, key).to_serde(),
+        (Some(kind), Ok(value)) => canonical::mask_of(id, kind, value, key).to_serde(),
         (_, _) => serde_json::Value::Null,
     }
 }
