@@ -18,11 +18,11 @@ use crate::adapter::watch::SourceWatch;
 use crate::engine::{Effect, Engine, Event, Level, Notice};
 use crate::journal::Record;
 use crate::kind::call::{self, Watched};
-use crate::kind::{self, Follow, KINDS, Kind};
+use crate::kind::{self, Kind};
 use crate::live::{Observed, list};
 use crate::manifest::decode::{Cache, read_with_cache};
 use crate::manifest::{Reading, Snapshot};
-use crate::model::{Cluster, ResourceId};
+use crate::model::{Cluster, KindName, ResourceId};
 use crate::port::{CallCode, CallError, Clock, Files, Storage};
 
 /// Watch events that may wait for the engine; then the stream's own flow control holds the
@@ -102,8 +102,9 @@ pub async fn drive<F: Files + 'static>(
         Ok(state) => Event::Started(state),
         Err(error) => Event::JournalFailed(error.message),
     });
-    let mut stopping = false;
-    let mut asking = true;
+    let (mut stopping, mut asking) = (false, true);
+    let link = world.cluster.service().clone();
+    let mut channel = link.number();
     loop {
         while let Some(event) = events.pop_front() {
             for effect in engine.step(world.clock.now(), event) {
@@ -124,6 +125,11 @@ pub async fn drive<F: Files + 'static>(
             }
             Some(done) = hands.jobs.join_next() => events.extend(hands.done(done)?),
             Some(event) = next_of(&mut hands.watch) => events.push_back(event),
+            other = link.turned(channel) => {
+                channel = other;
+                hands.cluster.forget_lacking();
+                events.push_back(Event::Renewed);
+            }
             question = asked.recv(), if asking => match question {
                 Some(Asked { question: Question::Status, reply }) => {
                     let status = serde_json::to_string(&engine.status(world.clock.now()));
@@ -191,7 +197,7 @@ impl<F: Files + 'static> Hands<F> {
     fn perform(&mut self, effect: Effect) -> bool {
         match effect {
             Effect::ReadSource => self.read_source(),
-            Effect::Watch => self.open_watch(),
+            Effect::Watch { kinds } => self.open_watch(&kinds),
             Effect::List { cluster, kind, ticket } => {
                 let port = self.cluster.clone();
                 self.event(async move {
@@ -296,14 +302,16 @@ impl<F: Files + 'static> Hands<F> {
         self.requests
     }
 
-    fn open_watch(&mut self) {
+    fn open_watch(&mut self, kinds: &[KindName]) {
         if let Some((_, old)) = self.watch.take() {
             old.abort();
         }
         let (tell, told) = mpsc::channel(WATCH_QUEUE_MAX);
         let port = self.cluster.clone();
+        let rows: Vec<&Kind> = kinds.iter().filter_map(|name| kind::row(*name)).collect();
         let handle = self.jobs.spawn(async move {
-            let reason = follow(&port, &tell).await;
+            let reason = follow(&port, &rows, &tell).await;
+            port.forget_lacking();
             drop(tell.send(Event::WatchLost(reason)).await);
             Done::Watch
         });
@@ -342,10 +350,8 @@ async fn next_of(watch: &mut Option<Watching>) -> Option<Event> {
 }
 
 /// Passes on what the watch says until it ends; why it ended.
-async fn follow(port: &Remote<Link>, tell: &mpsc::Sender<Event>) -> String {
-    let kinds: Vec<&Kind> =
-        KINDS.iter().copied().filter(|kind| kind.follow != Follow::Poll).collect();
-    let request = call::watch(&kinds);
+async fn follow(port: &Remote<Link>, kinds: &[&Kind], tell: &mpsc::Sender<Event>) -> String {
+    let request = call::watch(kinds);
     let mut stream = match port.watch(request.path, request.body).await {
         Ok(stream) => std::pin::pin!(stream),
         Err(error) => return error.to_string(),

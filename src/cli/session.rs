@@ -3,6 +3,7 @@
 //! A running agent is asked through its socket; without one, a command that changes something
 //! takes the lock itself, and one that only reads works on copies and leaves no trace.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,9 +21,9 @@ use crate::adapter::offline::{self, Copied, Offline};
 use crate::adapter::sqlite::{Sqlite, same_control_plane};
 use crate::adapter::teleport::{Link, Teleport};
 use crate::journal::State;
-use crate::kind::KINDS;
+use crate::kind;
 use crate::live::{LiveState, list};
-use crate::model::{Cluster, FingerprintKey};
+use crate::model::{Cluster, FingerprintKey, KindName};
 use crate::plane::{Faults, Plane, Settings};
 use crate::port::{Clock as _, Storage};
 
@@ -214,12 +215,13 @@ impl Session {
         })
     }
 
-    /// Lists every kind.
-    pub(super) async fn live(&self) -> LiveState {
+    /// Lists these kinds.
+    pub(super) async fn live(&self, kinds: BTreeSet<(Cluster, KindName)>) -> LiveState {
         let mut state = LiveState::default();
-        for kind in KINDS {
-            let observed = list::list(&self.cluster, kind, Cluster::Parent).await;
-            state.kinds.insert((Cluster::Parent, kind.name), observed);
+        for (cluster, name) in kinds {
+            let Some(kind) = kind::row(name) else { continue };
+            let observed = list::list(&self.cluster, kind, cluster.clone()).await;
+            state.kinds.insert((cluster, name), observed);
         }
         state
     }

@@ -10,7 +10,7 @@ use crate::adapter::clock::System;
 use crate::journal::parse_id;
 use crate::manifest::{Reading, Snapshot, decode};
 use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
-use crate::plan::{Action, Input, Plan, check};
+use crate::plan::{Action, Input, Plan, check, in_use};
 use crate::port::{Clock as _, Files, NotYet};
 
 /// How long a command waits for a source that is being changed just now. Longer than a `git
@@ -68,8 +68,8 @@ pub(super) async fn take(
     clock: &System,
 ) -> Result<Survey, CliError> {
     let (snapshot, reading) = read(setup, clock).await?;
-    let live = session.live().await;
     let state = session.known.clone().unwrap_or_default();
+    let live = session.live(in_use(&reading, &state.inventory)).await;
     let policy = setup.policy();
     let wall = clock.now().wall;
     // What is in doubt is read back by the agent before anything is planned for it.

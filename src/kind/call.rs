@@ -7,7 +7,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use super::canonical::{self, WireError};
 use super::codec::{self, Raw, RawValue};
-use super::{Call, Follow, KINDS, Kind, PAGE_SIZE};
+use super::{Call, Follow, KINDS, Kind, List, PAGE_SIZE};
 use crate::live::Live;
 use crate::model::{Cluster, KindName, ResourceId, Revision};
 use crate::wire::{DESCRIPTORS, message};
@@ -21,9 +21,8 @@ pub struct Request {
     pub body: Bytes,
 }
 
-/// Asks for a page of a kind; `token` empty: the first.
-pub fn list(kind: &Kind, token: &str) -> Request {
-    let list = &kind.rpc.list;
+/// Asks for a page by one of [`super::Rpc::lists`]; `token` empty: the first.
+pub fn list(list: &List, token: &str) -> Request {
     let mut body = Vec::new();
     if let Some(page) = list.page {
         if let Some(number) = number_of(list.request, page.size) {
@@ -49,13 +48,17 @@ pub struct ListPage {
     pub next: String,
 }
 
-/// Reads the answer to [`list`].
+/// Reads the answer to the same [`list`].
 ///
 /// # Errors
 /// Bytes that are not such an answer.
 #[expect(clippy::needless_pass_by_value, reason = "the bytes are handed over for good")]
-pub fn listed(kind: &Kind, cluster: &Cluster, answer: Bytes) -> Result<ListPage, WireError> {
-    let list = &kind.rpc.list;
+pub fn listed(
+    kind: &Kind,
+    list: &List,
+    cluster: &Cluster,
+    answer: Bytes,
+) -> Result<ListPage, WireError> {
     let items = number_of(list.answer, list.items);
     let next = list.page.and_then(|page| number_of(list.answer, page.next));
     let mut page = ListPage { items: Vec::new(), broken: Vec::new(), next: String::new() };

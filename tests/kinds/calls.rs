@@ -51,8 +51,8 @@ fn recorded_lists_are_read() {
             _ => continue,
         };
         let Some(answer) = line.answer else { continue };
-        assert_eq!(kind.rpc.list.path, line.method);
-        let page = call::listed(kind, &Cluster::Parent, answer).expect(&line.case);
+        let list = kind.rpc.lists().find(|list| list.path == line.method).unwrap();
+        let page = call::listed(kind, list, &Cluster::Parent, answer).expect(&line.case);
         assert!(page.broken.is_empty(), "{:?}", page.broken);
         assert!(page.items.iter().all(|live| live.revision.is_some()));
         match kind.name.as_str() {
@@ -66,10 +66,17 @@ fn recorded_lists_are_read() {
 
 #[test]
 fn a_list_asks_for_the_next_page() {
-    let request = call::list(kind::find("role").unwrap(), "next");
+    let request = call::list(&kind::find("role").unwrap().rpc.list, "next");
     let decoded = proto::ListRolesRequest::decode(request.body).unwrap();
     assert_eq!((decoded.limit, decoded.start_key.as_str()), (kind::PAGE_SIZE, "next"));
-    assert_eq!(call::list(kind::find("kube_cluster").unwrap(), "").body, Bytes::new());
+    for kind in ["kube_cluster", "trusted_cluster", "token"] {
+        let rpc = &kind::find(kind).unwrap().rpc;
+        let [new, old] = rpc.lists().collect::<Vec<_>>()[..] else { panic!("{kind}") };
+        assert!(new.page.is_some() && old.page.is_none(), "{kind}");
+        // Field 1 is how many: 1,000.
+        assert_eq!(&call::list(new, "").body[..], [8, 0xE8, 7], "{kind}");
+        assert_eq!(call::list(old, "").body, Bytes::new(), "{kind}");
+    }
 }
 
 #[test]
@@ -81,9 +88,10 @@ fn one_broken_item_does_not_hide_the_others() {
     for item in [&good[..], b"\x0a\x7f", b"", &good[..]] {
         prost::encoding::bytes::encode(1, &item.to_vec(), &mut answer);
     }
-    let page = call::listed(kind, &Cluster::Parent, answer.into()).unwrap();
+    let list = &kind.rpc.list;
+    let page = call::listed(kind, list, &Cluster::Parent, answer.into()).unwrap();
     assert_eq!((page.items.len(), page.broken.len()), (2, 2));
-    assert!(call::listed(kind, &Cluster::Parent, Bytes::from_static(b"\x0a\x7f")).is_err());
+    assert!(call::listed(kind, list, &Cluster::Parent, Bytes::from_static(b"\x0a\x7f")).is_err());
 }
 
 #[test]
