@@ -18,11 +18,11 @@ use crate::adapter::watch::SourceWatch;
 use crate::engine::{Effect, Engine, Event, Level, Notice};
 use crate::journal::Record;
 use crate::kind::call::{self, Watched};
-use crate::kind::{self, Follow, KINDS, Kind};
+use crate::kind::{self, Kind};
 use crate::live::{Observed, list};
 use crate::manifest::decode::{Cache, read_with_cache};
 use crate::manifest::{Reading, Snapshot};
-use crate::model::{Cluster, FingerprintKey, ResourceId};
+use crate::model::{Cluster, FingerprintKey, KindName, ResourceId};
 use crate::port::{CallCode, CallError, Clock, Files, Storage};
 
 /// Watch events that may wait for the engine; then the stream's own flow control holds the
@@ -104,8 +104,9 @@ pub async fn drive<F: Files + 'static>(
         Ok(state) => Event::Started(state),
         Err(error) => Event::JournalFailed(error.message),
     });
-    let mut stopping = false;
-    let mut asking = true;
+    let (mut stopping, mut asking) = (false, true);
+    let link = world.cluster.service().clone();
+    let mut channel = link.number();
     loop {
         while let Some(event) = events.pop_front() {
             for effect in engine.step(world.clock.now(), event) {
@@ -126,6 +127,11 @@ pub async fn drive<F: Files + 'static>(
             }
             Some(done) = hands.jobs.join_next() => events.extend(hands.done(done)?),
             Some(event) = next_of(&mut hands.watch) => events.push_back(event),
+            other = link.turned(channel) => {
+                channel = other;
+                hands.cluster.forget_lacking();
+                events.push_back(Event::Renewed);
+            }
             question = asked.recv(), if asking => match question {
                 Some(Asked { question: Question::Status, reply }) => {
                     let status = serde_json::to_string(&engine.status(world.clock.now()));
@@ -195,7 +201,7 @@ impl<F: Files + 'static> Hands<F> {
     fn perform(&mut self, effect: Effect) -> bool {
         match effect {
             Effect::ReadSource => self.read_source(),
-            Effect::Watch => self.open_watch(),
+            Effect::Watch { kinds } => self.open_watch(&kinds),
             Effect::List { cluster, kind, ticket } => {
                 let port = self.cluster.clone();
                 let key = Arc::clone(&self.key);
@@ -302,15 +308,17 @@ impl<F: Files + 'static> Hands<F> {
         self.requests
     }
 
-    fn open_watch(&mut self) {
+    fn open_watch(&mut self, kinds: &[KindName]) {
         if let Some((_, old)) = self.watch.take() {
             old.abort();
         }
         let (tell, told) = mpsc::channel(WATCH_QUEUE_MAX);
         let port = self.cluster.clone();
         let key = Arc::clone(&self.key);
+        let rows: Vec<&Kind> = kinds.iter().filter_map(|name| kind::row(*name)).collect();
         let handle = self.jobs.spawn(async move {
-            let reason = follow(&port, &key, &tell).await;
+            let reason = follow(&port, &rows, &key, &tell).await;
+            port.forget_lacking();
             drop(tell.send(Event::WatchLost(reason)).await);
             Done::Watch
         });
@@ -349,10 +357,13 @@ async fn next_of(watch: &mut Option<Watching>) -> Option<Event> {
 }
 
 /// Passes on what the watch says until it ends; why it ended.
-async fn follow(port: &Remote<Link>, key: &FingerprintKey, tell: &mpsc::Sender<Event>) -> String {
-    let kinds: Vec<&Kind> =
-        KINDS.iter().copied().filter(|kind| kind.follow != Follow::Poll).collect();
-    let request = call::watch(&kinds);
+async fn follow(
+    port: &Remote<Link>,
+    kinds: &[&Kind],
+    key: &FingerprintKey,
+    tell: &mpsc::Sender<Event>,
+) -> String {
+    let request = call::watch(kinds);
     let mut stream = match port.watch(request.path, request.body).await {
         Ok(stream) => std::pin::pin!(stream),
         Err(error) => return error.to_string(),

@@ -1,10 +1,19 @@
 //! The ways to an Auth Service, with real sockets and TLS on loopback: straight, through a proxy,
 //! behind a load balancer, through an HTTP proxy; rotation, cut connections, wrong authorities.
 
-#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "test code")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "test code"
+)]
 
+#[path = "common/agent.rs"]
+mod agent;
 #[path = "common/credentials.rs"]
 mod credentials;
+#[path = "connect/expiry.rs"]
+mod expiry;
 #[path = "connect/front.rs"]
 mod front;
 
@@ -169,6 +178,22 @@ async fn each_obstacle_has_its_own_words() {
     write(&bench.path(), &identity(&key.serialize_pem(), &user, &[&other.pem]), 0o600);
     let words = refused(bench.settings()).await;
     assert!(words.contains("not signed by the authorities of the identity"), "{words}");
+
+    // An identity of another cluster altogether, straight at the Auth Service.
+    let bench = Bench::new(Mode::Auth).await;
+    let key = KeyPair::generate().unwrap();
+    let far = Authority::new("far.test");
+    let user = far.user(&User { cluster: Some("far.test"), ..User::default() }, &key);
+    write(&bench.path(), &identity(&key.serialize_pem(), &user, &[&far.pem]), 0o600);
+    let words = refused(bench.settings()).await;
+    assert!(words.contains("says that it is the cluster `root.test`"), "{words}");
+    assert!(words.contains("the identity belongs to `far.test`"), "{words}");
+    assert!(words.contains("control_plane.address"), "{words}");
+    // What is no Auth Service is not taken for one.
+    let bench = Bench::new(Mode::Separate).await;
+    write(&bench.path(), &identity(&key.serialize_pem(), &user, &[&far.pem]), 0o600);
+    let words = refused(bench.settings()).await;
+    assert!(!words.contains("the cluster `web`"), "{words}");
 
     let bench = Bench::new(Mode::Proxy).await;
     let key = KeyPair::generate().unwrap();

@@ -45,6 +45,8 @@ const EXPECTED: &[&str] = &[
     "guard delete-share",
     "guard empty-source",
     "guard prune-delay",
+    "identity expired",
+    "identity renewed",
     "lag change",
     "list cut",
     "list failed",

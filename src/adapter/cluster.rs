@@ -1,7 +1,8 @@
 //! A control plane behind gRPC: bytes out, bytes in, errors as [`CallCode`].
 
+use std::collections::BTreeSet;
 use std::error::Error as StdError;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,18 +34,34 @@ const WATCH_OPEN: Duration = Duration::from_secs(30);
 pub struct Remote<S> {
     service: S,
     limit: Arc<Limit>,
+    /// Methods that the server of this connection does not have.
+    lacking: Arc<Mutex<BTreeSet<&'static str>>>,
 }
 
 impl<S> Remote<S> {
     /// Speaks through `service`, a `tonic::transport::Channel` for example. Clones share one
     /// limit of calls in flight.
     pub fn new(service: S) -> Self {
-        Self { service, limit: Arc::default() }
+        Self { service, limit: Arc::default(), lacking: Arc::default() }
     }
 
     /// The same control plane through another form of its transport.
     pub fn map<T>(self, form: impl FnOnce(S) -> T) -> Remote<T> {
-        Remote { service: form(self.service), limit: self.limit }
+        Remote { service: form(self.service), limit: self.limit, lacking: self.lacking }
+    }
+
+    /// Its transport.
+    pub const fn service(&self) -> &S {
+        &self.service
+    }
+
+    /// The connection was another one, or will be: what its server lacks is found out anew.
+    pub fn forget_lacking(&self) {
+        self.lacking().clear();
+    }
+
+    fn lacking(&self) -> MutexGuard<'_, BTreeSet<&'static str>> {
+        self.lacking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -100,7 +117,10 @@ where
         let turn = self.limit.turn().await;
         tracing::debug!("call {path}");
         let mut grpc = self.grpc();
-        ready(&mut grpc, deadline).await?;
+        if let Err(error) = ready(&mut grpc, deadline).await {
+            self.forget_lacking();
+            return Err(error);
+        }
         let mut request = tagged(request);
         request.set_timeout(deadline);
         let call = grpc.unary(request, PathAndQuery::from_static(path), BytesCodec);
@@ -111,13 +131,31 @@ where
             }
             Ok(Err(status)) => {
                 let error = call_error(&status);
-                if error.code == CallCode::ResourceExhausted {
-                    turn.was_too_much();
+                match error.code {
+                    CallCode::ResourceExhausted => turn.was_too_much(),
+                    // Whoever answers next may be another server.
+                    CallCode::NoAnswer | CallCode::Unavailable => self.forget_lacking(),
+                    CallCode::Unknown
+                    | CallCode::InvalidArgument
+                    | CallCode::NotFound
+                    | CallCode::AlreadyExists
+                    | CallCode::PermissionDenied
+                    | CallCode::FailedPrecondition
+                    | CallCode::Unimplemented
+                    | CallCode::Internal => {}
                 }
                 Err(error)
             }
             Err(_) => Err(no_answer(deadline)),
         }
+    }
+
+    fn lacks(&self, path: &'static str) -> bool {
+        self.lacking().contains(path)
+    }
+
+    fn found_lacking(&self, path: &'static str) {
+        self.lacking().insert(path);
     }
 }
 

@@ -11,12 +11,15 @@ use super::exit::Exit;
 use super::report::Streams;
 use super::session::{Access, Session};
 use super::setup::{Setup, Target};
+use super::survey;
 use crate::adapter::clock::System;
 use crate::adapter::cluster::CLIENT_VERSION;
 use crate::adapter::teleport::{Names, Teleport, Way};
+use crate::journal::State;
 use crate::kind::{KINDS, Kind, seen_by};
-use crate::live::{Coverage, list};
-use crate::model::Cluster;
+use crate::live::{Coverage, Lack, list};
+use crate::model::{Cluster, KindName};
+use crate::plan::in_use;
 use crate::port::{CallCode, CallError, Clock as _, Cluster as _};
 use crate::wire::message;
 
@@ -60,7 +63,8 @@ pub(super) async fn doctor(
             Some(names) => Rights::read(&session, names, &mut report).await,
             None => Rights::all(),
         };
-        let missing = kinds(&session, &rights, &mut report).await;
+        let used = used(setup, &session, clock).await;
+        let missing = kinds(&session, &rights, used.as_ref(), &mut report).await;
         if !missing.is_empty() {
             report.bad = true;
             let agent = &setup.config.agent.name;
@@ -271,9 +275,28 @@ fn opens_all(labels: Option<&message::wrappers::LabelValues>) -> bool {
 /// What is missing, by kind.
 type Missing = BTreeMap<&'static str, (Vec<&'static str>, Option<&'static str>)>;
 
-async fn kinds(session: &Session, rights: &Rights, report: &mut Report) -> Missing {
+/// The kinds in use, which are all that an agent asks for. `None`: nothing says which they are.
+async fn used(setup: &Setup, session: &Session, clock: &System) -> Option<BTreeSet<KindName>> {
+    let (_, reading) = survey::begin(setup, clock).ok()?.end(&session.key).await.ok()?;
+    let nothing = State::default();
+    let inventory = &session.known.as_ref().unwrap_or(&nothing).inventory;
+    let used: BTreeSet<KindName> =
+        in_use(&reading, inventory).into_iter().map(|(_, kind)| kind).collect();
+    (!used.is_empty()).then_some(used)
+}
+
+async fn kinds(
+    session: &Session,
+    rights: &Rights,
+    used: Option<&BTreeSet<KindName>>,
+    report: &mut Report,
+) -> Missing {
     let mut missing = Missing::new();
     for kind in KINDS {
+        if used.is_some_and(|used| !used.contains(&kind.name)) {
+            report.line(kind.name.as_str(), "not in use: nothing is declared, nothing is ours");
+            continue;
+        }
         let observed = list::list(&session.cluster, kind, Cluster::Parent, &session.key).await;
         let name = kind.name.as_str();
         match observed.coverage() {
@@ -281,8 +304,12 @@ async fn kinds(session: &Session, rights: &Rights, report: &mut Report) -> Missi
                 let count = observed.seen().count();
                 report.line(name, &format!("{count} listed"));
             }
-            Coverage::Partial(why) if why.contains("Unimplemented") => {
-                report.line(name, "this server does not have the kind");
+            Coverage::Partial(_) if observed.lack() == Some(Lack::NoSuchKind) => {
+                let text = "this server does not have the kind";
+                match used {
+                    Some(_) => report.problem(name, text),
+                    None => report.line(name, text),
+                }
                 continue;
             }
             Coverage::Partial(why) => report.problem(name, why),

@@ -3,6 +3,7 @@
 //! A running agent is asked through its socket; without one, a command that changes something
 //! takes the lock itself, and one that only reads works on copies and leaves no trace.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,10 +21,10 @@ use crate::adapter::offline::{self, Copied, Offline};
 use crate::adapter::sqlite::{Sqlite, same_control_plane};
 use crate::adapter::teleport::{Link, Teleport};
 use crate::journal::State;
-use crate::kind::KINDS;
+use crate::kind;
 use crate::live::{LiveState, list};
 use crate::manifest::Reading;
-use crate::model::{Cluster, FingerprintKey, ResourceId, Veil};
+use crate::model::{Cluster, FingerprintKey, KindName, ResourceId, Veil};
 use crate::plane::{Faults, Plane, Settings};
 use crate::port::{Clock as _, Storage};
 
@@ -233,16 +234,21 @@ impl Session {
         }
     }
 
-    /// Lists every kind. Texts that `reading` has too are held once.
-    pub(super) async fn live(&self, reading: &Reading) -> LiveState {
+    /// Lists these kinds. Texts that `reading` has too are held once.
+    pub(super) async fn live(
+        &self,
+        kinds: BTreeSet<(Cluster, KindName)>,
+        reading: &Reading,
+    ) -> LiveState {
         let mut state = LiveState::default();
         let declared = |id: &ResourceId| {
             reading.manifests.get(id).map(|manifest| &manifest.resource.canonical)
         };
-        for kind in KINDS {
-            let which = Cluster::Parent;
-            let observed = list::list_beside(&self.cluster, kind, which, &self.key, declared).await;
-            state.kinds.insert((Cluster::Parent, kind.name), observed);
+        for (which, name) in kinds {
+            let Some(kind) = kind::row(name) else { continue };
+            let (cluster, key) = (&self.cluster, &self.key);
+            let observed = list::list_beside(cluster, kind, which.clone(), key, declared).await;
+            state.kinds.insert((which, name), observed);
         }
         state
     }

@@ -14,7 +14,7 @@ use crate::live::Observed;
 use crate::manifest::{Reading, Snapshot, decode};
 use crate::model::FingerprintKey;
 use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
-use crate::plan::{Action, Input, Plan, check};
+use crate::plan::{Action, Input, Plan, check, in_use};
 use crate::port::{Clock as _, Files, NotYet};
 
 /// How long a command waits for a source that is being changed just now. Longer than a `git
@@ -100,9 +100,9 @@ pub(super) async fn take(
 ) -> Result<Survey, CliError> {
     let (snapshot, mut reading) = source.end(&session.key).await?;
     session.share(&reading);
-    let mut live = session.live(&reading).await;
     let nothing = State::default();
     let state = session.known.as_ref().unwrap_or(&nothing);
+    let mut live = session.live(in_use(&reading, &state.inventory), &reading).await;
     let mut veil = session.veil();
     veil.learn(reading.manifests.keys());
     veil.learn(live.kinds.values().flat_map(Observed::seen).map(|live| &live.id));

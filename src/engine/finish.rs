@@ -5,7 +5,7 @@ use super::machine::{Engine, Life};
 use super::slot::Condition;
 use super::source::has_errors;
 use crate::kind::Readiness;
-use crate::live::{Coverage, Observed};
+use crate::live::{Lack, Observed};
 use crate::model::{Cluster, KindName, ResourceId};
 use crate::plan::{Reason, Step, Why};
 
@@ -56,7 +56,7 @@ impl Engine {
         if planned.broken {
             return Outcome::Incomplete;
         }
-        if self.source.not_yet.is_some() || self.is_live_partial() || self.is_unready() {
+        if self.source.not_yet.is_some() || self.is_live_passing() || self.is_unready() {
             return self.overdue(true);
         }
         let retrying = self.slots.values().any(|slot| match &slot.condition {
@@ -73,11 +73,13 @@ impl Engine {
         });
         let asks = planned.approval.as_ref().filter(|it| it.expires.is_none());
         let asked = |id| asks.is_some_and(|it| it.ids.contains(id));
-        let pending = self.pending.keys().any(|id| !asked(id) && !self.is_stuck(id));
+        let ends = |id| self.is_stuck(id) || self.is_refused(&(id.cluster.clone(), id.kind));
+        let pending = self.pending.keys().any(|id| !asked(id) && !ends(id));
         if retrying || pending {
             return Outcome::Running;
         }
-        if self.slots.keys().any(|id| self.is_stuck(id)) || self.is_left(planned) {
+        let stuck = self.slots.keys().any(|id| self.is_stuck(id));
+        if stuck || self.is_left(planned) || self.is_something_refused() {
             Outcome::Incomplete
         } else if asks.is_some() {
             Outcome::NeedsApproval
@@ -119,12 +121,24 @@ impl Engine {
             })
     }
 
-    /// Whether a kind in use is not wholly known. One that nobody declares and of which nothing
-    /// is ours may stay unknown: a server that does not have it will never tell.
-    fn is_live_partial(&self) -> bool {
-        self.live.state.kinds.iter().any(|(key, observed)| {
-            matches!(observed.coverage(), Coverage::Partial(_)) && self.is_in_use(key)
-        })
+    /// Whether a kind of which something is declared or ours is not wholly known and may yet
+    /// become so by itself.
+    fn is_live_passing(&self) -> bool {
+        let mut kinds = self.live.state.kinds.iter();
+        kinds.any(|(key, it)| it.lack() == Some(Lack::Passing) && self.is_in_use(key))
+    }
+
+    /// Whether such a kind will not become known without a person.
+    fn is_something_refused(&self) -> bool {
+        self.live.state.kinds.keys().any(|key| self.is_refused(key) && self.is_in_use(key))
+    }
+
+    /// Whether the server refused to list it: waiting does not help.
+    fn is_refused(&self, key: &(Cluster, KindName)) -> bool {
+        match self.live.state.kinds.get(key).and_then(Observed::lack) {
+            Some(Lack::NotAllowed | Lack::NoSuchKind) => true,
+            Some(Lack::Passing) | None => false,
+        }
     }
 
     fn is_in_use(&self, (cluster, kind): &(Cluster, KindName)) -> bool {
@@ -140,7 +154,8 @@ impl Engine {
     /// Whether something that is wanted is on its way to being ready.
     fn is_unready(&self) -> bool {
         let Some(reading) = &self.source.reading else { return true };
-        let mut seen = self.live.state.kinds.values().flat_map(Observed::seen);
+        let kinds = self.live.state.kinds.iter().filter(|(key, _)| !self.is_refused(key));
+        let mut seen = kinds.flat_map(|(_, observed)| observed.seen());
         seen.any(|live| {
             matches!(live.readiness, Readiness::Waiting(_))
                 && reading.manifests.contains_key(&live.id)

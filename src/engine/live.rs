@@ -7,8 +7,8 @@ use super::config::{Planted, RETRY_FIRST, RETRY_MAX};
 use super::machine::{Engine, Life};
 use super::slot::backoff;
 use super::{Effect, Level};
-use crate::kind::{Follow, KINDS, Readiness};
-use crate::live::{Coverage, Live, LiveState, Observed, Seen};
+use crate::kind::Readiness;
+use crate::live::{Coverage, Lack, Live, LiveState, Observed, Seen};
 use crate::model::{Cluster, KindName, ResourceId};
 
 /// What coverage goes by.
@@ -19,7 +19,7 @@ pub(super) type KindKey = (Cluster, KindName);
 pub(super) struct LiveSide {
     /// What the planner sees.
     pub state: LiveState,
-    /// How each kind is followed.
+    /// How each kind in use is followed.
     pub kinds: BTreeMap<KindKey, KindLive>,
     /// Where the watch stands.
     pub watch: Watch,
@@ -30,7 +30,7 @@ pub(super) struct LiveSide {
 /// Where the watch stands.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) enum Watch {
-    /// No kind can be watched.
+    /// No kind in use can be watched.
     #[default]
     None,
     /// Asked for.
@@ -92,16 +92,6 @@ impl Change {
 }
 
 impl LiveSide {
-    /// Prepares all kinds; whether any can be watched.
-    pub(super) fn start(&mut self) -> bool {
-        for kind in KINDS {
-            self.kinds.insert((Cluster::Parent, kind.name), KindLive::default());
-        }
-        let watchable = KINDS.iter().any(|kind| matches!(kind.follow, Follow::Watch(_)));
-        self.watch = if watchable { Watch::Opening } else { Watch::None };
-        watchable
-    }
-
     /// When the next list is due.
     pub(super) fn next(&self) -> Option<Duration> {
         self.kinds.values().filter(|it| it.listing.is_none()).filter_map(|it| it.next).min()
@@ -114,7 +104,7 @@ impl LiveSide {
         self.kinds.iter().filter(|(_, it)| is_due(it)).map(|(key, _)| key.clone()).collect()
     }
 
-    /// Whether each kind was answered at least once.
+    /// Whether each kind in use was answered at least once.
     pub(super) fn is_known(&self) -> bool {
         self.kinds.keys().all(|key| self.state.kinds.contains_key(key))
     }
@@ -155,6 +145,11 @@ impl LiveSide {
         }
     }
 
+    /// Whether the server said that it does not have the kind.
+    fn is_unheard_of(&self, key: &KindKey) -> bool {
+        self.state.kinds.get(key).and_then(Observed::lack) == Some(Lack::NoSuchKind)
+    }
+
     /// Whether the watch shows what happens to this kind.
     pub(super) fn is_followed(&self, id: &ResourceId) -> bool {
         self.kinds.get(&(id.cluster.clone(), id.kind)).is_some_and(|kind| kind.followed)
@@ -162,7 +157,7 @@ impl LiveSide {
 }
 
 impl Engine {
-    /// Lists every kind.
+    /// Lists every kind in use.
     pub(super) fn list_everything(&mut self) {
         for key in self.live.kinds.keys().cloned().collect::<Vec<_>>() {
             self.list(&key);
@@ -211,9 +206,16 @@ impl Engine {
         if let Some(reason) = &failed {
             kind.failures = kind.failures.saturating_add(1);
             let first = kind.failures == 1;
-            observed = merged(self.live.state.kinds.get(key), &observed, reason);
-            if first {
-                self.say(Level::Warn, None, format!("cannot list all of {}: {reason}", key.1));
+            let before = self.live.state.kinds.get(key);
+            let lack = observed.lack().unwrap_or(Lack::Passing);
+            let is_news = first || before.and_then(Observed::lack) != Some(lack);
+            observed = merged(before, &observed, reason, lack);
+            let level = match lack {
+                Lack::Passing => Level::Warn,
+                Lack::NotAllowed | Lack::NoSuchKind => Level::Error,
+            };
+            if is_news {
+                self.say(level, None, format!("cannot list all of {}: {reason}", key.1));
             }
         } else {
             if std::mem::take(&mut kind.failures) > 0 {
@@ -260,10 +262,13 @@ impl Engine {
         let waiting = self.live.is_waiting(key);
         let jitter = self.rng.f64();
         let (poll, fast) = (self.config.poll, self.config.poll_waiting);
+        let never = self.live.is_unheard_of(key);
         let Some(kind) = self.live.kinds.get_mut(key) else { return };
         let failures = kind.failures;
         let again = std::mem::take(&mut kind.again);
-        if failures > 0 {
+        if never {
+            // A resync asks again, and a new watch: the server may be a newer one by then.
+        } else if failures > 0 {
             let delay = backoff(RETRY_FIRST, RETRY_MAX.min(poll), failures, jitter);
             self.list_by(key, now + delay);
         } else if again {
@@ -312,10 +317,12 @@ impl Engine {
                 continue;
             }
             if followed && let Some(observed) = self.live.state.kinds.get_mut(&key) {
-                observed.degrade(format!("the watch ended: {reason}"));
+                observed.degrade(format!("the watch ended: {reason}"), Lack::Passing);
                 self.replan();
             }
-            self.list(&key);
+            if !self.live.is_unheard_of(&key) {
+                self.list(&key);
+            }
         }
     }
 
@@ -323,10 +330,7 @@ impl Engine {
     pub(super) fn watch_due(&mut self) {
         match self.live.watch {
             Watch::Opening => self.list_everything(),
-            Watch::Lost(_) => {
-                self.live.watch = Watch::Opening;
-                self.out.push(Effect::Watch);
-            }
+            Watch::Lost(_) => self.open_watch(),
             Watch::None | Watch::Open => {}
         }
     }
@@ -387,11 +391,11 @@ pub(super) fn present(seen: Seen<'_>) -> Option<std::sync::Arc<Live>> {
 }
 
 /// What was known, with what a cut list saw over it.
-fn merged(before: Option<&Observed>, cut: &Observed, reason: &str) -> Observed {
+fn merged(before: Option<&Observed>, cut: &Observed, reason: &str, lack: Lack) -> Observed {
     let mut all = before.cloned().unwrap_or_else(|| Observed::unknown(reason));
     for live in cut.seen() {
         all.put(Live::clone(live));
     }
-    all.degrade(reason);
+    all.degrade(reason, lack);
     all
 }

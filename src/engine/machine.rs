@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::approved::Allowance;
 use super::clocks::Clocks;
-use super::config::{Config, Mode, Outcome, PLAN_QUIET, Planted, START_LAG, WATCH_PATIENCE};
+use super::config::{Config, Mode, Outcome, PLAN_QUIET, Planted, START_LAG};
 use super::live::LiveSide;
 use super::planning::Planned;
 use super::slot::{Condition, Slot};
@@ -177,6 +177,7 @@ impl Engine {
             Event::WatchLost(reason) => self.watch_lost(&reason),
             Event::Put(live) => self.watched_put(live),
             Event::Gone(id) => self.watched_gone(&id),
+            Event::Renewed => self.renewed(),
             Event::Journaled(ticket) => self.journaled(ticket),
             Event::JournalFailed(error) => self.journal_failed(&error),
             Event::Wrote { op, result } => self.wrote(op, result),
@@ -202,12 +203,8 @@ impl Engine {
         }
         self.read_source();
         self.clocks.resync = Some(self.now.monotonic + self.config.resync);
-        if self.live.start() {
-            self.out.push(Effect::Watch);
-            self.clocks.watch = Some(self.now.monotonic + WATCH_PATIENCE);
-        } else {
-            self.list_everything();
-        }
+        // What the journal knows; the rest when the files have been read.
+        self.take_into_use();
     }
 
     /// Does what is due.

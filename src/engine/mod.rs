@@ -3,7 +3,7 @@
 //! One file per concern: `machine` takes an event apart, `source`, `live` and `clocks` keep what
 //! is known, `planning` turns it into steps, `write` sends them, `answer` reads what came of
 //! them, `approved` keeps what a person let through, `slot` is the one state of each resource,
-//! `status` shows it all.
+//! `uses` says which kinds matter, `status` shows it all.
 //!
 //! Deliberately absent: async, I/O, clocks, tasks.
 
@@ -19,6 +19,7 @@ mod read;
 mod slot;
 mod source;
 mod status;
+mod uses;
 mod veil;
 mod write;
 
@@ -69,6 +70,8 @@ pub enum Event {
     Put(Live),
     /// The watch says that it is gone.
     Gone(ResourceId),
+    /// Another identity is in force, or none any more: the watch is still on the old connection.
+    Renewed,
     /// The records of that ticket are on disk.
     Journaled(u64),
     /// They are not; the disk's error. No further write is sent.
@@ -106,8 +109,12 @@ pub enum Event {
 pub enum Effect {
     /// Take a snapshot and read it.
     ReadSource,
-    /// Open the watch, or open it again.
-    Watch,
+    /// Open a watch on these kinds, instead of the one there is: nothing of that one is told
+    /// any more.
+    Watch {
+        /// What. Not empty.
+        kinds: Vec<KindName>,
+    },
     /// List one kind.
     List {
         /// Where.

@@ -66,6 +66,7 @@ impl Engine {
 
     pub(super) fn make_plan(&mut self) {
         let Some(reading) = self.source.reading.clone() else { return };
+        self.drop_out_of_use();
         let reading = self.planted_reading(reading);
         let inventory = self.planted_inventory();
         let none = std::collections::BTreeSet::new();

@@ -82,6 +82,7 @@ impl Engine {
         let whole = reading.is_whole();
         self.pending.retain(|id, _| whole && !reading.manifests.contains_key(id));
         self.forget_grants(reading);
+        self.take_into_use();
         let errors = reading.findings.iter().filter(|it| it.severity == Severity::Error).count();
         if errors > 0 {
             self.say(Level::Error, None, format!("{errors} errors in the source"));

@@ -36,6 +36,7 @@ pub(super) static BOT: Kind = Kind {
             items: "bots",
             page: Some(Page { size: "page_size", token: "page_token", next: "next_page_token" }),
         },
+        old_list: None,
         get: Call {
             path: "/teleport.machineid.v1.BotService/GetBot",
             request: "teleport.machineid.v1.GetBotRequest",
@@ -66,6 +67,7 @@ pub(super) static BOT: Kind = Kind {
     normalize,
     // Roles that a bot may take on need not exist.
     references: None,
+    refers_to: &[],
     readiness: |_| Readiness::Ready,
     presets: &[],
     keeper: |_| None,

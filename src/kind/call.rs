@@ -7,7 +7,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use super::canonical::{self, WireError};
 use super::codec::{self, Raw, RawValue};
-use super::{Call, Follow, KINDS, Kind, PAGE_SIZE};
+use super::{Call, Follow, KINDS, Kind, List, PAGE_SIZE};
 use crate::live::Live;
 use crate::model::{Cluster, FingerprintKey, KindName, ResourceId, Revision};
 use crate::wire::{DESCRIPTORS, message};
@@ -21,9 +21,8 @@ pub struct Request {
     pub body: Bytes,
 }
 
-/// Asks for a page of a kind; `token` empty: the first.
-pub fn list(kind: &Kind, token: &str) -> Request {
-    let list = &kind.rpc.list;
+/// Asks for a page by one of [`super::Rpc::lists`]; `token` empty: the first.
+pub fn list(list: &List, token: &str) -> Request {
     let mut body = Vec::new();
     if let Some(page) = list.page {
         if let Some(number) = number_of(list.request, page.size) {
@@ -49,22 +48,23 @@ pub struct ListPage {
     pub next: String,
 }
 
-/// Reads the answer to [`list`].
+/// Reads the answer to the same [`list`].
 ///
 /// # Errors
 /// Bytes that are not such an answer.
 #[expect(clippy::needless_pass_by_value, reason = "the bytes are handed over for good")]
 pub fn listed(
     kind: &Kind,
+    list: &List,
     cluster: &Cluster,
     answer: Bytes,
     key: &FingerprintKey,
 ) -> Result<ListPage, WireError> {
-    let list = &kind.rpc.list;
     let items = number_of(list.answer, list.items);
     let next = list.page.and_then(|page| number_of(list.answer, page.next));
     let mut page = ListPage { items: Vec::new(), broken: Vec::new(), next: String::new() };
     let mut found = Vec::new();
+    let mut strange = None;
     for field in fields(list.answer, &answer) {
         let Raw { number, value, bytes: _ } = field?;
         match value {
@@ -74,8 +74,15 @@ pub fn listed(
                     .map_err(|error| WireError::new(list.answer, &error.to_string()))?
                     .into();
             }
-            RawValue::Bytes(_) | RawValue::Varint(_) | RawValue::Other => {}
+            RawValue::Bytes(_) => strange = Some(number),
+            RawValue::Varint(_) | RawValue::Other => {}
         }
+    }
+    // An empty list may have everything pruned or made anew: it must not come from a server that
+    // puts its resources elsewhere.
+    if let Some(number) = strange.filter(|_| found.is_empty()) {
+        let message = format!("no resources, but a field {number} that this version does not know");
+        return Err(WireError::new(list.answer, &message));
     }
     for result in decoded(kind, cluster, &found, key) {
         match result {

@@ -5,7 +5,7 @@
 
 mod check;
 
-use super::{Call, Follow, Kind, List, Phase, Readiness, Rpc, Writes};
+use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Writes};
 use crate::model::{KindName, Value};
 
 const KUBE_CLUSTER_MESSAGE: &str = "types.KubernetesClusterV3";
@@ -22,12 +22,19 @@ pub(super) static KUBE_CLUSTER: Kind = Kind {
     follow: Follow::Watch("kubernetes_cluster"),
     rpc: Rpc {
         list: List {
+            path: "/proto.AuthService/ListKubernetesClusters",
+            request: "proto.ListKubernetesClustersRequest",
+            answer: "proto.ListKubernetesClustersResponse",
+            items: "kubernetes_clusters",
+            page: Some(Page { size: "page_size", token: "page_token", next: "next_page_token" }),
+        },
+        old_list: Some(List {
             path: "/proto.AuthService/GetKubernetesClusters",
             request: super::EMPTY,
             answer: "types.KubernetesClusterV3List",
             items: "kubernetes_clusters",
             page: None,
-        },
+        }),
         get: Call {
             path: "/proto.AuthService/GetKubernetesCluster",
             request: "types.ResourceRequest",
@@ -57,6 +64,7 @@ pub(super) static KUBE_CLUSTER: Kind = Kind {
     check: check::check,
     normalize,
     references: None,
+    refers_to: &[],
     readiness: |_| Readiness::Ready,
     presets: &[],
     keeper: |_| None,

@@ -82,6 +82,9 @@ pub struct Kind {
     /// Fills in the defaults of Teleport's own `CheckAndSetDefaults` and brings what means the
     /// same to one form. Idempotent; applied to both desired and live.
     pub normalize: fn(&mut Value),
+    /// Of which kinds `references` may name resources: where a manifest of this kind stands,
+    /// these must be known as well.
+    pub refers_to: &'static [KindName],
     /// Resources that must exist first; none where the kind refers to nothing, so that nobody
     /// reads its canonical form to learn that.
     pub references: Option<fn(&Value) -> Vec<ResourceId>>,
@@ -143,8 +146,10 @@ pub enum Readiness {
 /// The calls of a kind.
 #[derive(Debug)]
 pub struct Rpc {
-    /// All of them.
+    /// All of them, by the newest call that we know.
     pub list: List,
+    /// What servers have that do not know `list` yet: tried when that is `Unimplemented`.
+    pub old_list: Option<List>,
     /// One of them by name; the answer is the resource, bare or in `wrapped`.
     pub get: Call,
     /// Makes one; refuses an existing name. Absent when only the server makes them: what is
@@ -154,6 +159,13 @@ pub struct Rpc {
     pub update: Option<Call>,
     /// Removes one by name. Absent when we never do: what is no longer declared is let go.
     pub delete: Option<Call>,
+}
+
+impl Rpc {
+    /// The calls that list everything, newest first.
+    pub fn lists(&self) -> impl Iterator<Item = &List> {
+        std::iter::once(&self.list).chain(&self.old_list)
+    }
 }
 
 /// One unary call.

@@ -30,6 +30,7 @@ pub(super) static REMOTE_CLUSTER: Kind = Kind {
             items: "remote_clusters",
             page: Some(Page { size: "page_size", token: "page_token", next: "next_page_token" }),
         },
+        old_list: None,
         get: Call {
             path: "/teleport.presence.v1.PresenceService/GetRemoteCluster",
             request: "teleport.presence.v1.GetRemoteClusterRequest",
@@ -49,6 +50,7 @@ pub(super) static REMOTE_CLUSTER: Kind = Kind {
     check: check::metadata,
     normalize: |cluster| super::set_version(cluster, "v3"),
     references: None,
+    refers_to: &[],
     readiness: |_| Readiness::Ready,
     presets: &[],
     keeper: |_| None,

@@ -29,6 +29,7 @@ pub(super) static ROLE: Kind = Kind {
             items: "roles",
             page: Some(Page { size: "limit", token: "start_key", next: "next_key" }),
         },
+        old_list: None,
         get: Call {
             path: "/proto.AuthService/GetRole",
             request: "proto.GetRoleRequest",
@@ -59,6 +60,7 @@ pub(super) static ROLE: Kind = Kind {
     normalize: defaults::normalize,
     // Roles that others may request or impersonate need not exist.
     references: None,
+    refers_to: &[],
     readiness: |_| Readiness::Ready,
     presets: PRESETS,
     keeper: super::internal_keeper,

@@ -10,7 +10,7 @@
 
 mod check;
 
-use super::{Call, Follow, Kind, List, Phase, Readiness, Rpc, Writes};
+use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Writes};
 use crate::model::{KindName, Value};
 
 const TOKEN_MESSAGE: &str = "types.ProvisionTokenV2";
@@ -33,12 +33,19 @@ pub(super) static TOKEN: Kind = Kind {
     follow: Follow::Watch("provision_token"),
     rpc: Rpc {
         list: List {
+            path: "/proto.AuthService/ListProvisionTokens",
+            request: "proto.ListProvisionTokensRequest",
+            answer: "proto.ListProvisionTokensResponse",
+            items: "tokens",
+            page: Some(Page { size: "limit", token: "start_key", next: "next_key" }),
+        },
+        old_list: Some(List {
             path: "/proto.AuthService/GetTokens",
             request: super::EMPTY,
             answer: "types.ProvisionTokenV2List",
             items: "provision_tokens",
             page: None,
-        },
+        }),
         get: Call {
             path: "/proto.AuthService/GetToken",
             request: "types.ResourceRequest",
@@ -69,6 +76,7 @@ pub(super) static TOKEN: Kind = Kind {
     normalize,
     // The bot of `bot_name` need not exist.
     references: None,
+    refers_to: &[],
     readiness: |_| Readiness::Ready,
     presets: &[],
     keeper: |_| None,

@@ -6,7 +6,7 @@
 mod check;
 mod pattern;
 
-use super::{Call, Follow, Kind, List, Phase, Readiness, Rpc, Writes};
+use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Writes};
 use crate::model::{KindName, ResourceId, Value};
 
 const TRUSTED_CLUSTER_MESSAGE: &str = "types.TrustedClusterV2";
@@ -23,12 +23,19 @@ pub(super) static TRUSTED_CLUSTER: Kind = Kind {
     follow: Follow::Poll,
     rpc: Rpc {
         list: List {
+            path: "/teleport.trust.v1.TrustService/ListTrustedClusters",
+            request: "teleport.trust.v1.ListTrustedClustersRequest",
+            answer: "teleport.trust.v1.ListTrustedClustersResponse",
+            items: "trusted_clusters",
+            page: Some(Page { size: "page_size", token: "page_token", next: "next_page_token" }),
+        },
+        old_list: Some(List {
             path: "/proto.AuthService/GetTrustedClusters",
             request: super::EMPTY,
             answer: "types.TrustedClusterV2List",
             items: "trusted_clusters",
             page: None,
-        },
+        }),
         get: Call {
             path: "/proto.AuthService/GetTrustedCluster",
             request: "types.ResourceRequest",
@@ -59,6 +66,7 @@ pub(super) static TRUSTED_CLUSTER: Kind = Kind {
     check: check::check,
     normalize,
     references: Some(references),
+    refers_to: &[super::role::ROLE.name],
     readiness: |_| Readiness::Ready,
     presets: &[],
     keeper: |_| None,

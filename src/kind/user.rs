@@ -29,6 +29,7 @@ pub(super) static USER: Kind = Kind {
             items: "users",
             page: Some(Page { size: "page_size", token: "page_token", next: "next_page_token" }),
         },
+        old_list: None,
         get: Call {
             path: "/teleport.users.v1.UsersService/GetUser",
             request: "teleport.users.v1.GetUserRequest",
@@ -59,6 +60,7 @@ pub(super) static USER: Kind = Kind {
     // The server forces the version, whatever was sent.
     normalize: |user| super::set_version(user, "v2"),
     references: Some(references),
+    refers_to: &[super::role::ROLE.name],
     readiness: |_| Readiness::Ready,
     presets: &[],
     keeper,

@@ -32,6 +32,7 @@ pub(super) static WORKLOAD_CLUSTER: Kind = Kind {
             items: "clusters",
             page: Some(Page { size: "page_size", token: "page_token", next: "next_page_token" }),
         },
+        old_list: None,
         get: Call {
             path: "/teleport.workloadcluster.v1.WorkloadClusterService/GetWorkloadCluster",
             request: "teleport.workloadcluster.v1.GetWorkloadClusterRequest",
@@ -61,6 +62,7 @@ pub(super) static WORKLOAD_CLUSTER: Kind = Kind {
     check: check::check,
     normalize,
     references: None,
+    refers_to: &[],
     readiness,
     presets: &[],
     keeper: |_| None,

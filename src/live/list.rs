@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Coverage, Live, Observed, Written};
+use super::{Coverage, Lack, Live, Observed, Written};
 use crate::kind::canonical::{WireError, encode, name_in};
-use crate::kind::{Kind, call};
+use crate::kind::{Kind, List, call};
 use crate::model::{Cluster as Which, FingerprintKey, ResourceId};
 use crate::plan::{Action, Step};
 use crate::port::{CallCode, CallError, Cluster};
@@ -31,6 +31,10 @@ const BROKEN_SHOWN_MAX: usize = 3;
 
 /// Lists one kind, all pages. Whatever goes wrong makes the answer partial, with the reason;
 /// what was seen until then stays.
+///
+/// The newest call goes first. A server that does not have it is asked by the older one, and that
+/// is remembered for the connection; one that has none of them is asked by all again, in case it
+/// is another server by now.
 pub async fn list(
     cluster: &impl Cluster,
     kind: &Kind,
@@ -49,22 +53,55 @@ pub async fn list_beside<'a>(
     key: &FingerprintKey,
     known: impl Fn(&ResourceId) -> Option<&'a Arc<str>>,
 ) -> Observed {
+    let (lacking, there): (Vec<&List>, Vec<&List>) =
+        kind.rpc.lists().partition(|list| cluster.lacks(list.path));
+    let mut refused = Vec::new();
+    for list in there.into_iter().chain(lacking) {
+        match pages(cluster, kind, list, (&which, key), &known).await {
+            Some(observed) => return observed,
+            None => {
+                cluster.found_lacking(list.path);
+                refused.push(list.path.rsplit('/').next().unwrap_or(list.path));
+            }
+        }
+    }
+    let mut observed = Observed::unknown("");
+    let reason = format!(
+        "this server does not have the kind `{}` (not implemented: {})",
+        kind.name,
+        refused.join(", ")
+    );
+    observed.degrade(reason, Lack::NoSuchKind);
+    observed
+}
+
+/// All pages by one call; `None`: the server does not have it.
+async fn pages<'a>(
+    cluster: &impl Cluster,
+    kind: &Kind,
+    list: &List,
+    (which, key): (&Which, &FingerprintKey),
+    known: &impl Fn(&ResourceId) -> Option<&'a Arc<str>>,
+) -> Option<Observed> {
     let mut items = Vec::new();
     let mut broken = Vec::new();
     let mut tokens = BTreeSet::new();
     let mut token = String::new();
-    let coverage = loop {
+    let (coverage, lack) = loop {
         if tokens.len() >= PAGES_MAX {
-            break Coverage::Partial(format!("the list has more than {PAGES_MAX} pages"));
+            break passing(format!("the list has more than {PAGES_MAX} pages"));
         }
-        let request = call::list(kind, &token);
+        let request = call::list(list, &token);
         let page = match cluster.call(request.path, request.body, LIST_DEADLINE).await {
-            Ok(answer) => call::listed(kind, &which, answer, key),
-            Err(error) => break Coverage::Partial(format!("list of {}: {error}", kind.name)),
+            Ok(answer) => call::listed(kind, list, which, answer, key),
+            Err(error) if error.code == CallCode::Unimplemented && tokens.is_empty() => {
+                return None;
+            }
+            Err(error) => break failed(kind, &error),
         };
         let page = match page {
             Ok(page) => page,
-            Err(error) => break Coverage::Partial(format!("list of {}: {error}", kind.name)),
+            Err(error) => break passing(format!("list of {}: {error}", kind.name)),
         };
         items.extend(page.items.into_iter().map(|mut live| {
             if let Some(text) = known(&live.id).filter(|text| ***text == *live.canonical) {
@@ -75,13 +112,34 @@ pub async fn list_beside<'a>(
         broken.extend(page.broken);
         tokens.insert(std::mem::replace(&mut token, page.next));
         if token.is_empty() {
-            break whole(kind, &broken);
+            break (whole(kind, &broken), Lack::Passing);
         }
         if tokens.contains(&token) {
-            break Coverage::Partial(format!("list of {}: a page came twice", kind.name));
+            break passing(format!("list of {}: a page came twice", kind.name));
         }
     };
-    Observed::new(items, coverage)
+    let mut observed = Observed::new(items, Coverage::Complete);
+    if let Coverage::Partial(reason) = coverage {
+        observed.degrade(reason, lack);
+    }
+    Some(observed)
+}
+
+const fn passing(reason: String) -> (Coverage, Lack) {
+    (Coverage::Partial(reason), Lack::Passing)
+}
+
+/// What a page that did not come means.
+fn failed(kind: &Kind, error: &CallError) -> (Coverage, Lack) {
+    let name = kind.name;
+    if error.code == CallCode::PermissionDenied {
+        let reason = format!(
+            "list of {name}: {error}; one of the identity's roles needs the rule \
+             `resources: [{name}], verbs: [list, read]`"
+        );
+        return (Coverage::Partial(reason), Lack::NotAllowed);
+    }
+    passing(format!("list of {name}: {error}"))
 }
 
 fn whole(kind: &Kind, broken: &[WireError]) -> Coverage {

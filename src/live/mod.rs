@@ -48,23 +48,36 @@ pub enum Coverage {
     Partial(String),
 }
 
+/// What can be done about a kind that is not wholly known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// Trying again may help.
+    Passing,
+    /// The identity may not list it: only a person helps.
+    NotAllowed,
+    /// The server does not have it: only another server helps.
+    NoSuchKind,
+}
+
 /// The live resources of one kind, as far as known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
     items: BTreeMap<ResourceId, Arc<Live>>,
     coverage: Coverage,
+    /// Means something only where the coverage is partial.
+    lack: Lack,
 }
 
 impl Observed {
     /// What a list gave.
     pub fn new(items: impl IntoIterator<Item = Live>, coverage: Coverage) -> Self {
         let items = items.into_iter().map(|live| (live.id.clone(), Arc::new(live))).collect();
-        Self { items, coverage }
+        Self { items, coverage, lack: Lack::Passing }
     }
 
     /// Nothing is known.
     pub fn unknown(reason: impl Into<String>) -> Self {
-        Self { items: BTreeMap::new(), coverage: Coverage::Partial(reason.into()) }
+        Self::new([], Coverage::Partial(reason.into()))
     }
 
     /// What is known of one resource.
@@ -111,8 +124,17 @@ impl Observed {
     }
 
     /// From now on something may be missing.
-    pub fn degrade(&mut self, reason: impl Into<String>) {
+    pub fn degrade(&mut self, reason: impl Into<String>, lack: Lack) {
         self.coverage = Coverage::Partial(reason.into());
+        self.lack = lack;
+    }
+
+    /// What can be done about it; `None`: it is wholly known.
+    pub fn lack(&self) -> Option<Lack> {
+        match self.coverage {
+            Coverage::Complete => None,
+            Coverage::Partial(_) => Some(self.lack),
+        }
     }
 }
 

@@ -11,9 +11,11 @@ pub mod render;
 
 mod order;
 mod seal;
+mod uses;
 mod words;
 
 pub use planner::{Input, plan};
+pub use uses::{in_use, kinds};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

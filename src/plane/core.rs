@@ -19,6 +19,9 @@ use crate::wire::message::proto;
 /// Our own method beside Teleport's: how often each method was called, as text.
 pub const CALLS: &str = "/reconciler.plane.v1.Plane/Calls";
 
+/// What calls of methods that there are not are counted under, whatever their names.
+const UNKNOWN: &str = "(unimplemented)";
+
 /// The one method that streams.
 pub const WATCH_EVENTS: &str = "/proto.AuthService/WatchEvents";
 
@@ -112,6 +115,7 @@ impl Core {
             return Answer { result: Err(status), changes: self.store.take_written() };
         }
         let Some(found) = rules::find(method) else {
+            self.count(UNKNOWN, false);
             let changes = self.store.take_written();
             return Answer { result: Err(unknown_method(method)), changes };
         };

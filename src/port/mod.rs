@@ -73,6 +73,14 @@ pub trait Cluster: Send + Sync {
         request: Bytes,
         deadline: Duration,
     ) -> impl Future<Output = Result<Bytes, CallError>> + Send;
+
+    /// Whether the server at the other end of this connection was found to lack a method.
+    fn lacks(&self, _path: &'static str) -> bool {
+        false
+    }
+
+    /// Remembers that it does, for as long as the connection lasts.
+    fn found_lacking(&self, _path: &'static str) {}
 }
 
 /// gRPC codes, and the one that is not a code.

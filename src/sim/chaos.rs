@@ -153,7 +153,11 @@ impl World {
                 self.count("asked to stop");
                 self.step(Event::Stop);
             }
-            97..99 => {
+            97 => {
+                self.count("identity expired");
+                self.identity_expires();
+            }
+            98 => {
                 self.count("lag change");
                 let lag = Duration::from_millis(self.chaos.u64(0..2000));
                 self.cluster.inner().core.set_lag(lag);
@@ -306,6 +310,7 @@ impl World {
         self.note("phase", "calm");
         self.phase = Phase::Calm;
         self.disk_fails = false;
+        self.cluster.inner().expired = false;
         self.repair();
     }
 

@@ -31,6 +31,8 @@ pub(super) struct Inner {
     pub core: Core,
     pub now: Now,
     pub fault: Option<CallFault>,
+    /// The identity is over: nothing is sent.
+    pub expired: bool,
     /// The fault waits for a write: the read before it is spared.
     pub spare_reads: bool,
     /// Whether the last write was done.
@@ -40,7 +42,14 @@ pub(super) struct Inner {
 impl SimCluster {
     pub(super) fn new(core: Core, now: Now) -> Self {
         Self {
-            inner: Mutex::new(Inner { core, now, fault: None, spare_reads: false, done: false }),
+            inner: Mutex::new(Inner {
+                core,
+                now,
+                fault: None,
+                expired: false,
+                spare_reads: false,
+                done: false,
+            }),
         }
     }
 
@@ -51,6 +60,11 @@ impl SimCluster {
     fn answer(&self, path: &str, request: &[u8]) -> Result<Bytes, CallError> {
         let mut inner = self.inner();
         let now = inner.now;
+        if inner.expired {
+            inner.done = false;
+            let message = "identity expired".to_owned();
+            return Err(CallError { code: CallCode::Unavailable, message });
+        }
         let is_read = path.contains("/Get") || path.contains("/List");
         let spared = is_read && inner.spare_reads;
         let fault = if spared { None } else { inner.fault.take() };

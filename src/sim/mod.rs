@@ -9,6 +9,7 @@
 
 mod chaos;
 mod cluster;
+mod identity;
 mod limits;
 mod once;
 mod oracle;

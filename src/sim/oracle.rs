@@ -125,6 +125,7 @@ impl Oracle {
             | Event::SourceChanged
             | Event::SourceRead(Err(_))
             | Event::Journaled(_)
+            | Event::Renewed
             | Event::Approve { .. }
             | Event::Stop => {}
         }

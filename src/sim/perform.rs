@@ -7,7 +7,7 @@ use super::limits::Scene;
 use super::world::{Item, Phase, World, reading};
 use crate::engine::{Effect, Event};
 use crate::journal::{OpId, Record};
-use crate::kind::{self, KINDS, call};
+use crate::kind::{self, call};
 use crate::live::{Coverage, Live, Observed, list};
 use crate::model::{Cluster, KindName, ResourceId, Timestamp};
 use crate::plan::Step;
@@ -62,8 +62,8 @@ impl World {
                     self.oracle.violate("not_silent", what);
                 }
             }
+            Effect::Watch { kinds: _ } => self.close_watch(),
             Effect::ReadSource
-            | Effect::Watch
             | Effect::List { .. }
             | Effect::Fetch { .. }
             | Effect::Journal { .. } => {}
@@ -100,7 +100,7 @@ impl World {
                 };
                 self.tell(Event::SourceRead(result));
             }
-            Effect::Watch => self.open_watch(),
+            Effect::Watch { kinds } => self.open_watch(&kinds),
             Effect::List { cluster, kind, ticket } => self.list(cluster, kind, ticket),
             Effect::Fetch { ticket, id } => {
                 let result = self.fetch(&id);
@@ -199,22 +199,36 @@ impl World {
         self.tell(Event::Journaled(ticket));
     }
 
-    fn open_watch(&mut self) {
+    fn open_watch(&mut self, kinds: &[KindName]) {
         let now = self.now();
-        if let Some((id, _)) = self.watch.take() {
-            self.cluster.inner().core.close_watch(id);
-        }
-        if self.phase.is_faulty() && self.dice.u32(..1000) < self.faults * 2 {
+        let expired = self.cluster.inner().expired;
+        if expired || self.phase.is_faulty() && self.dice.u32(..1000) < self.faults * 2 {
             self.count("watch refused");
-            self.tell(Event::WatchLost("refused".to_owned()));
+            let wait = self.delay();
+            let lost = Event::WatchLost("refused".to_owned());
+            self.schedule(wait, Item::Watched(self.watches, Box::new(lost)));
             return;
         }
-        let request = call::watch(KINDS);
+        let rows: Vec<_> = kinds.iter().filter_map(|name| kind::row(*name)).collect();
+        let request = call::watch(&rows);
         let caller = crate::plane::Caller::admin();
         let opened = self.cluster.inner().core.subscribe(now, &caller, &request.body);
         match opened {
             Ok(id) => self.watch = Some((id, self.at)),
-            Err(status) => self.tell(Event::WatchLost(status.to_string())),
+            Err(status) => {
+                let wait = self.delay();
+                let lost = Event::WatchLost(status.to_string());
+                self.schedule(wait, Item::Watched(self.watches, Box::new(lost)));
+            }
+        }
+    }
+
+    /// Nothing of the watch is heard any more: another one was asked for.
+    fn close_watch(&mut self) {
+        self.watches += 1;
+        if let Some((id, _)) = self.watch.take() {
+            self.count("watch moved");
+            self.cluster.inner().core.close_watch(id);
         }
     }
 
@@ -243,7 +257,7 @@ impl World {
         for event in events {
             last = last.max(self.at + self.delay() / 4);
             let wait = last.saturating_sub(self.at);
-            self.schedule(wait, Item::Tell(self.life, Box::new(event)));
+            self.schedule(wait, Item::Watched(self.watches, Box::new(event)));
         }
         self.watch = (!ended).then_some((id, last));
     }

@@ -58,6 +58,10 @@ pub(super) enum Item {
     Person,
     /// A crashed or stopped engine starts again.
     Restart(u64),
+    /// The watch of that number says something, if it is still the one.
+    Watched(u64, Box<Event>),
+    /// A new identity comes.
+    Renew,
     /// The plane does what is due.
     Tick,
 }
@@ -100,6 +104,8 @@ pub(super) struct World {
     pub disk_fails: bool,
     pub cluster: SimCluster,
     pub watch: Option<(WatchId, Duration)>,
+    /// Watches that were asked for: only the last one is heard.
+    pub watches: u64,
     pub source: Source,
     pub oracle: Oracle,
     /// Likelihood of a fault per call, per mille.
@@ -155,6 +161,7 @@ impl World {
             disk_fails: false,
             cluster: SimCluster::new(core, start),
             watch: None,
+            watches: 0,
             source: Source::default(),
             oracle: Oracle::default(),
             faults: options.u32(0..120),
@@ -246,7 +253,11 @@ impl World {
     fn happen(&mut self, item: Item) {
         match item {
             Item::Tell(life, event) if life == self.life && self.alive => self.step(*event),
-            Item::Tell(_, _) => {}
+            Item::Watched(number, event) if number == self.watches && self.alive => {
+                self.step(*event);
+            }
+            Item::Tell(_, _) | Item::Watched(_, _) => {}
+            Item::Renew => self.renew(),
             Item::Perform(life, effect) => self.perform(life, *effect),
             Item::Chaos => self.happen_chaos(),
             Item::Slice(left) => self.slice(left),
@@ -273,6 +284,7 @@ impl World {
             | Event::WatchLost(_)
             | Event::Put(_)
             | Event::Gone(_)
+            | Event::Renewed
             | Event::Journaled(_)
             | Event::JournalFailed(_)
             | Event::Wrote { .. }
@@ -307,6 +319,7 @@ impl World {
 
     fn restart(&mut self, life: u64) {
         self.life = life;
+        self.watches += 1;
         self.alive = true;
         self.disk_fails = false;
         self.engine = engine(&self.config, self.seed, life);

@@ -50,6 +50,8 @@ pub struct Seen {
 
 pub struct Front {
     pub port: u16,
+    /// What stands behind it.
+    pub plane: Plane,
     shared: Arc<Shared>,
     accepting: JoinHandle<()>,
 }
@@ -92,8 +94,9 @@ impl Front {
         let clock = System::start();
         let plane = Plane::open(Settings::default(), None, Arc::new(move || clock.now())).unwrap();
         let (behind, connections) = mpsc::channel(8);
+        let served = plane.clone();
         tokio::spawn(async move {
-            plane.serve_incoming(ReceiverStream::new(connections), std::future::pending()).await
+            served.serve_incoming(ReceiverStream::new(connections), std::future::pending()).await
         });
         let shared = Arc::new(Shared {
             mode,
@@ -107,7 +110,7 @@ impl Front {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
-        Self { port, shared, accepting }
+        Self { port, plane, shared, accepting }
     }
 
     /// Handshakes at the Auth Service that succeeded.

@@ -52,8 +52,8 @@ fn recorded_lists_are_read() {
             _ => continue,
         };
         let Some(answer) = line.answer else { continue };
-        assert_eq!(kind.rpc.list.path, line.method);
-        let page = listed(kind, &Cluster::Parent, answer).expect(&line.case);
+        let list = kind.rpc.lists().find(|list| list.path == line.method).unwrap();
+        let page = listed(kind, list, &Cluster::Parent, answer).expect(&line.case);
         assert!(page.broken.is_empty(), "{:?}", page.broken);
         assert!(page.items.iter().all(|live| live.revision.is_some()));
         match kind.name.as_str() {
@@ -67,10 +67,17 @@ fn recorded_lists_are_read() {
 
 #[test]
 fn a_list_asks_for_the_next_page() {
-    let request = call::list(kind::find("role").unwrap(), "next");
+    let request = call::list(&kind::find("role").unwrap().rpc.list, "next");
     let decoded = proto::ListRolesRequest::decode(request.body).unwrap();
     assert_eq!((decoded.limit, decoded.start_key.as_str()), (kind::PAGE_SIZE, "next"));
-    assert_eq!(call::list(kind::find("kube_cluster").unwrap(), "").body, Bytes::new());
+    for kind in ["kube_cluster", "trusted_cluster", "token"] {
+        let rpc = &kind::find(kind).unwrap().rpc;
+        let [new, old] = rpc.lists().collect::<Vec<_>>()[..] else { panic!("{kind}") };
+        assert!(new.page.is_some() && old.page.is_none(), "{kind}");
+        // Field 1 is how many: 1,000.
+        assert_eq!(&call::list(new, "").body[..], [8, 0xE8, 7], "{kind}");
+        assert_eq!(call::list(old, "").body, Bytes::new(), "{kind}");
+    }
 }
 
 #[test]
@@ -82,9 +89,10 @@ fn one_broken_item_does_not_hide_the_others() {
     for item in [&good[..], b"\x0a\x7f", b"", &good[..]] {
         prost::encoding::bytes::encode(1, &item.to_vec(), &mut answer);
     }
-    let page = listed(kind, &Cluster::Parent, answer.into()).unwrap();
+    let list = &kind.rpc.list;
+    let page = listed(kind, list, &Cluster::Parent, answer.into()).unwrap();
     assert_eq!((page.items.len(), page.broken.len()), (2, 2));
-    assert!(listed(kind, &Cluster::Parent, Bytes::from_static(b"\x0a\x7f")).is_err());
+    assert!(listed(kind, list, &Cluster::Parent, Bytes::from_static(b"\x0a\x7f")).is_err());
 }
 
 #[test]
@@ -225,4 +233,15 @@ fn events_are_read() {
     assert!(read(event(Put, Some(Resource::Role(types::RoleV6::default())))).is_err(), "no name");
     assert!(read(event(Put, None)).is_err());
     assert!(read(Bytes::from_static(b"\x08")).is_err());
+}
+
+#[test]
+fn an_empty_list_with_something_unknown_in_it_is_no_list() {
+    let kind = kind::find("role").unwrap();
+    let list = &kind.rpc.list;
+    let mut answer = Vec::new();
+    prost::encoding::bytes::encode(15, &b"where are they?".to_vec(), &mut answer);
+    assert!(listed(kind, list, &Cluster::Parent, answer.into()).is_err());
+    let empty = listed(kind, list, &Cluster::Parent, Bytes::new()).unwrap();
+    assert!(empty.items.is_empty() && empty.broken.is_empty());
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use reconciler::kind::canonical::{self, WireError};
-use reconciler::kind::{Kind, call};
+use reconciler::kind::{Kind, List, call};
 use reconciler::live::Live;
 use reconciler::manifest::{Reading, Resource, Snapshot};
 use reconciler::model::{Cluster, FingerprintKey, Value};
@@ -19,10 +19,11 @@ pub(crate) fn resource(kind: &Kind, cluster: Cluster, name: &str, value: Value) 
 
 pub(crate) fn listed(
     kind: &Kind,
+    list: &List,
     cluster: &Cluster,
     answer: Bytes,
 ) -> Result<call::ListPage, WireError> {
-    call::listed(kind, cluster, answer, &KEY)
+    call::listed(kind, list, cluster, answer, &KEY)
 }
 
 pub(crate) fn watched(cluster: &Cluster, event: Bytes) -> Result<call::Watched, WireError> {

@@ -53,13 +53,14 @@ fn calls_name_fields_that_exist() {
             let is_empty = call.answer == "google.protobuf.Empty";
             assert!(is_resource || is_empty || holds(call.answer), "{call:?}");
         }
-        let items = message(rpc.list.answer).get_field_by_name(rpc.list.items).unwrap();
-        assert_eq!(items.kind().as_message().unwrap().full_name(), kind.message);
-        if let Some(page) = rpc.list.page {
-            let request = message(rpc.list.request);
+        for list in rpc.lists() {
+            let items = message(list.answer).get_field_by_name(list.items).unwrap();
+            assert_eq!(items.kind().as_message().unwrap().full_name(), kind.message);
+            let Some(page) = list.page else { continue };
+            let request = message(list.request);
             assert!(request.get_field_by_name(page.size).is_some(), "{}", kind.name);
             assert!(request.get_field_by_name(page.token).is_some(), "{}", kind.name);
-            assert!(message(rpc.list.answer).get_field_by_name(page.next).is_some());
+            assert!(message(list.answer).get_field_by_name(page.next).is_some());
         }
         if let Follow::Watch(member) = kind.follow {
             let member = message("proto.Event").get_field_by_name(member).unwrap();

@@ -122,3 +122,37 @@ fn a_plane_in_memory_leaves_nothing() {
         fs::read_dir(served.dir.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert!(!names.iter().any(|it| it.to_string_lossy().starts_with("memory")), "{names:?}");
 }
+
+#[test]
+fn a_state_belongs_to_one_control_plane() {
+    let (one, other) = (Served::start(), Served::start());
+    let dir = one.dir.path();
+    fs::create_dir(dir.join("desired")).unwrap();
+    fs::create_dir(dir.join("agent")).unwrap();
+    let role = "kind: role\nversion: v7\nmetadata: {name: a}\nspec: {}\n";
+    fs::write(dir.join("desired/a.yaml"), role).unwrap();
+    let once = |served: &Served, identity: &std::path::Path| {
+        let config = format!(
+            "[agent]\nname = \"edge\"\n[control_plane]\nkind = \"teleport\"\naddress = {:?}\n\
+             identity_file = {identity:?}\n[state]\npath = \"agent/state.db\"\n",
+            served.address,
+        );
+        fs::write(dir.join("agent.toml"), config).unwrap();
+        let output = one.run(&["--config", "agent.toml", "--once", "desired"]);
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let ours = one.identity("edge", "everything");
+    let (code, said) = once(&one, &ours);
+    assert_eq!(code, Some(0), "{said}");
+    // Another cluster of the same name, with an identity of its own.
+    let theirs = other.identity("edge", "everything");
+    let (code, said) = once(&other, &theirs);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("belongs to the control plane `embedded.local"), "{said}");
+    assert!(said.contains("state.db"), "{said}");
+    let there = other.run(&["plane", "get", "role/a", "--state", "state.db"]);
+    assert!(!there.status.success(), "nothing was done there");
+    // The first one is as good as before.
+    let (code, said) = once(&one, &ours);
+    assert_eq!(code, Some(0), "{said}");
+}

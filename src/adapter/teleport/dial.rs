@@ -56,6 +56,19 @@ pub enum DialError {
         /// What it said.
         message: String,
     },
+    /// The server says that it is of another cluster than the identity.
+    #[error(
+        "{address} says that it is the cluster `{found}`, and the identity belongs to `{wanted}`; \
+         correct `control_plane.address`, or sign an identity for `{found}`"
+    )]
+    OtherCluster {
+        /// Where to.
+        address: String,
+        /// What it calls itself; not verified.
+        found: String,
+        /// What the identity says.
+        wanted: String,
+    },
     /// The server is not one of the identity's cluster.
     #[error(
         "{address}: its certificate is not signed by the authorities of the identity; it is \
@@ -112,15 +125,26 @@ impl Target<'_> {
             Way::Direct => Through::Nothing,
             Way::Proxy | Way::Upgrade => Through::Proxy(&identity.names.cluster),
         };
-        let config = tls::inner(identity, through).map_err(|error| self.tls(&error))?;
+        let stranger = Arc::default();
+        let config = tls::inner(identity, through, &stranger).map_err(|error| self.tls(&error))?;
         let stream = match way {
             Way::Direct | Way::Proxy => self.tcp().await?,
             Way::Upgrade => self.upgraded().await?,
         };
-        let stream = self
-            .handshake(stream, SERVER_NAME, config)
-            .await
-            .map_err(|error| self.judged(&error, Layer::Inner))?;
+        let stream = self.handshake(stream, SERVER_NAME, config).await.map_err(|error| {
+            match (self.judged(&error, Layer::Inner), stranger.cluster()) {
+                (DialError::OtherAuthority { address }, Some(found))
+                    if found != identity.names.cluster =>
+                {
+                    DialError::OtherCluster {
+                        address,
+                        found,
+                        wanted: identity.names.cluster.clone(),
+                    }
+                }
+                (error, _) => error,
+            }
+        })?;
         if stream.get_ref().1.alpn_protocol() != Some(tls::ALPN_H2) {
             return Err(DialError::NotHttp2 { address: self.address() });
         }

@@ -94,15 +94,28 @@ pub async fn discover(settings: &Settings, identity: &Identity) -> Result<Found,
     // An Auth Service answers mutual TLS at once; so this goes first where the port is its own.
     let direct = port.unwrap_or(PORT_AUTH);
     let auth_first = *port == Some(PORT_AUTH);
-    if auth_first && let Ok(found) = try_direct(settings, identity, direct).await {
-        return Ok(found);
+    if auth_first {
+        match try_direct(settings, identity, direct).await {
+            Ok(found) => return Ok(found),
+            Err(error @ DialError::OtherCluster { .. }) => return Err(error.into()),
+            Err(_) => {}
+        }
     }
     let find = match find(settings, web).await {
         Ok(find) => find,
         Err(message) => {
             return try_direct(settings, identity, direct).await.map_err(|error| {
-                // Nobody listens: once is enough.
-                if matches!(error, DialError::Network { .. }) && direct == web {
+                // Nobody listens, or it is an Auth Service: once is enough.
+                let is_enough = match error {
+                    DialError::Network { .. } => direct == web,
+                    DialError::OtherCluster { .. } => true,
+                    DialError::HttpProxy { .. }
+                    | DialError::OtherAuthority { .. }
+                    | DialError::Untrusted { .. }
+                    | DialError::Tls { .. }
+                    | DialError::NotHttp2 { .. } => false,
+                };
+                if is_enough {
                     DiscoverError::Dial(error)
                 } else {
                     DiscoverError::Neither { direct: error, find: message }

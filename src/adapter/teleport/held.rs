@@ -29,13 +29,25 @@ pub(super) struct Held {
     looked: Instant,
     /// The last complaint, so that it is said once.
     complaint: String,
+    /// It grows with each change of what is in force.
+    number: u64,
+    /// The identity in force has ended.
+    is_over: bool,
 }
 
 impl Held {
     pub(super) fn load(source: Source) -> Result<Self, IdentityError> {
         let stamps = stamps(&source);
         let identity = Arc::new(Identity::load(&source, clock::wall())?);
-        Ok(Self { source, identity, stamps, looked: Instant::now(), complaint: String::new() })
+        Ok(Self {
+            source,
+            identity,
+            stamps,
+            looked: Instant::now(),
+            complaint: String::new(),
+            number: 0,
+            is_over: false,
+        })
     }
 
     /// The identity in force.
@@ -43,23 +55,46 @@ impl Held {
         Arc::clone(&self.identity)
     }
 
-    /// Looks at the files, if it is time; true when a new identity came into force.
-    pub(super) fn look(&mut self) -> bool {
-        if self.looked.elapsed() < LOOK_EVERY {
-            return false;
+    /// Looks at the files, if it is time. The number of what is in force: it grows when a new
+    /// identity comes, and when one ends without a successor.
+    pub(super) fn look(&mut self) -> u64 {
+        self.end(clock::wall());
+        if self.looked.elapsed() >= LOOK_EVERY {
+            self.looked = Instant::now();
+            self.renew();
         }
-        self.looked = Instant::now();
+        self.number
+    }
+
+    /// When the identity in force ended; nothing may be sent with it.
+    pub(super) fn ended(&self) -> Option<Timestamp> {
+        self.is_over.then_some(self.identity.names.not_after)
+    }
+
+    fn end(&mut self, now: Timestamp) {
+        let at = self.identity.names.not_after;
+        if now >= at && !self.is_over {
+            self.is_over = true;
+            self.number = self.number.saturating_add(1);
+            tracing::error!(
+                "identity expired at {at} and was not renewed: nothing is sent until a new one is \
+                 there"
+            );
+        }
+    }
+
+    fn renew(&mut self) {
         let stamps = stamps(&self.source);
         if stamps == self.stamps {
             self.warn_of_the_end(clock::wall());
-            return false;
+            return;
         }
         let new = match Identity::load(&self.source, clock::wall()) {
             Ok(new) => new,
             // The stamps stay old: it is tried again until it is whole.
             Err(error) => {
                 self.complain(format!("{error}; the identity of before stays in force"));
-                return false;
+                return;
             }
         };
         if new.names.cluster != self.identity.names.cluster {
@@ -68,14 +103,14 @@ impl Held {
                 "the new identity belongs to `{new}` and not to `{old}`: the one of before stays \
                  in force; restart the agent with another state for another cluster"
             ));
-            return false;
+            return;
         }
         self.stamps = stamps;
         self.complaint.clear();
         let same = new.certified.cert == self.identity.certified.cert
             && new.authorities == self.identity.authorities;
         if same {
-            return false;
+            return;
         }
         tracing::info!(
             "a new identity of `{}` is in force, until {}",
@@ -83,7 +118,8 @@ impl Held {
             new.names.not_after
         );
         self.identity = Arc::new(new);
-        true
+        self.is_over = false;
+        self.number = self.number.saturating_add(1);
     }
 
     fn warn_of_the_end(&mut self, now: Timestamp) {
@@ -91,12 +127,7 @@ impl Held {
         let life = names.not_after.0.saturating_sub(names.not_before.0);
         let (share, of) = RENEWED_BY;
         let renewed_by = names.not_before.0.saturating_add(life / of * share);
-        if now >= names.not_after {
-            self.complain(format!(
-                "the identity expired at {} and was not renewed",
-                self.identity.names.not_after
-            ));
-        } else if now.0 >= renewed_by {
+        if !self.is_over && now.0 >= renewed_by {
             self.complain(format!(
                 "the identity ends at {} and was not renewed yet",
                 self.identity.names.not_after

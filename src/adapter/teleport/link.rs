@@ -2,38 +2,65 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tonic::body::Body;
 use tonic::transport::{Channel, Error};
 
-/// What the calls of one link go through.
-type Supply = Arc<dyn Fn() -> Option<Channel> + Send + Sync>;
+/// Gives the channel in force and its number, unless that is the number it is asked with.
+type Supply = Arc<dyn Fn(u64) -> Option<(u64, Channel)> + Send + Sync>;
+
+/// Time between two looks for another channel while nothing is called.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// A control plane's channel, cheap to clone. Each clone asks for the channel in force anew; a
 /// call that has begun stays on the one where it began.
 pub struct Link {
-    shared: Arc<Mutex<Channel>>,
-    supply: Supply,
+    shared: Arc<Mutex<(u64, Channel)>>,
+    /// Absent: always the same channel.
+    supply: Option<Supply>,
     own: Option<Channel>,
 }
 
 impl Link {
     /// Always the same channel.
     pub fn fixed(channel: Channel) -> Self {
-        Self::turning(channel, || None)
+        Self { shared: Arc::new(Mutex::new((0, channel))), supply: None, own: None }
     }
 
     /// `supply` is asked before each call; a channel that it gives replaces the one of before.
+    /// The first one's number is 0.
     pub(super) fn turning(
         channel: Channel,
-        supply: impl Fn() -> Option<Channel> + Send + Sync + 'static,
+        supply: impl Fn(u64) -> Option<(u64, Channel)> + Send + Sync + 'static,
     ) -> Self {
-        Self { shared: Arc::new(Mutex::new(channel)), supply: Arc::new(supply), own: None }
+        let shared = Arc::new(Mutex::new((0, channel)));
+        Self { shared, supply: Some(Arc::new(supply)), own: None }
     }
 
-    fn current(&self) -> Channel {
+    /// The number of the channel in force.
+    pub fn number(&self) -> u64 {
+        self.current().0
+    }
+
+    /// Waits until another channel than the one of that number is in force, and says which. What
+    /// goes on on the old one, a watch say, should move. Loses nothing when it is dropped.
+    pub async fn turned(&self, since: u64) -> u64 {
+        if self.supply.is_none() {
+            return std::future::pending().await;
+        }
+        loop {
+            let number = self.number();
+            if number != since {
+                return number;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn current(&self) -> (u64, Channel) {
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(new) = (self.supply)() {
+        if let Some(new) = self.supply.as_ref().and_then(|supply| supply(shared.0)) {
             *shared = new;
         }
         shared.clone()
@@ -42,7 +69,7 @@ impl Link {
 
 impl Clone for Link {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), supply: Arc::clone(&self.supply), own: None }
+        Self { shared: Arc::clone(&self.shared), supply: self.supply.clone(), own: None }
     }
 }
 
@@ -66,7 +93,7 @@ impl tower::Service<http::Request<Body>> for Link {
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let mut channel = match self.own.take() {
             Some(channel) => channel,
-            None => self.current(),
+            None => self.current().1,
         };
         let ready = channel.poll_ready(cx);
         self.own = Some(channel);
@@ -76,7 +103,7 @@ impl tower::Service<http::Request<Body>> for Link {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let mut channel = match self.own.take() {
             Some(channel) => channel,
-            None => self.current(),
+            None => self.current().1,
         };
         channel.call(request)
     }

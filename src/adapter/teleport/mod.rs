@@ -11,6 +11,7 @@ mod identity;
 mod link;
 mod names;
 mod pem;
+mod stranger;
 mod tls;
 mod websocket;
 
@@ -30,6 +31,7 @@ pub use self::link::Link;
 pub use self::names::Names;
 pub use self::pem::PemError;
 pub use self::tls::{SERVER_NAME, alpn_of, outer_roots, provider};
+use crate::model::Timestamp;
 
 /// Time between pings on a connection. The Auth Service closes connections that ping more often
 /// than once in 60 s.
@@ -91,6 +93,8 @@ enum ConnectError {
     Failed(String),
     #[error("cannot reach Teleport (the next try waits): {0}")]
     TooSoon(String),
+    #[error("identity expired at {0}; nothing is sent until a new one is there")]
+    Expired(Timestamp),
 }
 
 impl Teleport {
@@ -120,11 +124,17 @@ impl Teleport {
     }
 
     /// A channel to its Auth Service. Connects when first used, again when the connection dies,
-    /// and anew when the identity was renewed. To be called inside a tokio runtime.
+    /// and anew when the identity was renewed. When it ended without that, calls fail without
+    /// being sent. To be called inside a tokio runtime.
     pub fn link(&self) -> Link {
         let shared = Arc::clone(&self.shared);
-        Link::turning(channel(&self.shared), move || {
-            lock(&shared.held).look().then(|| channel(&shared))
+        Link::turning(channel(&self.shared), move |since| {
+            let number = lock(&shared.held).look();
+            (number != since).then(|| {
+                // What failed before says nothing about the new identity.
+                *lock(&shared.gate) = Gate::default();
+                (number, channel(&shared))
+            })
         })
     }
 }
@@ -149,6 +159,14 @@ fn channel(shared: &Arc<Shared>) -> Channel {
 
 impl Shared {
     async fn connect(&self) -> Result<dial::Boxed, ConnectError> {
+        let ended = {
+            let mut held = lock(&self.held);
+            held.look();
+            held.ended()
+        };
+        if let Some(at) = ended {
+            return Err(ConnectError::Expired(at));
+        }
         {
             let gate = lock(&self.gate);
             if gate.closed_until.is_some_and(|until| Instant::now() < until) {
@@ -178,11 +196,7 @@ impl Shared {
     }
 
     async fn dial(&self) -> Result<dial::Boxed, DiscoverError> {
-        let identity = {
-            let mut held = lock(&self.held);
-            held.look();
-            held.identity()
-        };
+        let identity = lock(&self.held).identity();
         let known = lock(&self.found).clone();
         let found = if let Some(found) = known {
             found

@@ -2,8 +2,11 @@
 
 use x509_cert::Certificate;
 use x509_cert::der::Decode as _;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::name::Name;
 
+use super::tls::SERVER_NAME;
 use crate::model::Timestamp;
 
 /// Common name: the user.
@@ -60,6 +63,20 @@ impl Names {
             not_after: timestamp(validity.not_after),
         })
     }
+}
+
+/// The cluster of which a certificate says that it is a host: who signed it, if it bears the
+/// name of an Auth Service. `None` for a proxy's certificate for browsers, say.
+pub(super) fn host_of(der: &[u8]) -> Option<String> {
+    let certificate = Certificate::from_der(der).ok()?;
+    let certificate = certificate.tbs_certificate();
+    let (_, alternatives) = certificate.get_extension::<SubjectAltName>().ok()??;
+    let is_host = alternatives.0.iter().any(|name| match name {
+        GeneralName::DnsName(name) => name.as_str() == SERVER_NAME,
+        _other => false,
+    });
+    let cluster = attributes(certificate.issuer(), COMMON_NAME).into_iter().next();
+    cluster.filter(|_| is_host)
 }
 
 /// Whether a certificate may sign others: its own word for it.

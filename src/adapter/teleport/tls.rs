@@ -12,6 +12,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::identity::Identity;
 use super::pem;
+use super::stranger::{Attentive, Stranger};
 
 /// The name that every Auth Service's certificate bears.
 pub const SERVER_NAME: &str = "teleport.cluster.local";
@@ -38,17 +39,21 @@ pub(super) enum Through<'a> {
     Proxy(&'a str),
 }
 
-/// Mutual TLS to the Auth Service: our certificate always, its roots from the identity.
+/// Mutual TLS to the Auth Service: our certificate always, its roots from the identity. If the
+/// server is refused, `stranger` says who it claims to be.
 ///
 /// # Errors
 /// What `rustls` says of the combination of versions and provider: none with ours.
 pub(super) fn inner(
     identity: &Identity,
     through: Through<'_>,
+    stranger: &Arc<Stranger>,
 ) -> Result<ClientConfig, rustls::Error> {
+    let verifier = Attentive::new(identity, stranger)?;
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(Arc::clone(&identity.roots))
+        .dangerous() // It verifies all that rustls does, and remembers whom it refused.
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(
             &identity.certified,
         ))));
