@@ -1,5 +1,5 @@
 //! 1,000 creates against a plane whose every answer takes 20 ms: the agent itself, its journal in
-//! SQLite on disk, the client that production uses. Prints one JSON object a line.
+//! `SQLite` on disk, the client that production uses. Prints one JSON object a line.
 //! `cargo bench --bench creates -- [N] [LATENCY_MS] [RUNS]`, by default 1,000, 20 and 5.
 
 #![expect(
@@ -50,11 +50,11 @@ async fn pass(count: usize, latency: Duration) -> Times {
     let world = World {
         cluster: Remote::new(Link::fixed(plane.in_process().unwrap())),
         files: Arc::new(Directory::new(&source, Globs::new(&["**/*.yaml"], &[]).unwrap())),
-        source: SourceWatch::new(&source, Duration::from_secs(3600)),
+        source: SourceWatch::new(&source, Duration::from_hours(1)),
         storage: Arc::new(Sqlite::open(&dir.path().join("state.db"), &KEY).unwrap()),
         clock: Arc::new(System::start()),
         owner: config.policy.agent.clone(),
-        key: Arc::new(KEY),
+        key: KEY,
         on_reading: Arc::new(|_, _| {}),
     };
     let mut engine = Engine::new(config, KEY, fastrand::Rng::with_seed(7));

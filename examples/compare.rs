@@ -83,7 +83,7 @@ fn as_inventory(
         let kind = kind::row(id.kind).ok_or("ids are made from rows")?;
         let value = Value::from_json(&manifest.resource.canonical)?;
         let entry = Entry {
-            applied: canonical::mask(kind, &value, key).to_json(),
+            applied: canonical::mask_of(id, kind, value, key).to_json().into(),
             adopted: false,
             path: manifest.at.path.to_string(),
             keep: manifest.directives.keep,

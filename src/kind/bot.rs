@@ -34,7 +34,12 @@ pub(super) static BOT: Kind = Kind {
             request: "teleport.machineid.v1.ListBotsRequest",
             answer: "teleport.machineid.v1.ListBotsResponse",
             items: "bots",
-            page: Some(Page { size: "page_size", token: "page_token", next: "next_page_token" }),
+            page: Some(Page {
+                size: "page_size",
+                token: "page_token",
+                next: "next_page_token",
+                left_out: None,
+            }),
         },
         old_list: None,
         get: Call {

@@ -26,7 +26,12 @@ pub(super) static KUBE_CLUSTER: Kind = Kind {
             request: "proto.ListKubernetesClustersRequest",
             answer: "proto.ListKubernetesClustersResponse",
             items: "kubernetes_clusters",
-            page: Some(Page { size: "page_size", token: "page_token", next: "next_page_token" }),
+            page: Some(Page {
+                size: "page_size",
+                token: "page_token",
+                next: "next_page_token",
+                left_out: None,
+            }),
         },
         old_list: Some(List {
             path: "/proto.AuthService/GetKubernetesClusters",

@@ -206,6 +206,9 @@ pub struct Page {
     pub token: &'static str,
     /// Answer: where to go on; empty at the end.
     pub next: &'static str,
+    /// The name of a resource that the server leaves out between a page and the next, from the
+    /// text in `next`: to be read by itself. Absent for lists without that mistake.
+    pub left_out: Option<fn(&str) -> Option<&str>>,
 }
 
 /// Asked of every paged list; the servers' own upper bound.

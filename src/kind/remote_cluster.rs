@@ -28,7 +28,12 @@ pub(super) static REMOTE_CLUSTER: Kind = Kind {
             request: "teleport.presence.v1.ListRemoteClustersRequest",
             answer: "teleport.presence.v1.ListRemoteClustersResponse",
             items: "remote_clusters",
-            page: Some(Page { size: "page_size", token: "page_token", next: "next_page_token" }),
+            page: Some(Page {
+                size: "page_size",
+                token: "page_token",
+                next: "next_page_token",
+                left_out: None,
+            }),
         },
         old_list: None,
         get: Call {

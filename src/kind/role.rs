@@ -27,7 +27,12 @@ pub(super) static ROLE: Kind = Kind {
             request: "proto.ListRolesRequest",
             answer: "proto.ListRolesResponse",
             items: "roles",
-            page: Some(Page { size: "limit", token: "start_key", next: "next_key" }),
+            page: Some(Page {
+                size: "limit",
+                token: "start_key",
+                next: "next_key",
+                left_out: None,
+            }),
         },
         old_list: None,
         get: Call {

@@ -37,7 +37,12 @@ pub(super) static TOKEN: Kind = Kind {
             request: "proto.ListProvisionTokensRequest",
             answer: "proto.ListProvisionTokensResponse",
             items: "tokens",
-            page: Some(Page { size: "limit", token: "start_key", next: "next_key" }),
+            page: Some(Page {
+                size: "limit",
+                token: "start_key",
+                next: "next_key",
+                left_out: None,
+            }),
         },
         old_list: Some(List {
             path: "/proto.AuthService/GetTokens",

@@ -27,7 +27,12 @@ pub(super) static TRUSTED_CLUSTER: Kind = Kind {
             request: "teleport.trust.v1.ListTrustedClustersRequest",
             answer: "teleport.trust.v1.ListTrustedClustersResponse",
             items: "trusted_clusters",
-            page: Some(Page { size: "page_size", token: "page_token", next: "next_page_token" }),
+            page: Some(Page {
+                size: "page_size",
+                token: "page_token",
+                next: "next_page_token",
+                left_out: None,
+            }),
         },
         old_list: Some(List {
             path: "/proto.AuthService/GetTrustedClusters",

@@ -30,7 +30,12 @@ pub(super) static WORKLOAD_CLUSTER: Kind = Kind {
             request: "teleport.workloadcluster.v1.ListWorkloadClustersRequest",
             answer: "teleport.workloadcluster.v1.ListWorkloadClustersResponse",
             items: "clusters",
-            page: Some(Page { size: "page_size", token: "page_token", next: "next_page_token" }),
+            page: Some(Page {
+                size: "page_size",
+                token: "page_token",
+                next: "next_page_token",
+                left_out: None,
+            }),
         },
         old_list: None,
         get: Call {

@@ -57,13 +57,11 @@ pub async fn list_beside<'a>(
         kind.rpc.lists().partition(|list| cluster.lacks(list.path));
     let mut refused = Vec::new();
     for list in there.into_iter().chain(lacking) {
-        match pages(cluster, kind, list, (&which, key), &known).await {
-            Some(observed) => return observed,
-            None => {
-                cluster.found_lacking(list.path);
-                refused.push(list.path.rsplit('/').next().unwrap_or(list.path));
-            }
+        if let Some(observed) = pages(cluster, kind, list, (&which, key), &known).await {
+            return observed;
         }
+        cluster.found_lacking(list.path);
+        refused.push(list.path.rsplit('/').next().unwrap_or(list.path));
     }
     let mut observed = Observed::unknown("");
     let reason = format!(
@@ -110,6 +108,10 @@ async fn pages<'a>(
             live
         }));
         broken.extend(page.broken);
+        match between(cluster, kind, list, &page.next, (which, key)).await {
+            Ok(live) => items.extend(live),
+            Err(error) => break failed(kind, &error),
+        }
         tokens.insert(std::mem::replace(&mut token, page.next));
         if token.is_empty() {
             break (whole(kind, &broken), Lack::Passing);
@@ -123,6 +125,23 @@ async fn pages<'a>(
         observed.degrade(reason, lack);
     }
     Some(observed)
+}
+
+/// What the server leaves out between this page and the next, if it does that.
+async fn between(
+    cluster: &impl Cluster,
+    kind: &Kind,
+    list: &List,
+    next: &str,
+    (which, key): (&Which, &FingerprintKey),
+) -> Result<Option<Live>, CallError> {
+    match list.page.and_then(|page| page.left_out).and_then(|left_out| left_out(next)) {
+        Some(name) => {
+            let id = ResourceId { cluster: which.clone(), kind: kind.name, name: name.into() };
+            read(cluster, kind, &id, key).await
+        }
+        None => Ok(None),
+    }
 }
 
 const fn passing(reason: String) -> (Coverage, Lack) {
@@ -171,6 +190,16 @@ pub async fn fetch(
     if id.is_veiled() {
         return found(&list(cluster, kind, id.cluster.clone(), key).await, id, key);
     }
+    read(cluster, kind, id, key).await
+}
+
+/// Reads one resource by the name that its id shows.
+async fn read(
+    cluster: &impl Cluster,
+    kind: &Kind,
+    id: &ResourceId,
+    key: &FingerprintKey,
+) -> Result<Option<Live>, CallError> {
     let request = call::get(kind, &id.name);
     let answer = match cluster.call(request.path, request.body, GET_DEADLINE).await {
         Ok(answer) => answer,

@@ -54,7 +54,7 @@ async fn a_plan_without_changes_costs_its_pages() {
             .expect("the plane takes it");
         texts.push_str(&format!("---\n{}", role(&name)));
     }
-    let now = Now { monotonic: Duration::from_secs(3600), wall: Timestamp(i64::MAX) };
+    let now = Now { monotonic: Duration::from_hours(1), wall: Timestamp(i64::MAX) };
     let live = plane.with_core(|core| core.items("role", now).count()).unwrap();
     assert!(live >= LIVE, "{live}");
     let before = calls(&plane);

@@ -7,7 +7,7 @@ use reconciler::live::{Coverage, Lack, list};
 use reconciler::model::Cluster;
 use reconciler::plane::Fault;
 
-use crate::agent::{Agent, quick};
+use crate::agent::{Agent, KEY, quick};
 use crate::{calls, client, kube, lacks, plane, role, since};
 
 const LIST_KUBE: &str = "/proto.AuthService/ListKubernetesClusters";
@@ -29,12 +29,12 @@ async fn a_server_without_the_new_call_is_asked_for_it_once() {
     for (kind, new, old) in table {
         let (kind, word) = (kind::find(kind).unwrap(), new.rsplit('/').next().unwrap());
         // A server that has both is asked by the new one.
-        list::list(&remote, kind, Cluster::Parent).await;
+        list::list(&remote, kind, Cluster::Parent, &KEY).await;
         assert_eq!((calls(&plane).get(word), calls(&plane).get(old)), (Some(&1), None), "{word}");
         lacks(&plane, new);
         let before = calls(&plane);
         for _ in 0..3 {
-            let observed = list::list(&remote, kind, Cluster::Parent).await;
+            let observed = list::list(&remote, kind, Cluster::Parent, &KEY).await;
             assert_eq!(observed.coverage(), &Coverage::Complete, "{word}");
         }
         assert_eq!(since(&before, &plane), [(word.into(), 1), (old.into(), 3)].into(), "{word}");
@@ -42,10 +42,10 @@ async fn a_server_without_the_new_call_is_asked_for_it_once() {
     // After a lost answer it may be another server.
     let kube = kind::find("kube_cluster").unwrap();
     plane.with_core(|core| core.faults_mut().set(GET_KUBE, Fault::Drop { times: 1 })).unwrap();
-    let observed = list::list(&remote, kube, Cluster::Parent).await;
+    let observed = list::list(&remote, kube, Cluster::Parent, &KEY).await;
     assert_eq!(observed.lack(), Some(Lack::Passing), "{:?}", observed.coverage());
     let before = calls(&plane);
-    list::list(&remote, kube, Cluster::Parent).await;
+    list::list(&remote, kube, Cluster::Parent, &KEY).await;
     let expected =
         [("ListKubernetesClusters".into(), 1), ("GetKubernetesClusters".into(), 1)].into();
     assert_eq!(since(&before, &plane), expected);
@@ -67,7 +67,7 @@ async fn a_kind_that_the_server_does_not_have_is_asked_for_at_resync_only() {
                 && status.watch == "open"
         })
         .await;
-    let why = status.resources.get("kube_cluster/a").unwrap().why.clone().unwrap();
+    let why = status.resources["kube_cluster/a"].why.clone().unwrap();
     assert!(why.contains("this server does not have the kind `kube_cluster`"), "{why}");
     assert!(why.contains("ListKubernetesClusters, GetKubernetesClusters"), "{why}");
     let before = calls(&plane);

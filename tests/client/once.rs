@@ -8,7 +8,7 @@ use reconciler::live::list;
 use reconciler::model::Cluster;
 use reconciler::plane::status::code;
 
-use crate::agent::{Agent, once};
+use crate::agent::{Agent, KEY, once};
 use crate::{calls, client, fail, kube, plane, role};
 
 const LIST_KUBE: &str = "/proto.AuthService/ListKubernetesClusters";
@@ -45,7 +45,7 @@ async fn the_missing_rule_is_named() {
     let plane = plane();
     fail(&plane, LIST_KUBE, code::PERMISSION_DENIED);
     let kind = kind::find("kube_cluster").unwrap();
-    let observed = list::list(&client(&plane), kind, Cluster::Parent).await;
+    let observed = list::list(&client(&plane), kind, Cluster::Parent, &KEY).await;
     let said = format!("{:?}", observed.coverage());
     assert!(said.contains("list of kube_cluster: PermissionDenied"), "{said}");
     assert!(said.contains("resources: [kube_cluster], verbs: [list, read]"), "{said}");

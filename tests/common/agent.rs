@@ -20,8 +20,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+/// One key for all.
+pub const KEY: FingerprintKey = FingerprintKey([7; 32]);
+
 /// Longer than anything takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running agent.
 pub struct Agent {
@@ -36,9 +39,9 @@ pub fn quick() -> Config {
     Config {
         settle: Duration::from_millis(20),
         settle_max: Duration::from_secs(1),
-        resync: Duration::from_secs(3600),
-        poll: Duration::from_secs(3600),
-        poll_waiting: Duration::from_secs(3600),
+        resync: Duration::from_hours(1),
+        poll: Duration::from_hours(1),
+        poll_waiting: Duration::from_hours(1),
         prune_delay: Duration::from_millis(100),
         ..Config::default()
     }
@@ -66,14 +69,15 @@ impl Agent {
         let world = World {
             cluster,
             files: Arc::new(Directory::new(dir.path(), Globs::new(&["**/*.yaml"], &[]).unwrap())),
-            source: SourceWatch::new(dir.path(), Duration::from_secs(3600)),
+            source: SourceWatch::new(dir.path(), Duration::from_hours(1)),
             storage,
             clock: Arc::new(System::start()),
             owner: config.policy.agent.clone(),
+            key: KEY,
             on_reading: Arc::new(|_, _| {}),
         };
         let rng = fastrand::Rng::with_seed(7);
-        let mut engine = Engine::new(config, FingerprintKey([7; 32]), rng);
+        let mut engine = Engine::new(config, KEY, rng);
         let stopped = stop.clone();
         let running = tokio::spawn(async move {
             drive(&mut engine, world, asked, stopped).await.unwrap();

@@ -141,7 +141,7 @@ fn a_live_token_is_shown_without_its_name_where_that_lets_in() {
         let wire = from_value(kind, &Value::from_json(&text).unwrap()).unwrap();
         let live = decode(kind, Cluster::Parent, wire).unwrap();
         let value = to_value(kind, &live.wire).unwrap();
-        let shown = mask_of(&live.id, kind, &value, &KEY).to_json();
+        let shown = mask_of(&live.id, kind, value, &KEY).to_json();
         assert!(!format!("{live:?}").contains(NAME), "{live:?}");
         assert!(!format!("{:?}", live.id).contains(NAME), "{:?}", live.id);
         format!("{} {shown}", live.id)

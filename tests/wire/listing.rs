@@ -233,3 +233,34 @@ async fn a_plane_with_many_roles_is_listed_whole() {
     stack = stack.without_memory();
     assert!(stack.journal().inventory.is_empty());
 }
+
+/// Servers leave one user out at each page's end; it is read by itself.
+#[tokio::test]
+async fn a_plane_with_many_users_is_listed_whole() {
+    const COUNT: usize = 2_500;
+    let text: Vec<String> = (0..COUNT)
+        .map(|n| format!("kind: user\nversion: v2\nmetadata: {{name: u{n:04}}}\nspec: {{}}\n"))
+        .collect();
+    let texts: Vec<String> = text.chunks(900).map(|some| some.join("---\n")).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let reading = read_right(&texts);
+    let stack = Stack::new();
+    let users = kind::find("user").unwrap();
+    for manifest in reading.manifests.values() {
+        let step = reconciler::plan::Step {
+            id: manifest.resource.id.clone(),
+            action: reconciler::plan::Action::Create { after: manifest.resource.clone() },
+            reason: reconciler::plan::Reason::Missing,
+            at: None,
+            after: Vec::new(),
+        };
+        list::write(&stack.cluster, users, &step, crate::stack::OWNER).await.unwrap();
+    }
+    let (lists, reads) = (stack.calls("ListUsers"), stack.calls("GetUser"));
+    let observed = list::list(&stack.cluster, users, Cluster::Parent, &KEY).await;
+    assert_eq!(observed.coverage(), &Coverage::Complete);
+    let seen: Vec<&str> = names(&observed);
+    let declared: Vec<&str> = reading.manifests.keys().map(|id| &*id.name).collect();
+    assert_eq!(seen, declared);
+    assert_eq!((stack.calls("ListUsers") - lists, stack.calls("GetUser") - reads), (3, 2));
+}

@@ -71,10 +71,10 @@ pub(super) fn host_of(der: &[u8]) -> Option<String> {
     let certificate = Certificate::from_der(der).ok()?;
     let certificate = certificate.tbs_certificate();
     let (_, alternatives) = certificate.get_extension::<SubjectAltName>().ok()??;
-    let is_host = alternatives.0.iter().any(|name| match name {
-        GeneralName::DnsName(name) => name.as_str() == SERVER_NAME,
-        _other => false,
-    });
+    let is_host = alternatives
+        .0
+        .iter()
+        .any(|name| matches!(name, GeneralName::DnsName(name) if name.as_str() == SERVER_NAME));
     let cluster = attributes(certificate.issuer(), COMMON_NAME).into_iter().next();
     cluster.filter(|_| is_host)
 }
