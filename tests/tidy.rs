@@ -10,23 +10,26 @@ use std::path::Path;
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("wire", &[]),
-    ("labels", &[]),
+    ("labels", &["model", "kind", "manifest", "live"]),
     ("kind", &["model", "wire", "manifest", "live"]),
     ("manifest", &["model", "kind"]),
     ("live", &["model", "kind", "port", "plan"]),
-    ("journal", &["model", "kind", "plan"]),
-    ("plan", &["model", "kind", "manifest", "live", "journal"]),
-    ("port", &["model", "journal", "manifest"]),
+    ("journal", &["model", "kind", "labels", "plan"]),
+    ("plan", &["model", "kind", "labels", "manifest", "live", "journal"]),
+    ("port", &["model", "journal", "labels", "manifest"]),
     ("engine", &["model", "kind", "labels", "manifest", "live", "journal", "plan", "port"]),
     ("plane", &["model", "wire"]),
     (
         "sim",
         &[
-            "model", "wire", "kind", "manifest", "live", "journal", "plan", "port", "engine",
-            "plane",
+            "model", "wire", "kind", "labels", "manifest", "live", "journal", "plan", "port",
+            "engine", "plane",
         ],
     ),
-    ("adapter", &["model", "wire", "kind", "manifest", "live", "journal", "plan", "port"]),
+    (
+        "adapter",
+        &["model", "wire", "kind", "labels", "manifest", "live", "journal", "plan", "port"],
+    ),
     ("config", &["model", "kind", "labels", "adapter"]),
     (
         "driver",

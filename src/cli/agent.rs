@@ -17,6 +17,7 @@ use super::session::Session;
 use super::setup::Setup;
 use crate::adapter::clock::System;
 use crate::adapter::entropy::Seeded;
+use crate::adapter::no_commands::NoCommands;
 use crate::adapter::watch::SourceWatch;
 use crate::driver::{Asked, OnReading, World, drive};
 use crate::engine::{Engine, Mode, Outcome};
@@ -50,6 +51,7 @@ pub(super) async fn run(
     let world = World {
         cluster: session.cluster.clone(),
         files: Arc::new(setup.files()?),
+        commands: Arc::new(NoCommands),
         source: SourceWatch::new(&setup.source, setup.config.source.resync),
         storage,
         clock: Arc::new(*clock),

@@ -228,6 +228,7 @@ fn lines(history: &[Line]) -> String {
             Record::Intended { .. }
             | Record::Adopted { .. }
             | Record::Forgotten { .. }
+            | Record::Label { .. }
             | Record::Approved { .. } => None,
         })
         .collect();
@@ -244,7 +245,7 @@ fn lines(history: &[Line]) -> String {
                 };
                 format!("{at}  run {}  {verb} {id} ({reason}): {outcome}\n", run.0)
             }
-            Record::Settled { .. } => continue,
+            Record::Settled { .. } | Record::Label { .. } => continue,
             Record::Adopted { id, .. } => format!("{at}  adopted {id}\n"),
             Record::Forgotten { id, .. } => format!("{at}  forgot {id}: not declared any more\n"),
             Record::Approved { hash, expires, .. } => {

@@ -1,6 +1,7 @@
 //! A look at everything at one moment: what is wanted, what there is, and what would be done.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::CliError;
@@ -8,9 +9,10 @@ use super::session::Session;
 use super::setup::Setup;
 use crate::adapter::clock::System;
 use crate::journal::parse_id;
+use crate::labels::resolve::resolve;
 use crate::manifest::{Reading, Snapshot, decode};
 use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
-use crate::plan::{Action, Input, Plan, check};
+use crate::plan::{Action, Input, LabelInput, Plan, check};
 use crate::port::{Clock as _, Files, NotYet};
 
 /// How long a command waits for a source that is being changed just now. Longer than a `git
@@ -26,7 +28,7 @@ pub(super) struct Survey {
     /// The files.
     pub snapshot: Snapshot,
     /// What they say.
-    pub reading: Reading,
+    pub reading: Arc<Reading>,
     /// What would be done.
     pub plan: Plan,
     /// What of it may be done at once, as if every pending period were over.
@@ -68,14 +70,24 @@ pub(super) async fn take(
     clock: &System,
 ) -> Result<Survey, CliError> {
     let (snapshot, reading) = read(setup, clock).await?;
+    let reading = Arc::new(reading);
     let live = session.live().await;
     let state = session.known.clone().unwrap_or_default();
     let policy = setup.policy();
     let wall = clock.now().wall;
     // What is in doubt is read back by the agent before anything is planned for it.
     let busy: BTreeSet<_> = state.open.values().filter_map(|open| parse_id(&open.id)).collect();
+    let rules = setup.labels();
+    // Stored values, else unknown: a preview runs nothing.
+    let desired = resolve(&reading, &live, &state.labels, &rules, &policy.agent);
     let input = Input {
-        reading: &reading,
+        reading: &desired.reading,
+        labels: Some(LabelInput {
+            declared: &desired.declared,
+            fits: &desired.fits,
+            rules: &rules,
+            values: &state.labels,
+        }),
         live: &live,
         inventory: &state.inventory,
         busy: &busy,

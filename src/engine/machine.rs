@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::approved::Allowance;
 use super::clocks::Clocks;
 use super::config::{Config, Mode, Outcome, PLAN_QUIET, Planted, START_LAG, WATCH_PATIENCE};
+use super::labels::LabelSide;
 use super::live::LiveSide;
 use super::planning::Planned;
 use super::slot::{Condition, Slot};
@@ -36,6 +37,7 @@ pub struct Engine {
     pub(super) clock_jumped: bool,
     pub(super) source: Source,
     pub(super) live: LiveSide,
+    pub(super) labels: LabelSide,
     pub(super) slots: BTreeMap<ResourceId, Slot>,
     /// `Slot::wake` of all slots, in order.
     pub(super) wakes: BTreeSet<(Duration, ResourceId)>,
@@ -108,6 +110,7 @@ impl Engine {
             clock_jumped: false,
             source: Source::default(),
             live: LiveSide::default(),
+            labels: LabelSide::default(),
             slots: BTreeMap::new(),
             wakes: BTreeSet::new(),
             flying: BTreeSet::new(),
@@ -140,6 +143,7 @@ impl Engine {
         self.take(event);
         self.ring();
         self.pump();
+        self.pump_commands();
         self.flush();
         self.settle_down();
         self.flush();
@@ -153,7 +157,9 @@ impl Engine {
         }
         let wake = self.wakes.first().map(|(at, _)| *at);
         let live = self.live.next();
-        [self.clocks.next(&self.config), wake, live, self.next_mature()].into_iter().flatten().min()
+        let clocks = self.clocks.next(&self.config);
+        let all = [clocks, wake, live, self.next_mature(), self.labels.next()];
+        all.into_iter().flatten().min()
     }
 
     /// How the engine ended, once it said [`Effect::Stopped`].
@@ -178,6 +184,7 @@ impl Engine {
             Event::JournalFailed(error) => self.journal_failed(&error),
             Event::Wrote { op, result } => self.wrote(op, result),
             Event::Fetched { ticket, id, result } => self.fetched(ticket, &id, result),
+            Event::Ran { ticket, result } => self.ran(ticket, result),
             Event::Approve { hash, request } => self.approve(&hash, request),
             Event::Stop => self.stop(Outcome::Stopped),
         }
@@ -189,6 +196,7 @@ impl Engine {
         }
         self.life = Life::Running;
         self.born = self.now.monotonic;
+        self.labels.values = state.labels.clone();
         self.journal = state;
         self.reopen_doubts();
         if self.journal.inventory.is_empty() {
@@ -220,6 +228,7 @@ impl Engine {
                 self.live.distrust();
             }
             self.list_everything();
+            self.drop_unused_values();
             self.replan();
         }
         if due(self.clocks.warm) {

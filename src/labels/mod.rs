@@ -4,8 +4,10 @@
 //! which is written a second time on purpose: the recorded vectors judge both.
 
 pub mod allow;
+pub mod resolve;
 pub mod selector;
 pub mod serve;
+pub mod value;
 
 use std::collections::BTreeMap;
 

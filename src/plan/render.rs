@@ -50,6 +50,10 @@ pub fn summary(plan: &Plan) -> String {
         0 => String::new(),
         count => format!(", {count} deferred"),
     };
+    let deferred = match plan.unmatched.len() {
+        0 => deferred,
+        count => format!("{deferred}, {count} matching no selector"),
+    };
     if plan.steps.is_empty() {
         return match plan.unchanged {
             1 => format!("No changes. 1 resource in sync{deferred}."),

@@ -306,6 +306,7 @@ impl World {
         self.note("phase", "calm");
         self.phase = Phase::Calm;
         self.disk_fails = false;
+        self.mend_labels();
         self.repair();
     }
 

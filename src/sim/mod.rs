@@ -9,6 +9,7 @@
 
 mod chaos;
 mod cluster;
+mod labels;
 mod limits;
 mod once;
 mod oracle;

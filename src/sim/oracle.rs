@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::labels::{self, Fate, Heard};
 use super::limits::{Approvals, Limits, Scene, keeps_labels};
 use super::source::{SECRET, SECRET_BASE64, universe};
-use crate::engine::{Event, SETTLE_DEADLINE};
+use crate::engine::{Config, Event, SETTLE_DEADLINE};
 use crate::journal::{OpId, Outcome, Record, State};
 use crate::kind::{self, canonical};
+use crate::labels::value::Command;
 use crate::live::{Coverage, Live, Seen};
 use crate::manifest::{Adopt, Reading};
-use crate::model::{KindName, ResourceId, Revision, Value};
+use crate::model::{Digest, KindName, ResourceId, Revision, Value};
 use crate::plan::{Action, Step, Verb};
 
 /// One broken invariant.
@@ -61,6 +63,8 @@ struct Look(bool, Option<Revision>);
 #[derive(Debug, Default)]
 pub(super) struct Told {
     reading: Option<Arc<Reading>>,
+    /// What label commands said.
+    pub heard: Heard,
     /// Since when each resource is unwanted by whole readings.
     unwanted: BTreeMap<ResourceId, Duration>,
     partial: BTreeMap<KindName, bool>,
@@ -77,9 +81,17 @@ impl Oracle {
     }
 
     /// The engine is about to be told this.
-    pub(super) fn told(&mut self, now: Duration, event: &Event) {
+    pub(super) fn told(&mut self, now: Duration, config: &Config, event: &Event) {
         match event {
-            Event::SourceRead(Ok(reading)) => self.told_reading(now, reading),
+            Event::SourceRead(Ok(reading)) => {
+                self.life.reading = Some(Arc::clone(reading));
+                self.told_wants(now, config);
+            }
+            Event::Started(state) => self.life.heard = Heard::begin(&state.labels),
+            Event::Ran { ticket, result } => {
+                self.life.heard.told(*ticket, result);
+                self.told_wants(now, config);
+            }
             Event::Listed { kind, observed, .. } => {
                 let partial = matches!(observed.coverage(), Coverage::Partial(_));
                 self.life.partial.insert(*kind, partial);
@@ -120,7 +132,6 @@ impl Oracle {
             }
             Event::JournalFailed(_) => self.life.disk_failed = true,
             Event::Fetched { .. }
-            | Event::Started(_)
             | Event::Deadline
             | Event::SourceChanged
             | Event::SourceRead(Err(_))
@@ -154,21 +165,39 @@ impl Oracle {
         }
     }
 
-    fn told_reading(&mut self, now: Duration, reading: &Arc<Reading>) {
+    /// The files or a label's value are new.
+    fn told_wants(&mut self, now: Duration, config: &Config) {
+        let Some(reading) = self.life.reading.clone() else { return };
+        let unwanted = |id: &ResourceId| {
+            let manifest = reading.manifests.get(id);
+            let said = |word: &str| self.life.heard.said(config, word);
+            manifest.is_none_or(|it| labels::fate(config, id, it, said).meant == Some(false))
+        };
+        let unwanted: BTreeSet<ResourceId> =
+            universe().into_iter().filter(|id| unwanted(id)).collect();
         let life = &mut self.life;
         if !reading.is_whole() {
             life.unwanted.clear();
         }
-        life.unwanted.retain(|id, _| !reading.manifests.contains_key(id));
+        life.unwanted.retain(|id, _| unwanted.contains(id));
+        self.approvals
+            .granted
+            .retain(|id, _| unwanted.contains(id) && !reading.frozen.contains_key(id));
         if reading.is_whole() {
-            for id in universe().into_iter().filter(|id| !reading.manifests.contains_key(id)) {
+            for id in unwanted {
                 life.unwanted.entry(id).or_insert(now);
             }
         }
-        life.reading = Some(Arc::clone(reading));
-        self.approvals.granted.retain(|id, _| {
-            !reading.manifests.contains_key(id) && !reading.frozen.contains_key(id)
-        });
+    }
+
+    /// The engine runs a command.
+    pub(super) fn runs(&mut self, ticket: u64, command: &Command) {
+        if !labels::may_run(command) {
+            self.violate("run_not_allowed", command.to_string());
+        }
+        if self.life.heard.asked(ticket, command) {
+            self.violate("run_twice", command.to_string());
+        }
     }
 
     /// Records reached the disk, in one transaction; `disk`: what it says now.
@@ -202,7 +231,7 @@ impl Oracle {
                 Record::Forgotten { id, .. } => {
                     crate::journal::parse_id(id).map(|id| self.ours.remove(&id));
                 }
-                Record::Approved { .. } => {}
+                Record::Approved { .. } | Record::Label { .. } => {}
             }
         }
     }
@@ -265,7 +294,7 @@ impl Oracle {
         }
         match &step.action {
             Action::Create { after } => {
-                self.judge_wanted(step, after.digest, &what);
+                self.judge_wanted(now, step, after.digest, &what);
                 if now.present
                     && let Some(at) = self.created.get(id)
                     && now.at.saturating_sub(*at) < SETTLE_DEADLINE
@@ -274,7 +303,7 @@ impl Oracle {
                 }
             }
             Action::Update { before, after, changes: _ } => {
-                self.judge_wanted(step, after.digest, &what);
+                self.judge_wanted(now, step, after.digest, &what);
                 if before.owner.as_deref() != Some(super::AGENT) {
                     self.judge_will(id, &what);
                 }
@@ -295,11 +324,26 @@ impl Oracle {
         }
     }
 
-    fn judge_wanted(&mut self, step: &Step, digest: crate::model::Digest, what: &str) {
-        let wanted = self.life.reading.as_ref().and_then(|it| it.manifests.get(&step.id));
-        if wanted.is_none_or(|manifest| manifest.resource.digest != digest) {
-            self.violate("write_of_old_reading", what.to_owned());
+    fn judge_wanted(&mut self, now: &Scene<'_>, step: &Step, digest: Digest, what: &str) {
+        match self.fate(now, &step.id) {
+            None => self.violate("write_of_old_reading", what.to_owned()),
+            Some(Fate { meant: Some(false), .. }) => {
+                self.violate("registered_unmatched", what.to_owned());
+            }
+            Some(Fate { meant: None, .. }) => self.violate("written_undecided", what.to_owned()),
+            Some(Fate { meant: Some(true), digest: wanted }) => {
+                if wanted.is_some_and(|wanted| wanted != digest) {
+                    self.violate("write_of_old_reading", what.to_owned());
+                }
+            }
         }
+    }
+
+    /// What shall become of something declared, by what the engine was told.
+    fn fate(&self, now: &Scene<'_>, id: &ResourceId) -> Option<Fate> {
+        let manifest = self.life.reading.as_ref().and_then(|it| it.manifests.get(id))?;
+        let said = |word: &str| self.life.heard.said(now.config, word);
+        Some(labels::fate(now.config, id, manifest, said))
     }
 
     fn judge_delete(
@@ -314,8 +358,10 @@ impl Oracle {
         if !reading.is_whole() {
             self.violate("delete_while_source_in_doubt", what.to_owned());
         }
-        if reading.manifests.contains_key(id) {
-            self.violate("delete_of_wanted", what.to_owned());
+        match self.fate(now, id).map(|fate| fate.meant) {
+            Some(Some(true)) => self.violate("delete_of_wanted", what.to_owned()),
+            Some(None) => self.violate("unregistered_on_unknown", what.to_owned()),
+            Some(Some(false)) | None => {}
         }
         let waited = self.life.unwanted.get(id).map(|since| now.at.saturating_sub(*since));
         if waited.is_none_or(|waited| waited < now.config.prune_delay) {

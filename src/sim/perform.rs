@@ -62,6 +62,9 @@ impl World {
                     self.oracle.violate("not_silent", what);
                 }
             }
+            Effect::Run { ticket, command, timeout: _ } => {
+                self.oracle.runs(*ticket, command);
+            }
             Effect::ReadSource
             | Effect::Watch
             | Effect::List { .. }
@@ -115,6 +118,7 @@ impl World {
                     self.count("write after crash");
                 }
             }
+            Effect::Run { ticket, command, timeout } => self.run_command(ticket, &command, timeout),
             Effect::Answer { .. } | Effect::Say(_) | Effect::Stopped => {}
         }
     }
@@ -192,6 +196,7 @@ impl World {
                 Record::Adopted { .. } => self.count("step adopt"),
                 Record::Forgotten { .. } => self.count("forgotten"),
                 Record::Intended { approval: Some(_), .. } => self.count("approval used"),
+                Record::Label { .. } => self.count("label recorded"),
                 Record::Intended { .. } | Record::Settled { .. } | Record::Approved { .. } => {}
             }
         }

@@ -58,6 +58,8 @@ pub(super) enum Item {
     Person,
     /// A crashed or stopped engine starts again.
     Restart(u64),
+    /// Something happens to a label's command.
+    Labels,
     /// The plane does what is due.
     Tick,
 }
@@ -108,6 +110,9 @@ pub(super) struct World {
     pub chaos: fastrand::Rng,
     pub delays: fastrand::Rng,
     pub slices: fastrand::Rng,
+    pub labels: fastrand::Rng,
+    /// What each label command does.
+    pub scripts: BTreeMap<String, super::labels::Script>,
     pub dice: fastrand::Rng,
     pub counts: BTreeMap<String, u64>,
     pub trace: u64,
@@ -132,6 +137,7 @@ impl World {
                 max_delete_free: options.usize(1..4),
                 confirm: kind::find("workload_cluster").map(|it| it.name).into_iter().collect(),
             },
+            labels: super::labels::rules(seed),
             planted,
             ..Config::default()
         };
@@ -162,6 +168,8 @@ impl World {
             chaos: stream(seed, "chaos"),
             delays: stream(seed, "delays"),
             slices: stream(seed, "slices"),
+            labels: stream(seed, "labels"),
+            scripts: BTreeMap::new(),
             dice: stream(seed, "dice"),
             counts: BTreeMap::new(),
             trace: 0xcbf2_9ce4_8422_2325,
@@ -178,6 +186,7 @@ impl World {
         self.schedule(Duration::ZERO, Item::Restart(1));
         self.schedule(Duration::from_secs(1), Item::Chaos);
         self.schedule(Duration::from_secs(3), Item::Person);
+        self.schedule(Duration::from_secs(2), Item::Labels);
         if self.slices.bool() {
             let first = Duration::from_secs(self.slices.u64(20..200));
             let slices = self.slices.u32(3..10);
@@ -250,6 +259,7 @@ impl World {
             Item::Perform(life, effect) => self.perform(life, *effect),
             Item::Chaos => self.happen_chaos(),
             Item::Slice(left) => self.slice(left),
+            Item::Labels => self.happen_to_labels(),
             Item::Person => self.person(),
             Item::Restart(life) => self.restart(life),
             Item::Tick => {
@@ -277,11 +287,12 @@ impl World {
             | Event::JournalFailed(_)
             | Event::Wrote { .. }
             | Event::Fetched { .. }
+            | Event::Ran { .. }
             | Event::Approve { .. }
             | Event::Stop) => format!("{other:?}"),
         };
         self.note("event", &shown);
-        self.oracle.told(self.at, &event);
+        self.oracle.told(self.at, &self.config, &event);
         let now = self.now();
         let effects = self.engine.step(now, event);
         for effect in effects {

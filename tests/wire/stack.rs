@@ -124,6 +124,7 @@ impl Stack {
         assert!(journal.open.is_empty(), "in doubt: {:?}", journal.open);
         let input = Input {
             reading,
+            labels: None,
             live: &live,
             inventory: &journal.inventory,
             busy: &BTreeSet::new(),

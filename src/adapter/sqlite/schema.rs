@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
 /// Steps from an empty file: the first makes version 1, and so on.
-pub(super) const STEPS: &[&str] = &[V1];
+pub(super) const STEPS: &[&str] = &[V1, V2];
 
 const V1: &str = "
 CREATE TABLE meta (
@@ -36,6 +36,14 @@ CREATE TABLE open (
 CREATE TABLE approvals (
   hash    TEXT PRIMARY KEY,
   expires INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// Values of dynamic labels; `command` is the JSON of a `labels::value::Command`.
+const V2: &str = "
+CREATE TABLE labels (
+  command TEXT PRIMARY KEY,
+  known   TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
 
