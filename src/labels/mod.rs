@@ -4,8 +4,13 @@
 //! which is written a second time on purpose: the recorded vectors judge both.
 
 pub mod allow;
+mod pattern;
+mod programs;
+mod re2;
+mod re2_class;
 pub mod selector;
 pub mod serve;
+pub mod trap;
 
 use std::collections::BTreeMap;
 
