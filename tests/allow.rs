@@ -1,6 +1,6 @@
 //! Which commands may be run.
 
-#![expect(clippy::indexing_slicing, reason = "test code")]
+#![expect(clippy::panic, clippy::unwrap_used, reason = "test code")]
 
 use proptest::prelude::*;
 use reconciler::labels::allow::{Allow, line};

@@ -1,7 +1,7 @@
 //! Selectors against the recorded answers of Teleport's own function, the table of the facts, and
 //! brute force over what is not known.
 
-#![expect(clippy::indexing_slicing, clippy::string_slice, reason = "test code")]
+#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "test code")]
 
 use std::collections::BTreeMap;
 
@@ -135,7 +135,10 @@ fn the_answer_says_which_item_and_by_what() {
 fn traps_are_refused_with_an_explanation() {
     let table = [
         ("[]", "an empty list matches no cluster; write { labels = { \"*\" = \"*\" } }"),
-        (r#"[{"a":"b"},{}]"#, "item 2: an item without labels turns off itself and all items after"),
+        (
+            r#"[{"a":"b"},{}]"#,
+            "item 2: an item without labels turns off itself and all items after",
+        ),
         (r#"[{"env":[]}]"#, "item 1: `env` has no values, so this item matches nothing; "),
         (r#"[{"env":["a","^[$"]}]"#, "item 1: `^[$` is no regular expression: a `[` is not closed"),
         (r#"[{"env":"^a++$"}]"#, "item 1: `^a++$` is no regular expression: `+` follows another"),
@@ -151,7 +154,11 @@ fn traps_are_refused_with_an_explanation() {
 #[test]
 fn what_is_legal_and_seldom_meant_is_warned_of() {
     let table = [
-        (r#"[{"env":"^prod|staging$"}]"#, "each `|` stands outside of `^` and `$`", "^(prod|staging)$"),
+        (
+            r#"[{"env":"^prod|staging$"}]"#,
+            "each `|` stands outside of `^` and `$`",
+            "^(prod|staging)$",
+        ),
         (r#"[{"env":"^prod\\$"}]"#, "has this only in a part of it", "^(prod\\)$"),
         (r#"[{"env":"^(?m)a$"}]"#, "has this only in a part of it", ""),
         (r#"[{"*":"*","env":"a"}]"#, "the other keys are ignored", "remove"),
@@ -159,8 +166,16 @@ fn what_is_legal_and_seldom_meant_is_warned_of() {
         (r#"[{"*":"prod"}]"#, "`*` with values other than a single `*` is a label", ""),
         (r#"[{"e*":"prod"}]"#, "`e*` is a label of exactly that name", ""),
         (r#"[{"größe":"prod"}]"#, "`größe` can be no label's name", ""),
-        (r#"[{"env":"^prod"}]"#, "`^prod` is no regular expression, but this very text", "^prod.*$"),
-        (r#"[{"env":"prod$"}]"#, "`prod$` is no regular expression, but this very text", "^.*prod$"),
+        (
+            r#"[{"env":"^prod"}]"#,
+            "`^prod` is no regular expression, but this very text",
+            "^prod.*$",
+        ),
+        (
+            r#"[{"env":"prod$"}]"#,
+            "`prod$` is no regular expression, but this very text",
+            "^.*prod$",
+        ),
         (r#"[{"env":"p?od"}]"#, "`?` in `p?od` is itself", ""),
         (r#"[{"env":"prod|test"}]"#, "`|` in `prod|test` is itself", ""),
         (r#"[{"env":["*","a"]}]"#, "its other values are ignored", ""),
