@@ -4,6 +4,7 @@
 
 mod control_plane;
 mod find;
+mod kubernetes;
 mod read;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,8 @@ use crate::model::KindName;
 pub struct Config {
     /// The file it came from; absent: all defaults.
     pub file: Option<PathBuf>,
+    /// What is legal in it and seldom meant, in the order of the text.
+    pub warnings: Vec<Finding>,
     /// `[agent]`.
     pub agent: Agent,
     /// `[source]`.
@@ -171,6 +174,7 @@ impl Default for Config {
         let owned = |patterns: &[&str]| patterns.iter().copied().map(str::to_owned).collect();
         Self {
             file: None,
+            warnings: Vec::new(),
             agent: Agent { name: "reconciler".to_owned() },
             source: Source {
                 path: PathBuf::from("desired-state"),

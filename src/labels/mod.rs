@@ -4,9 +4,14 @@
 //! which is written a second time on purpose: the recorded vectors judge both.
 
 pub mod allow;
+mod pattern;
+mod programs;
+mod re2;
+mod re2_class;
 pub mod resolve;
 pub mod selector;
 pub mod serve;
+pub mod trap;
 pub mod value;
 
 use std::collections::BTreeMap;

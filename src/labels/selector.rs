@@ -1,13 +1,29 @@
 //! Selectors with Teleport's meaning.
+//!
+//! A list of items is asked from the first to the last; one that matches decides. An item is a
+//! conjunction over keys, a key's values are alternatives. Two things turn a whole list off from
+//! where they stand: an item without keys, and an expression that Go refuses, once it is reached.
+//!
+//! Choice: where Teleport looks at an item's keys in random order, absent keys come first here and
+//! the others in alphabetical order.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Labels;
+use super::pattern::Pattern;
+use super::trap::{self, Trap};
+
+/// The word that means any value, and as a key with itself as its only value, any labels.
+pub(super) const ANY: &str = "*";
+
+/// An item as it is written: keys, and for each the values that are meant.
+pub type Item = BTreeMap<String, Vec<String>>;
 
 /// A list of items: a cluster is meant if one of them matches its labels.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Selectors {
-    items: Vec<BTreeMap<String, Vec<String>>>,
+    written: Vec<Item>,
+    items: Vec<Compiled>,
 }
 
 /// What a list says of some labels.
@@ -22,64 +38,202 @@ pub enum Matching {
     },
     /// No item does, whatever the labels that are not known yet turn out to be.
     Nothing,
-    /// It depends on these labels, whose values are not known yet.
+    /// It depends on (some of) these labels, whose values are not known yet.
     Unknown(BTreeSet<String>),
 }
 
-/// What is wrong in a list, or not what it seems.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trap {
-    /// Which item, from one; absent: the list itself.
-    pub item: Option<usize>,
-    /// Which key of it.
-    pub key: Option<String>,
-    /// Which of the key's values, from zero.
-    pub value: Option<usize>,
-    /// A lower-case fragment.
-    pub message: String,
-    /// What to write instead.
-    pub hint: Option<String>,
+#[derive(Debug, Clone)]
+enum Compiled {
+    Everything,
+    /// Turns the list off.
+    Empty,
+    Keys(BTreeMap<String, Values>),
 }
+
+#[derive(Debug, Clone)]
+enum Values {
+    Any,
+    OneOf(Vec<Pattern>),
+}
+
+/// How an item can turn out, over all values of the labels that are not known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Outcomes {
+    matches: bool,
+    fails: bool,
+    turns_off: bool,
+}
+
+impl PartialEq for Selectors {
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
+}
+
+impl Eq for Selectors {}
 
 impl std::fmt::Debug for Selectors {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_list().entries(&self.items).finish()
+        f.debug_list().entries(&self.written).finish()
     }
 }
 
 impl Selectors {
     /// One that matches every cluster.
     pub fn everything() -> Self {
-        Self { items: vec![BTreeMap::from([("*".to_owned(), vec!["*".to_owned()])])] }
+        Self::as_teleport(&[BTreeMap::from([(ANY.to_owned(), vec![ANY.to_owned()])])])
     }
 
-    /// Takes a list of items.
+    /// Takes a list that means what it seems to mean.
     ///
     /// # Errors
-    /// What Teleport would take for "nothing matches" without a word.
-    pub fn new(items: &[BTreeMap<String, Vec<String>>]) -> Result<Self, Vec<Trap>> {
-        Ok(Self { items: items.to_vec() })
+    /// Everything that Teleport takes without a word for "nothing matches".
+    pub fn new(items: &[Item]) -> Result<Self, Vec<Trap>> {
+        let traps = trap::refused(items);
+        if traps.is_empty() { Ok(Self::as_teleport(items)) } else { Err(traps) }
     }
 
-    /// What is legal and yet seldom meant.
+    /// Takes any list, with the meaning that Teleport gives it.
+    pub fn as_teleport(items: &[Item]) -> Self {
+        Self { written: items.to_vec(), items: items.iter().map(compile).collect() }
+    }
+
+    /// What is legal and seldom meant.
     pub fn warnings(&self) -> Vec<Trap> {
-        Vec::new()
+        trap::warnings(&self.written)
     }
 
-    /// Looks for the item that matches.
+    /// The items as they were written.
+    pub fn items(&self) -> &[Item] {
+        &self.written
+    }
+
+    /// Looks for the item that matches. An answer other than [`Matching::Unknown`] holds for all
+    /// values of the labels that are not known, absence included.
     pub fn look(&self, labels: &Labels) -> Matching {
-        for (index, item) in self.items.iter().enumerate() {
-            let all = item.iter().all(|(key, values)| {
-                (key == "*" && values == &["*"])
-                    || labels.get(key).is_some_and(|label| {
-                        label.as_ref().is_some_and(|v| values.contains(v))
-                            || values.contains(&"*".to_owned())
-                    })
-            });
-            if all {
-                return Matching::Item { index: index + 1, by: String::new() };
+        let (mut may_match, mut may_be_off) = (false, false);
+        let mut decisive = BTreeSet::new();
+        for (index, item) in (1..).zip(&self.items) {
+            let outcomes = item.outcomes(labels);
+            if outcomes.matches && !outcomes.fails && !may_be_off {
+                return Matching::Item { index, by: item.by(labels) };
+            }
+            if outcomes.matches || outcomes.turns_off {
+                decisive.extend(item.unknown(labels));
+            }
+            may_match |= outcomes.matches;
+            may_be_off |= outcomes.turns_off;
+            if !outcomes.fails {
+                break;
             }
         }
-        Matching::Nothing
+        if may_match { Matching::Unknown(decisive) } else { Matching::Nothing }
     }
+}
+
+fn compile(item: &Item) -> Compiled {
+    if item.is_empty() {
+        return Compiled::Empty;
+    }
+    if item.get(ANY).is_some_and(|values| values.as_slice() == [ANY]) {
+        return Compiled::Everything;
+    }
+    let values = |values: &Vec<String>| {
+        if values.iter().any(|value| value == ANY) {
+            Values::Any
+        } else {
+            Values::OneOf(values.iter().map(|value| Pattern::new(value)).collect())
+        }
+    };
+    Compiled::Keys(item.iter().map(|(key, of)| (key.clone(), values(of))).collect())
+}
+
+impl Compiled {
+    fn outcomes(&self, labels: &Labels) -> Outcomes {
+        let keys = match self {
+            Self::Everything => return Outcomes { matches: true, ..Outcomes::default() },
+            Self::Empty => return Outcomes { turns_off: true, ..Outcomes::default() },
+            Self::Keys(keys) => keys,
+        };
+        let mut outcomes = Outcomes::default();
+        if keys.keys().any(|key| !labels.contains_key(key)) {
+            outcomes.fails = true;
+            return outcomes;
+        }
+        for (key, values) in keys {
+            let value = labels.get(key).and_then(Option::as_deref);
+            let of_key = value.map_or_else(|| values.any_value(), |value| values.of(value));
+            outcomes.fails |= of_key.fails;
+            outcomes.turns_off |= of_key.turns_off;
+            if !of_key.matches {
+                return outcomes;
+            }
+        }
+        outcomes.matches = true;
+        outcomes
+    }
+
+    /// Its keys whose values are not known.
+    fn unknown(&self, labels: &Labels) -> BTreeSet<String> {
+        let unknown = |key: &&String| labels.get(*key).is_some_and(Option::is_none);
+        match self {
+            Self::Everything | Self::Empty => BTreeSet::new(),
+            Self::Keys(keys) => keys.keys().filter(unknown).cloned().collect(),
+        }
+    }
+
+    /// The labels that it matches.
+    fn by(&self, labels: &Labels) -> String {
+        let Self::Keys(keys) = self else { return "*=*".to_owned() };
+        let pair = |key: &String| {
+            let value = labels.get(key).and_then(Option::as_deref).unwrap_or_default();
+            format!("{key}={}", shown(value))
+        };
+        keys.keys().map(pair).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Values {
+    /// For one value.
+    fn of(&self, value: &str) -> Outcomes {
+        let yes = Outcomes { matches: true, ..Outcomes::default() };
+        let Self::OneOf(patterns) = self else { return yes };
+        for pattern in patterns {
+            match pattern.matches(value) {
+                Some(true) => return yes,
+                Some(false) => {}
+                None => return Outcomes { turns_off: true, ..Outcomes::default() },
+            }
+        }
+        Outcomes { fails: true, ..Outcomes::default() }
+    }
+
+    /// Over all values. A pattern is taken to match something: one that matches nothing at all
+    /// makes the answer open where it need not be, which is the safe side.
+    fn any_value(&self) -> Outcomes {
+        // The key may turn out to be absent.
+        let mut outcomes = Outcomes { fails: true, ..Outcomes::default() };
+        match self {
+            Self::Any => outcomes.matches = true,
+            Self::OneOf(patterns) => {
+                for pattern in patterns {
+                    if matches!(pattern, Pattern::Invalid(_)) {
+                        outcomes.turns_off = true;
+                        break;
+                    }
+                    outcomes.matches = true;
+                }
+            }
+        }
+        outcomes
+    }
+}
+
+/// On one line, whatever is in it.
+fn shown(value: &str) -> String {
+    let mut out = String::with_capacity(value.len());
+    for c in value.chars() {
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
 }

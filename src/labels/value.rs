@@ -28,7 +28,7 @@ impl Command {
 
 impl fmt::Display for Command {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.argv.join(" "))
+        f.write_str(&super::allow::line(&self.argv))
     }
 }
 
