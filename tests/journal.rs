@@ -12,11 +12,13 @@ use reconciler::adapter::memory::Memory;
 use reconciler::adapter::offline::Offline;
 use reconciler::adapter::sqlite::Sqlite;
 use reconciler::journal::{Damaged, Entry, OpId, Outcome, Record, RunId, State, parse_id};
+use reconciler::labels::value::{Command, Failing, Good, Known};
 use reconciler::model::{Cluster, FingerprintKey, Timestamp};
 use reconciler::plan::Verb;
 use reconciler::port::Storage;
 
-const FIXTURE: &str = "tests/data/journal/v1.db";
+const FIXTURE_V1: &str = "tests/data/journal/v1.db";
+const FIXTURE_V2: &str = "tests/data/journal/v2.db";
 const KEY: FingerprintKey = FingerprintKey([7; 32]);
 
 fn entry(applied: &str) -> Entry {
@@ -271,26 +273,54 @@ fn another_control_plane_is_refused() {
 #[test]
 #[ignore = "writes into tests/data; run when the schema gets a new version"]
 fn make_fixture() {
-    fs::remove_file(FIXTURE).unwrap_or_default();
-    let storage = Sqlite::open(Path::new(FIXTURE), &KEY).unwrap();
+    fs::remove_file(FIXTURE_V2).unwrap_or_default();
+    let storage = Sqlite::open(Path::new(FIXTURE_V2), &KEY).unwrap();
     storage.claim("embedded").unwrap();
     storage.append(&story()).unwrap();
+    storage.append(&labels()).unwrap();
 }
 
-fn copy_of_fixture(dir: &Path) -> PathBuf {
+/// What version 2 brought: a value, one that fails, one that was forgotten.
+fn labels() -> Vec<Record> {
+    let command = |word: &str| Command { dir: "eu".into(), argv: vec!["say".into(), word.into()] };
+    let good = |value: &str| Some(Good { value: value.into(), seen: Timestamp(7000) });
+    let failing = Some(Failing { since: Timestamp(8000), why: "exit code 1".into() });
+    let known = |good, failing| Some(Known { good, failing });
+    vec![
+        Record::Label { command: command("a"), known: known(good("us-1"), None) },
+        Record::Label { command: command("b b"), known: known(good("old"), None) },
+        Record::Label { command: command("b b"), known: known(good("new"), failing) },
+        Record::Label { command: command("c"), known: known(None, None) },
+        Record::Label { command: command("c"), known: None },
+    ]
+}
+
+fn copy_of(fixture: &str, dir: &Path) -> PathBuf {
     let copy = dir.join("state.db");
-    fs::copy(FIXTURE, &copy).unwrap();
+    fs::copy(fixture, &copy).unwrap();
     copy
 }
 
+fn copy_of_fixture(dir: &Path) -> PathBuf {
+    copy_of(FIXTURE_V2, dir)
+}
+
 #[test]
-fn version_1_is_still_read() {
-    let dir = tempfile::tempdir().unwrap();
-    let storage = Sqlite::open(&copy_of_fixture(dir.path()), &FingerprintKey([0; 32])).unwrap();
-    assert_eq!(storage.load().unwrap(), State::fold(&story()).unwrap());
-    assert_eq!(storage.identity().unwrap().key, KEY);
-    assert_eq!(storage.identity().unwrap().control_plane.as_deref(), Some("embedded"));
-    assert_eq!(storage.history(100, None).unwrap().len(), story().len());
+fn every_version_is_still_read() {
+    for (fixture, records) in [(FIXTURE_V1, story()), (FIXTURE_V2, [story(), labels()].concat())] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = copy_of(fixture, dir.path());
+        let storage = Sqlite::open(&path, &FingerprintKey([0; 32])).unwrap();
+        assert_eq!(storage.load().unwrap(), State::fold(&records).unwrap(), "{fixture}");
+        assert_eq!(storage.identity().unwrap().key, KEY);
+        assert_eq!(storage.identity().unwrap().control_plane.as_deref(), Some("embedded"));
+        // Values of labels have no history.
+        assert_eq!(storage.history(100, None).unwrap().len(), story().len());
+        // What an older version had, the newest can go on with.
+        storage.append(&labels()).unwrap();
+        let state = Sqlite::open(&path, &KEY).unwrap().load().unwrap();
+        assert_eq!(state.labels.len(), 2, "{fixture}");
+    }
 }
 
 #[test]

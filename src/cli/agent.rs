@@ -21,6 +21,8 @@ use crate::adapter::no_commands::NoCommands;
 use crate::adapter::watch::SourceWatch;
 use crate::driver::{Asked, OnReading, World, drive};
 use crate::engine::{Engine, Mode, Outcome};
+use crate::labels::blocked::named;
+use crate::labels::resolve::Rules;
 use crate::manifest::{Reading, Snapshot, render};
 use crate::plane::Plane;
 use crate::port::Entropy as _;
@@ -56,7 +58,11 @@ pub(super) async fn run(
         storage,
         clock: Arc::new(*clock),
         owner: setup.config.agent.name.clone(),
-        on_reading: show_findings(colour(color, std::io::stderr().is_terminal())),
+        on_reading: show_findings(
+            colour(color, std::io::stderr().is_terminal()),
+            setup.labels(),
+            setup.config.agent.name.clone(),
+        ),
     };
     tracing::info!(
         "watching {}, state in {}",
@@ -83,10 +89,13 @@ pub(super) async fn run(
 }
 
 /// Shows findings on stderr when they change, not at each reading.
-fn show_findings(coloured: bool) -> OnReading {
+fn show_findings(coloured: bool, rules: Rules, owner: String) -> OnReading {
     let last = Mutex::new(String::new());
     Arc::new(move |snapshot: &Snapshot, reading: &Reading| {
-        let text = render::text(&reading.findings, snapshot, coloured);
+        let mut findings = reading.findings.clone();
+        findings.extend(named(reading, &rules, &owner).findings);
+        findings.sort();
+        let text = render::text(&findings, snapshot, coloured);
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if *last != text {
             anstream::eprint!("{text}");

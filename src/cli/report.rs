@@ -82,11 +82,16 @@ pub(super) async fn plan(
 ) -> Result<Exit, CliError> {
     let session = Session::open(setup, Access::Read, "plan", clock).await?;
     let seen = survey::take(setup, &session, clock).await?;
-    let Survey { snapshot, reading, plan, gated } = &seen;
+    let Survey { snapshot, reading, plan, commands: (commands, known), gated } = &seen;
     let err_colour = colour(to.color, std::io::stderr().is_terminal());
     to.remark(&findings::text(&reading.findings, snapshot, err_colour))?;
     if session.known.is_none() && !setup.memory {
         to.remark("note: no journal was seen; ownership is judged by the live marks alone\n")?;
+    }
+    if *commands > 0 {
+        let some = count(*commands, "label command");
+        let text = format!("note: a preview runs none of {some}; {known} last values are known\n");
+        to.remark(&text)?;
     }
     let locate = |place: &Place| line_of(snapshot, place);
     let view = render::View {

@@ -9,6 +9,7 @@ use super::session::Session;
 use super::setup::Setup;
 use crate::adapter::clock::System;
 use crate::journal::parse_id;
+use crate::labels::blocked::named;
 use crate::labels::resolve::resolve;
 use crate::manifest::{Reading, Snapshot, decode};
 use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
@@ -31,6 +32,8 @@ pub(super) struct Survey {
     pub reading: Arc<Reading>,
     /// What would be done.
     pub plan: Plan,
+    /// How many label commands may matter, and how many of their values are known.
+    pub commands: (usize, usize),
     /// What of it may be done at once, as if every pending period were over.
     pub gated: Gated,
 }
@@ -56,7 +59,10 @@ pub(super) async fn read(setup: &Setup, clock: &System) -> Result<(Snapshot, Rea
             Err(_) => tokio::time::sleep(SOURCE_RETRY).await,
         }
     };
-    let reading = decode::read(&snapshot);
+    let mut reading = decode::read(&snapshot);
+    let owner = &setup.config.agent.name;
+    reading.findings.extend(named(&reading, &setup.labels(), owner).findings);
+    reading.findings.sort();
     Ok((snapshot, reading))
 }
 
@@ -117,5 +123,7 @@ pub(super) async fn take(
             key: &session.key,
         },
     );
-    Ok(Survey { snapshot, reading, plan, gated })
+    let named = named(&reading, &rules, &policy.agent);
+    let commands = (named.commands.len(), named.known(&state.labels));
+    Ok(Survey { snapshot, reading, plan, commands, gated })
 }

@@ -4,6 +4,7 @@
 //! which is written a second time on purpose: the recorded vectors judge both.
 
 pub mod allow;
+pub mod blocked;
 mod pattern;
 mod programs;
 mod re2;

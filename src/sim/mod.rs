@@ -15,6 +15,7 @@ mod once;
 mod oracle;
 mod perform;
 mod source;
+mod told;
 mod truth;
 mod world;
 

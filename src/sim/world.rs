@@ -321,7 +321,7 @@ impl World {
         self.alive = true;
         self.disk_fails = false;
         self.engine = engine(&self.config, self.seed, life);
-        self.oracle.life = super::oracle::Told::default();
+        self.oracle.life = super::told::Told::default();
         self.oracle.limits.deletes.clear();
         self.oracle.approvals.granted.clear();
         self.step(Event::Started(self.disk.clone()));
