@@ -158,12 +158,14 @@ impl Engine {
         let Some((command, started)) = self.labels.flying.remove(&ticket) else { return };
         let jitter = self.rng.f64();
         let now = self.now.monotonic;
-        let Some(run) = self.labels.runs.get_mut(&command) else { return };
-        run.ended = true;
-        run.error = result.as_ref().err().map(ToString::to_string);
-        let next = started + run.period.mul_f64(0.9 + jitter / 5.0);
-        if !self.planted(Planted::RunTwice) {
-            self.labels.schedule(&command, Some(next.max(now)));
+        // What no manifest names any more says something all the same.
+        if let Some(run) = self.labels.runs.get_mut(&command) {
+            run.ended = true;
+            run.error = result.as_ref().err().map(ToString::to_string);
+            let next = started + run.period.mul_f64(0.9 + jitter / 5.0);
+            if !self.planted(Planted::RunTwice) {
+                self.labels.schedule(&command, Some(next.max(now)));
+            }
         }
         match result {
             Ok(value) => self.has_value(&command, value),

@@ -4,7 +4,9 @@
 //! which is written a second time on purpose: the recorded vectors judge both.
 
 pub mod allow;
+mod because;
 pub mod blocked;
+mod case;
 mod pattern;
 mod programs;
 mod re2;

@@ -14,19 +14,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::allow::Allow;
+use super::case::{Case, known};
 use super::selector::{Matching, Selectors};
-use super::value::{Command, Known, Say, Values};
+use super::value::{Command, Say, Values};
 use super::{Labels, Mode, OnFailure};
-use crate::kind::{self, Kind, LabelParts, Labelled, ORIGIN_LABEL, OWNER_LABEL, canonical};
+use crate::kind::{self, LabelParts, Labelled};
 use crate::live::{Live, LiveState, Seen};
 use crate::manifest::{Manifest, Reading, Resource};
 use crate::model::{Digest, ResourceId, Value};
-
-/// What the server writes into [`ORIGIN_LABEL`] of what we create; selectors may ask for it.
-const OUR_ORIGIN: &str = "dynamic";
-
-/// Labels named in one text.
-const SHOWN_MAX: usize = 4;
 
 /// What decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,41 +80,6 @@ pub struct Unmatched {
     pub manifest: Manifest,
     /// Its labels, those without a value unknown.
     pub labels: Labels,
-}
-
-impl Unmatched {
-    /// Its labels for people, `env=prod, region=eu-1`.
-    pub fn shown(&self) -> String {
-        shown(&self.labels)
-    }
-
-    /// What changed between what is registered and what matches nothing, for people.
-    pub fn because(&self, live: &Live, rules: &Rules) -> String {
-        let value = Value::from_json(&live.canonical).unwrap_or(Value::Null);
-        let labelled = kind::row(live.id.kind).and_then(|kind| kind.labelled.as_ref());
-        let parts = labelled.map(|labelled| (labelled.parts)(&value));
-        let before = parts.unwrap_or_default().stored();
-        let changes: Vec<Change<'_>> = changes(&before, &self.labels);
-        // Where taking one change back would do, the others are beside the point.
-        let alone = |change: &&Change<'_>| {
-            let mut other = self.labels.clone();
-            match change.before {
-                Some(value) => other.insert(change.key.to_owned(), Some(value.to_owned())),
-                None => other.remove(change.key),
-            };
-            matches!(rules.selectors.look(&other), Matching::Item { .. })
-        };
-        let decisive: Vec<&Change<'_>> = changes.iter().filter(alone).collect();
-        let told = if decisive.is_empty() { changes.iter().collect() } else { decisive };
-        if told.is_empty() {
-            return format!("selectors changed: none matches {}", self.shown());
-        }
-        let more = told.len().saturating_sub(SHOWN_MAX);
-        let mut text: Vec<String> = told.iter().take(SHOWN_MAX).map(ToString::to_string).collect();
-        text.extend((more > 0).then(|| format!("{more} more")));
-        let plural = if told.len() == 1 { "label" } else { "labels" };
-        format!("{plural} {}: no selector matches", text.join(", "))
-    }
 }
 
 /// A manifest of which nobody can say whether a selector matches.
@@ -361,149 +321,4 @@ fn put(
         unknown: reading.unknown.clone(),
         ..Reading::default()
     })
-}
-
-/// What is certain: static labels that no dynamic one hides, and what is added on the way.
-fn known(declared: &Declared, owner: &str) -> Labels {
-    let mut labels: Labels = BTreeMap::new();
-    labels.insert(ORIGIN_LABEL.to_owned(), Some(OUR_ORIGIN.to_owned()));
-    labels.insert(OWNER_LABEL.to_owned(), Some(owner.to_owned()));
-    let LabelParts { fixed, dynamic } = &declared.parts;
-    let shown = fixed.iter().filter(|(key, _)| !dynamic.contains_key(*key));
-    labels.extend(shown.map(|(key, value)| (key.clone(), Some(value.clone()))));
-    labels
-}
-
-/// One manifest with all that decides about it.
-struct Case<'a> {
-    kind: &'a Kind,
-    manifest: &'a Manifest,
-    declared: &'a Declared,
-    rules: &'a Rules,
-    owner: &'a str,
-}
-
-impl Case<'_> {
-    fn says(&self, values: &Values) -> BTreeMap<String, Say> {
-        let dynamic = self.declared.parts.dynamic.iter();
-        dynamic
-            .map(|(key, label)| {
-                let command = self.declared.commands.get(key);
-                let known = command.and_then(|command| values.get(command));
-                let pasted = Some(&label.result).filter(|result| {
-                    self.rules.mode == Mode::Forward
-                        && !result.is_empty()
-                        && !self.rules.allow.permits(&label.command)
-                });
-                (key.clone(), say(known, pasted, self.rules.on_failure))
-            })
-            .collect()
-    }
-
-    fn labels(&self, says: &BTreeMap<String, Say>) -> Labels {
-        let mut labels = known(self.declared, self.owner);
-        for (key, say) in says {
-            match (say, self.rules.mode) {
-                (Say::Value(value), _) => labels.insert(key.clone(), Some(value.clone())),
-                (Say::Unknown, _) => labels.insert(key.clone(), None),
-                (Say::Dropped, Mode::Resolve) => None,
-                // Teleport takes a label without a result for an empty one.
-                (Say::Dropped, Mode::Forward) => labels.insert(key.clone(), Some(String::new())),
-            };
-        }
-        labels
-    }
-
-    /// The resource as it shall be stored.
-    fn content(&self, says: &BTreeMap<String, Say>, live: Option<&Live>) -> Resource {
-        let Some(labelled) = &self.kind.labelled else {
-            return Resource::clone(&self.manifest.resource);
-        };
-        let parse = |canonical: &str| Value::from_json(canonical).unwrap_or(Value::Null);
-        let stored = live.map(|live| (labelled.parts)(&parse(&live.canonical)).stored());
-        let stored = stored.unwrap_or_default();
-        let mut value = parse(&self.manifest.resource.canonical);
-        match self.rules.mode {
-            Mode::Resolve => {
-                let mut labels = self.declared.parts.fixed.clone();
-                for (key, say) in says {
-                    match say {
-                        Say::Value(value) => labels.insert(key.clone(), value.clone()),
-                        Say::Dropped => labels.remove(key),
-                        Say::Unknown => match stored.get(key).filter(|value| !value.is_empty()) {
-                            Some(value) => labels.insert(key.clone(), value.clone()),
-                            None => labels.remove(key),
-                        },
-                    };
-                }
-                (labelled.resolve)(&mut value, labels);
-            }
-            Mode::Forward => {
-                let dynamic = &self.declared.parts.dynamic;
-                let results = says.iter().map(|(key, say)| {
-                    let result = match say {
-                        Say::Value(value) => value.clone(),
-                        Say::Dropped => String::new(),
-                        Say::Unknown => {
-                            let pasted = dynamic.get(key).map(|label| &label.result);
-                            stored.get(key).or(pasted).cloned().unwrap_or_default()
-                        }
-                    };
-                    (key.clone(), result)
-                });
-                (labelled.forward)(&mut value, results.collect());
-            }
-        }
-        let id = &self.manifest.resource.id;
-        canonical::resource(self.kind, id.cluster.clone(), &id.name, value)
-    }
-}
-
-/// What is known of one label.
-fn say(known: Option<&Known>, pasted: Option<&String>, on_failure: OnFailure) -> Say {
-    let fails = known.is_some_and(|known| known.failing.is_some());
-    match known.and_then(|known| known.good.as_ref()) {
-        _ if fails && on_failure == OnFailure::Drop => Say::Dropped,
-        Some(good) => Say::Value(good.value.clone()),
-        None => pasted.map_or(Say::Unknown, |pasted| Say::Value(pasted.clone())),
-    }
-}
-
-/// A label that is another than before.
-struct Change<'a> {
-    key: &'a str,
-    before: Option<&'a str>,
-    after: Option<&'a str>,
-}
-
-impl std::fmt::Display for Change<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { key, before, after } = self;
-        match (before, after) {
-            (Some(before), Some(after)) => write!(f, "{key} changed {before} → {after}"),
-            (None, Some(after)) => write!(f, "{key}={after} added"),
-            (Some(before), None) => write!(f, "{key}={before} removed"),
-            (None, None) => f.write_str(key),
-        }
-    }
-}
-
-fn changes<'a>(before: &'a BTreeMap<String, String>, after: &'a Labels) -> Vec<Change<'a>> {
-    let ours = after.keys().filter(|key| *key != ORIGIN_LABEL && *key != OWNER_LABEL);
-    let keys: BTreeSet<&String> = before.keys().chain(ours).collect();
-    keys.into_iter()
-        .filter_map(|key| {
-            let before = before.get(key).map(String::as_str);
-            let after = after.get(key).and_then(|value| value.as_deref());
-            (before != after).then_some(Change { key, before, after })
-        })
-        .collect()
-}
-
-/// `env=prod, region=eu-1`; unknown values as `?`.
-fn shown(labels: &Labels) -> String {
-    let ours = labels.iter().filter(|(key, _)| *key != ORIGIN_LABEL && *key != OWNER_LABEL);
-    let all: Vec<String> =
-        ours.map(|(key, value)| format!("{key}={}", value.as_deref().unwrap_or("?"))).collect();
-    if all.is_empty() { "no labels".to_owned() } else { all.join(", ") }
 }
