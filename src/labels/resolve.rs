@@ -225,7 +225,7 @@ impl Resolver {
                 }
             }
         }
-        Desired { declared: Arc::clone(reading), reading: put(reading, changed), fits }
+        Desired { declared: Arc::clone(reading), reading: put(reading, &changed), fits }
     }
 
     /// The labels of a manifest; `None`: nobody picks its kind by them.
@@ -301,7 +301,7 @@ impl Resolver {
 /// The reading with these manifests replaced or, where there is nothing, taken out.
 fn put(
     reading: &Arc<Reading>,
-    changed: BTreeMap<ResourceId, Option<Arc<Resource>>>,
+    changed: &BTreeMap<ResourceId, Option<Arc<Resource>>>,
 ) -> Arc<Reading> {
     if changed.is_empty() {
         return Arc::clone(reading);

@@ -305,17 +305,16 @@ fn judge_unwanted(input: &Input<'_>, id: &ResourceId, entry: &Entry, draft: &mut
         Seen::Present(_) if input.reading.is_whole() && !is_deleted_by_us(id) => {
             draft.forget.push(id.clone());
         }
-        Seen::Present(live) => match kept_because(input, id, entry, live) {
-            Some(why) => draft.defer(id, why, at),
-            None => {
-                let note = unmatched
-                    .zip(input.labels)
-                    .map(|(unmatched, labels)| unmatched.because(live, labels.rules));
-                let reason = if unmatched.is_some() { Reason::Unmatched } else { Reason::Pruned };
-                let (id, live, at) = (id.clone(), Arc::clone(live), at.cloned());
-                draft.prunes.push(Prune { id, live, reason, note, at });
+        Seen::Present(live) => {
+            if let Some(why) = kept_because(input, id, entry, live) {
+                return draft.defer(id, why, at);
             }
-        },
+            let labels = unmatched.zip(input.labels);
+            let note = labels.map(|(unmatched, labels)| unmatched.because(live, labels.rules));
+            let reason = if unmatched.is_some() { Reason::Unmatched } else { Reason::Pruned };
+            let (id, live, at) = (id.clone(), Arc::clone(live), at.cloned());
+            draft.prunes.push(Prune { id, live, reason, note, at });
+        }
     }
 }
 

@@ -117,13 +117,11 @@ pub(super) fn fate(
         Some(Value::List(words)) => words.get(1).and_then(Value::as_str),
         Some(_) | None => None,
     };
-    let said = match word {
-        Some(word) => say(word),
-        None => {
-            let region = at(&["metadata", "labels", "region"]).and_then(Value::as_str);
-            Said::Value(region.unwrap_or_default().to_owned())
-        }
+    let fixed = || {
+        let region = at(&["metadata", "labels", "region"]).and_then(Value::as_str);
+        Said::Value(region.unwrap_or_default().to_owned())
     };
+    let said = word.map_or_else(fixed, say);
     let region = match &said {
         Said::Value(region) => Some(region == "r0" || region == "r1"),
         Said::Dropped => Some(false),
