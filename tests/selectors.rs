@@ -336,7 +336,7 @@ proptest! {
     }
 }
 
-/// What Go's own `regexp` said of expressions, written by hand and at random: whether it takes
+/// What the `regexp` of Go 1.26 said of expressions, by hand and at random: whether it takes
 /// them, and which of the values match.
 #[test]
 fn expressions_are_gos() {

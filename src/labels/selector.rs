@@ -160,6 +160,8 @@ impl Compiled {
             outcomes.fails = true;
             return outcomes;
         }
+        // One that is not known may turn out to be absent, which comes first.
+        outcomes.fails = keys.keys().any(|key| labels.get(key).is_some_and(Option::is_none));
         for (key, values) in keys {
             let value = labels.get(key).and_then(Option::as_deref);
             let of_key = value.map_or_else(|| values.any_value(), |value| values.of(value));
