@@ -1,5 +1,5 @@
 //! What label values make of manifests, and the engine's clock of label commands.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
 
 mod labels_engine;
 
@@ -225,11 +225,7 @@ fn why_it_matches_nothing_is_told() {
             r#"{"env":"x","region":"eu-1"}"#,
             "label env changed x → dev: no selector matches",
         ),
-        (
-            r#"{}"#,
-            r#"{"env":"prod","region":"eu-1"}"#,
-            "label env=prod removed: no selector matches",
-        ),
+        ("{}", r#"{"env":"prod","region":"eu-1"}"#, "label env=prod removed: no selector matches"),
     ];
     for (labels, live, expected) in rows {
         let live = resource("a", live, "{}");
