@@ -33,6 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let input = Input {
         reading: &wanted,
+        labels: None,
         live: &as_live(&before, &key)?,
         inventory: &as_inventory(&before, &key)?,
         busy: &BTreeSet::new(),

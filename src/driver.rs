@@ -23,7 +23,7 @@ use crate::live::{Observed, list};
 use crate::manifest::decode::{Cache, read_with_cache};
 use crate::manifest::{Reading, Snapshot};
 use crate::model::{Cluster, FingerprintKey, KindName, ResourceId};
-use crate::port::{CallCode, CallError, Clock, Files, Storage};
+use crate::port::{CallCode, CallError, Clock, Commands, Files, Storage};
 
 /// Watch events that may wait for the engine; then the stream's own flow control holds the
 /// server back.
@@ -36,13 +36,15 @@ const IDLE_WAKE: Duration = Duration::from_mins(1);
 pub type OnReading = Arc<dyn Fn(&Snapshot, &Reading) + Send + Sync>;
 
 /// Everything outside the engine.
-pub struct World<F> {
+pub struct World<F, C> {
     /// The control plane.
     pub cluster: Remote<Link>,
     /// The source directory.
     pub files: Arc<F>,
     /// Hints that it moved.
     pub source: SourceWatch,
+    /// The commands of labels.
+    pub commands: Arc<C>,
     /// The journal's disk.
     pub storage: Arc<dyn Storage>,
     /// Time.
@@ -55,7 +57,7 @@ pub struct World<F> {
     pub on_reading: OnReading,
 }
 
-impl<F> std::fmt::Debug for World<F> {
+impl<F, C> std::fmt::Debug for World<F, C> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("World").field("owner", &self.owner).finish_non_exhaustive()
     }
@@ -92,9 +94,9 @@ pub struct TaskDied(#[from] JoinError);
 ///
 /// # Errors
 /// A task that died. What was in flight is in the journal and is read back at the next start.
-pub async fn drive<F: Files + 'static>(
+pub async fn drive<F: Files + 'static, C: Commands + 'static>(
     engine: &mut Engine,
-    mut world: World<F>,
+    mut world: World<F, C>,
     mut asked: mpsc::Receiver<Asked>,
     stop: CancellationToken,
 ) -> Result<(), TaskDied> {
@@ -162,9 +164,10 @@ enum Done {
 }
 
 /// The part that acts: turns effects into tasks and their ends into events.
-struct Hands<F> {
+struct Hands<F, C> {
     cluster: Remote<Link>,
     files: Arc<F>,
+    commands: Arc<C>,
     storage: Arc<dyn Storage>,
     owner: Arc<str>,
     key: Arc<FingerprintKey>,
@@ -178,11 +181,12 @@ struct Hands<F> {
     requests: u64,
 }
 
-impl<F: Files + 'static> Hands<F> {
-    fn new(world: &World<F>) -> Self {
+impl<F: Files + 'static, C: Commands + 'static> Hands<F, C> {
+    fn new(world: &World<F, C>) -> Self {
         Self {
             cluster: world.cluster.clone(),
             files: Arc::clone(&world.files),
+            commands: Arc::clone(&world.commands),
             storage: Arc::clone(&world.storage),
             owner: world.owner.as_str().into(),
             key: Arc::new(world.key.clone()),
@@ -234,6 +238,13 @@ impl<F: Files + 'static> Hands<F> {
                         Err(error) => Err(error),
                     };
                     Event::Wrote { op, result }
+                });
+            }
+            Effect::Run { ticket, command, timeout } => {
+                let commands = Arc::clone(&self.commands);
+                self.event(async move {
+                    let result = commands.run(&command, timeout).await;
+                    Event::Ran { ticket, result }
                 });
             }
             Effect::Answer { request, text } => {

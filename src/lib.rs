@@ -36,6 +36,12 @@
 //!   a warning, until children are managed.
 //! - `--dry-run` exits 3 when something in the plan would wait for approval, 1 when a manifest has
 //!   an error (the plan of the rest is printed), 2 for changes when `--detailed-exitcode` is given.
+//! - A `kube_cluster` that no selector matches is taken for one that is not declared: it is deleted
+//!   if it is ours, after the pending period, and left alone otherwise. One of which nobody can
+//!   say, because a label's command has not given a value yet, is neither created, changed nor
+//!   deleted.
+//! - The `result` of a dynamic label in a manifest counts only in mode `forward`, as long as its
+//!   command may not run here; the last good value of our own run replaces it.
 //! - The embedded plane pretends that a trusted cluster's root answers and accepts the token; it
 //!   has no second cluster to ask.
 
@@ -46,6 +52,7 @@ pub mod driver;
 pub mod engine;
 pub mod journal;
 pub mod kind;
+pub mod labels;
 pub mod live;
 pub mod manifest;
 pub mod model;

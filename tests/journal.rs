@@ -12,6 +12,7 @@ use reconciler::adapter::memory::Memory;
 use reconciler::adapter::offline::Offline;
 use reconciler::adapter::sqlite::Sqlite;
 use reconciler::journal::{Damaged, Entry, OpId, Outcome, Record, RunId, State, parse_id};
+use reconciler::labels::value::{Command, Failing, Good, Known};
 use reconciler::model::{Cluster, FingerprintKey, Timestamp};
 use reconciler::plan::Verb;
 use reconciler::port::Storage;
@@ -278,6 +279,22 @@ fn make_fixture() {
     let storage = Sqlite::open(Path::new(NEWEST), &KEY).unwrap();
     storage.claim("embedded").unwrap();
     storage.append(&story()).unwrap();
+    storage.append(&labels()).unwrap();
+}
+
+/// What version 2 brought: a value, one that fails, one that was forgotten.
+fn labels() -> Vec<Record> {
+    let command = |word: &str| Command { dir: "eu".into(), argv: vec!["say".into(), word.into()] };
+    let good = |value: &str| Some(Good { value: value.into(), seen: Timestamp(7000) });
+    let failing = Some(Failing { since: Timestamp(8000), why: "exit code 1".into() });
+    let known = |good, failing| Some(Known { good, failing });
+    vec![
+        Record::Label { command: command("a"), known: known(good("us-1"), None) },
+        Record::Label { command: command("b b"), known: known(good("old"), None) },
+        Record::Label { command: command("b b"), known: known(good("new"), failing) },
+        Record::Label { command: command("c"), known: known(None, None) },
+        Record::Label { command: command("c"), known: None },
+    ]
 }
 
 fn copy_of_fixture(fixture: &str, dir: &Path) -> PathBuf {
@@ -286,18 +303,26 @@ fn copy_of_fixture(fixture: &str, dir: &Path) -> PathBuf {
     copy
 }
 
+
 #[test]
 fn every_version_is_still_read() {
-    for fixture in FIXTURES {
+    let stories = [story(), [story(), labels()].concat()];
+    assert_eq!(stories.len(), FIXTURES.len());
+    for (fixture, records) in FIXTURES.into_iter().zip(stories) {
         let dir = tempfile::tempdir().unwrap();
         let path = copy_of_fixture(fixture, dir.path());
         let looked = Offline::read(&path).unwrap().unwrap();
-        assert_eq!(looked.state, State::fold(&story()).unwrap(), "{fixture}");
+        assert_eq!(looked.state, State::fold(&records).unwrap(), "{fixture}");
         let storage = Sqlite::open(&path, &FingerprintKey([0; 32])).unwrap();
-        assert_eq!(storage.load().unwrap(), State::fold(&story()).unwrap(), "{fixture}");
+        assert_eq!(storage.load().unwrap(), State::fold(&records).unwrap(), "{fixture}");
         assert_eq!(storage.identity().unwrap().key, KEY);
         assert_eq!(storage.identity().unwrap().control_plane.as_deref(), Some("embedded"));
+        // Values of labels have no history.
         assert_eq!(storage.history(100, None).unwrap().len(), story().len());
+        // What an older version had, the newest can go on with.
+        storage.append(&labels()).unwrap();
+        let state = Sqlite::open(&path, &KEY).unwrap().load().unwrap();
+        assert_eq!(state.labels.len(), 2, "{fixture}");
     }
 }
 

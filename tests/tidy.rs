@@ -10,23 +10,27 @@ use std::path::Path;
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("wire", &[]),
+    ("labels", &["model", "kind", "manifest", "live"]),
     ("kind", &["model", "wire", "manifest", "live"]),
     ("manifest", &["model", "kind"]),
     ("live", &["model", "kind", "port", "plan"]),
-    ("journal", &["model", "kind", "plan"]),
-    ("plan", &["model", "kind", "manifest", "live", "journal"]),
-    ("port", &["model", "journal", "manifest"]),
-    ("engine", &["model", "kind", "manifest", "live", "journal", "plan", "port"]),
+    ("journal", &["model", "kind", "labels", "plan"]),
+    ("plan", &["model", "kind", "labels", "manifest", "live", "journal"]),
+    ("port", &["model", "journal", "labels", "manifest"]),
+    ("engine", &["model", "kind", "labels", "manifest", "live", "journal", "plan", "port"]),
     ("plane", &["model", "wire"]),
     (
         "sim",
         &[
-            "model", "wire", "kind", "manifest", "live", "journal", "plan", "port", "engine",
-            "plane",
+            "model", "wire", "kind", "labels", "manifest", "live", "journal", "plan", "port",
+            "engine", "plane",
         ],
     ),
-    ("adapter", &["model", "wire", "kind", "manifest", "live", "journal", "plan", "port"]),
-    ("config", &["model", "kind", "adapter"]),
+    (
+        "adapter",
+        &["model", "wire", "kind", "labels", "manifest", "live", "journal", "plan", "port"],
+    ),
+    ("config", &["model", "kind", "labels", "adapter"]),
     (
         "driver",
         &["model", "kind", "manifest", "live", "journal", "plan", "port", "engine", "adapter"],
@@ -34,8 +38,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "model", "wire", "kind", "manifest", "live", "journal", "plan", "port", "engine",
-            "adapter", "plane", "config", "driver",
+            "model", "wire", "kind", "labels", "manifest", "live", "journal", "plan", "port",
+            "engine", "adapter", "plane", "config", "driver",
         ],
     ),
     ("lib", &[]),
@@ -43,7 +47,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 /// What the pure folders never touch: async, clocks, files, sockets.
-const PURE: &[&str] = &["model", "wire", "kind", "manifest", "journal", "plan", "engine", "sim"];
+const PURE: &[&str] =
+    &["model", "wire", "kind", "labels", "manifest", "journal", "plan", "engine", "sim"];
 const IMPURE: &[&str] = &[
     "tokio::",
     "tonic::",

@@ -7,6 +7,7 @@ pub mod files;
 mod limit;
 pub mod lock;
 pub mod memory;
+pub mod no_commands;
 pub mod offline;
 pub mod sqlite;
 pub mod teleport;

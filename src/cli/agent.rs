@@ -17,9 +17,12 @@ use super::session::Session;
 use super::setup::Setup;
 use crate::adapter::clock::System;
 use crate::adapter::entropy::Seeded;
+use crate::adapter::no_commands::NoCommands;
 use crate::adapter::watch::SourceWatch;
 use crate::driver::{Asked, OnReading, World, drive};
 use crate::engine::{Engine, Mode, Outcome};
+use crate::labels::blocked::named;
+use crate::labels::resolve::Rules;
 use crate::manifest::{Reading, Snapshot, render};
 use crate::plane::Plane;
 use crate::port::Entropy as _;
@@ -50,12 +53,17 @@ pub(super) async fn run(
     let world = World {
         cluster: session.cluster.clone(),
         files: Arc::new(setup.files()?),
+        commands: Arc::new(NoCommands),
         source: SourceWatch::new(&setup.source, setup.config.source.resync),
         storage,
         clock: Arc::new(*clock),
         owner: setup.config.agent.name.clone(),
         key: session.key.clone(),
-        on_reading: show_findings(colour(color, std::io::stderr().is_terminal())),
+        on_reading: show_findings(
+            colour(color, std::io::stderr().is_terminal()),
+            setup.labels(),
+            setup.config.agent.name.clone(),
+        ),
     };
     tracing::info!(
         "watching {}, state in {}",
@@ -82,10 +90,13 @@ pub(super) async fn run(
 }
 
 /// Shows findings on stderr when they change, not at each reading.
-fn show_findings(coloured: bool) -> OnReading {
+fn show_findings(coloured: bool, rules: Rules, owner: String) -> OnReading {
     let last = Mutex::new(String::new());
     Arc::new(move |snapshot: &Snapshot, reading: &Reading| {
-        let text = render::text(&reading.findings, snapshot, coloured);
+        let mut findings = reading.findings.clone();
+        findings.extend(named(reading, &rules, &owner).findings);
+        findings.sort();
+        let text = render::text(&findings, snapshot, coloured);
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if *last != text {
             anstream::eprint!("{text}");

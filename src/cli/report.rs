@@ -83,11 +83,16 @@ pub(super) async fn plan(
     let source = survey::begin(setup, clock)?;
     let mut session = Session::open(setup, Access::Read, "plan", clock).await?;
     let seen = survey::take(setup, source, &mut session, clock).await?;
-    let Survey { snapshot, reading, plan, gated } = &seen;
+    let Survey { snapshot, reading, plan, commands: (commands, known), gated } = &seen;
     let err_colour = colour(to.color, std::io::stderr().is_terminal());
     to.remark(&findings::text(&reading.findings, snapshot, err_colour))?;
     if session.known.is_none() && !setup.memory {
         to.remark("note: no journal was seen; ownership is judged by the live marks alone\n")?;
+    }
+    if *commands > 0 {
+        let some = count(*commands, "label command");
+        let text = format!("note: a preview runs none of {some}; {known} last values are known\n");
+        to.remark(&text)?;
     }
     let locate = |place: &Place| line_of(snapshot, place);
     let view = render::View {
@@ -120,7 +125,7 @@ pub(super) async fn validate(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let (snapshot, reading) = survey::begin(setup, clock)?.end(&new_key()?).await?;
+    let (snapshot, reading) = survey::begin(setup, clock)?.end(setup, &new_key()?).await?;
     match format {
         Format::Json => to.print(&json_findings(&reading, &snapshot)?)?,
         Format::Text | Format::Markdown => {
@@ -241,6 +246,7 @@ fn lines(history: &[Line]) -> String {
             Record::Intended { .. }
             | Record::Adopted { .. }
             | Record::Forgotten { .. }
+            | Record::Label { .. }
             | Record::Approved { .. } => None,
         })
         .collect();
@@ -257,7 +263,7 @@ fn lines(history: &[Line]) -> String {
                 };
                 format!("{at}  run {}  {verb} {id} ({reason}): {outcome}\n", run.0)
             }
-            Record::Settled { .. } => continue,
+            Record::Settled { .. } | Record::Label { .. } => continue,
             Record::Adopted { id, .. } => format!("{at}  adopted {id}\n"),
             Record::Forgotten { id, .. } => format!("{at}  forgot {id}: not declared any more\n"),
             Record::Approved { hash, expires, .. } => {

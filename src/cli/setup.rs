@@ -8,8 +8,10 @@ use super::args::{Common, ControlPlane as Plane};
 use super::error::CliError;
 use crate::adapter::files::{Directory, Globs};
 use crate::adapter::teleport::{self, Address, HttpProxy, Source, Teleport, outer_roots};
-use crate::config::{Config, ControlPlane, Search};
+use crate::config::{Config, ControlPlane, Kubernetes, Search};
 use crate::engine;
+use crate::labels::resolve::Rules;
+use crate::labels::selector::Selectors;
 use crate::plan::Policy;
 use crate::plane::{Faults, Settings};
 
@@ -114,6 +116,13 @@ impl Setup {
         })
     }
 
+    /// Logs what is legal in the configuration and seldom meant.
+    pub(super) fn warn(&self) {
+        for warning in &self.config.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+
     /// The source as files.
     ///
     /// # Errors
@@ -136,6 +145,18 @@ impl Setup {
         }
     }
 
+    /// What decides by label.
+    pub(super) fn labels(&self) -> Rules {
+        let Kubernetes { selectors, dynamic_labels, services: _ } = &self.config.kubernetes;
+        Rules {
+            listed: *selectors != Selectors::everything(),
+            selectors: selectors.clone(),
+            mode: dynamic_labels.mode,
+            on_failure: dynamic_labels.on_failure,
+            allow: dynamic_labels.allow.clone(),
+        }
+    }
+
     /// What the engine is told.
     pub(super) fn engine(&self, mode: engine::Mode) -> engine::Config {
         let Config { source, workload_clusters, safety, .. } = &self.config;
@@ -150,6 +171,8 @@ impl Setup {
             ready_timeout: workload_clusters.timeout,
             prune_delay: safety.prune_delay,
             policy: self.policy(),
+            labels: self.labels(),
+            command_timeout: self.config.kubernetes.dynamic_labels.timeout,
             planted: None,
         }
     }

@@ -10,8 +10,8 @@ use super::setup::Setup;
 use super::survey;
 use crate::adapter::clock::System;
 use crate::driver::Question;
-use crate::engine::{ResourceStatus, Status};
-use crate::plan::render;
+use crate::engine::{LabelStatus, ResourceStatus, Status};
+use crate::plan::render::{self, clean};
 
 /// Prints how everything is: asked of a running agent, else looked up.
 ///
@@ -44,6 +44,20 @@ pub(super) async fn status(
     Ok(Exit::Done)
 }
 
+/// One dynamic label: value, age, and what is wrong.
+fn label_line(key: &str, label: &LabelStatus) -> String {
+    let LabelStatus { command, value, age_ms, failing_since, why } = label;
+    let value = match (value, age_ms) {
+        (Some(value), Some(age)) => format!("{value} (seen {} s ago)", age / 1000),
+        (Some(value), None) => value.clone(),
+        (None, _) => "not known".to_owned(),
+    };
+    let since = failing_since.as_ref().map(|since| format!("failing since {since}"));
+    let said: Vec<&str> = [&since, why].into_iter().flatten().map(String::as_str).collect();
+    let said = if said.is_empty() { String::new() } else { format!("; {}", said.join(": ")) };
+    clean(&format!("  label {key}: {value}, from `{command}`{said}")).into_owned()
+}
+
 fn text(status: &Status) -> String {
     let width = status.resources.keys().map(String::len).max().unwrap_or(0);
     let mut lines = Vec::new();
@@ -54,6 +68,7 @@ fn text(status: &Status) -> String {
         let details =
             if details.is_empty() { String::new() } else { format!("  ({})", details.join("; ")) };
         lines.push(format!("{id:width$}  {state}{details}"));
+        lines.extend(resource.labels.iter().map(|(key, label)| label_line(key, label)));
     }
     for pending in &status.pending {
         let seconds = pending.left_ms.div_ceil(1000);

@@ -1,6 +1,7 @@
 //! A look at everything at one moment: what is wanted, what there is, and what would be done.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -10,11 +11,13 @@ use super::session::Session;
 use super::setup::Setup;
 use crate::adapter::clock::System;
 use crate::journal::{State, parse_id};
+use crate::labels::blocked::named;
+use crate::labels::resolve::resolve;
 use crate::live::Observed;
 use crate::manifest::{Reading, Snapshot, decode};
 use crate::model::FingerprintKey;
 use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
-use crate::plan::{Action, Input, Plan, check, in_use};
+use crate::plan::{Action, Input, LabelInput, Plan, check, in_use};
 use crate::port::{Clock as _, Files, NotYet};
 
 /// How long a command waits for a source that is being changed just now. Longer than a `git
@@ -30,9 +33,11 @@ pub(super) struct Survey {
     /// The files.
     pub snapshot: Snapshot,
     /// What they say.
-    pub reading: Reading,
+    pub reading: Arc<Reading>,
     /// What would be done.
     pub plan: Plan,
+    /// How many label commands may matter, and how many of their values are known.
+    pub commands: (usize, usize),
     /// What of it may be done at once, as if every pending period were over.
     pub gated: Gated,
 }
@@ -49,6 +54,7 @@ impl Underway {
     /// Why the source cannot be read.
     pub(super) async fn end(
         mut self,
+        setup: &Setup,
         key: &FingerprintKey,
     ) -> Result<(Snapshot, Reading), CliError> {
         let Some(ended) = self.0.join_next().await else {
@@ -56,7 +62,10 @@ impl Underway {
         };
         let lost = |error| CliError::new(format!("the reading was lost: {error}"));
         let snapshot = ended.map_err(lost)??;
-        let reading = decode::read(&snapshot, key);
+        let mut reading = decode::read(&snapshot, key);
+        let owner = &setup.config.agent.name;
+        reading.findings.extend(named(&reading, &setup.labels(), owner).findings);
+        reading.findings.sort();
         Ok((snapshot, reading))
     }
 }
@@ -98,7 +107,7 @@ pub(super) async fn take(
     session: &mut Session,
     clock: &System,
 ) -> Result<Survey, CliError> {
-    let (snapshot, mut reading) = source.end(&session.key).await?;
+    let (snapshot, mut reading) = source.end(setup, &session.key).await?;
     session.share(&reading);
     let nothing = State::default();
     let state = session.known.as_ref().unwrap_or(&nothing);
@@ -110,12 +119,22 @@ pub(super) async fn take(
     if let Some(veiled) = reading.under(&veil) {
         reading = veiled;
     }
+    let reading = Arc::new(reading);
     let policy = setup.policy();
     let wall = clock.now().wall;
     // What is in doubt is read back by the agent before anything is planned for it.
     let busy: BTreeSet<_> = state.open.values().filter_map(|open| parse_id(&open.id)).collect();
+    let rules = setup.labels();
+    // Stored values, else unknown: a preview runs nothing.
+    let desired = resolve(&reading, &live, &state.labels, &rules, &policy.agent);
     let input = Input {
-        reading: &reading,
+        reading: &desired.reading,
+        labels: Some(LabelInput {
+            declared: &desired.declared,
+            fits: &desired.fits,
+            rules: &rules,
+            values: &state.labels,
+        }),
         live: &live,
         inventory: &state.inventory,
         busy: &busy,
@@ -145,5 +164,7 @@ pub(super) async fn take(
             key: &session.key,
         },
     );
-    Ok(Survey { snapshot, reading, plan, gated })
+    let named = named(&reading, &rules, &policy.agent);
+    let commands = (named.commands.len(), named.known(&state.labels));
+    Ok(Survey { snapshot, reading, plan, commands, gated })
 }

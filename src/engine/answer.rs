@@ -44,7 +44,7 @@ impl Engine {
             Verb::Adopt => "adopted",
             Verb::Delete => "deleted",
         };
-        let mut text = format!("{done} {} ({})", step.id, step.reason);
+        let mut text = format!("{done} {} ({})", step.id, step.because());
         if self.planted(Planted::SayContent)
             && let Action::Create { after } = &step.action
         {

@@ -16,7 +16,6 @@ use super::slot::{Approved, Checking, Condition};
 use super::write::Turn;
 use crate::journal::{OpId, Outcome};
 use crate::kind;
-use crate::manifest::Reading;
 use crate::model::{Digest, ResourceId, Timestamp, Value};
 use crate::plan::guard::{Begun, Guard, Held};
 use crate::plan::{Action, Plan, Step};
@@ -107,13 +106,6 @@ impl Engine {
             self.put_slot(&id, Condition::Approved(approved), None);
             self.allowance.queue.push_back(id);
         }
-    }
-
-    /// The reading changed: what is wanted again, or may be, is not approved any more.
-    pub(super) fn forget_grants(&mut self, reading: &Reading) {
-        self.allowance.grants.retain(|id, _| {
-            !reading.manifests.contains_key(id) && !reading.frozen.contains_key(id)
-        });
     }
 
     /// Begins what was approved, in the plan's order, up to the limit.

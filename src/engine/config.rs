@@ -2,11 +2,27 @@
 
 use std::time::Duration;
 
+use crate::labels::resolve::Rules;
 use crate::plan::Policy;
 
 /// Writes (and the reads that prepare them) under way at once. A real server gains nothing
 /// from more: 1,000 creates take it 4.1 s one at a time and 2.3 s with 64 in flight.
 pub const MAX_IN_FLIGHT: usize = 64;
+/// Label commands under way at once. Enough for hundreds of short commands a second; one that
+/// hangs holds a place until its timeout.
+pub const MAX_COMMANDS: usize = 32;
+/// Shortest time between two runs of a label's command; manifests with less are refused.
+pub(super) const PERIOD_MIN: Duration = Duration::from_secs(1);
+/// At the start, commands whose last value is known run within this time.
+pub(super) const COMMANDS_SPREAD: Duration = Duration::from_secs(10);
+/// Quiet time before planning after a label's value changed: many commands end at a time, and
+/// each plan looks at everything.
+pub(super) const VALUE_QUIET: Duration = Duration::from_millis(250);
+/// How old the time may be, in the journal, at which a value was last seen. Thousands of values
+/// that do not change must cost no writing.
+pub(super) const SEEN_MAX: Duration = Duration::from_hours(1);
+/// How long the value of a command that no manifest names any more is kept.
+pub(super) const UNUSED_MAX: Duration = Duration::from_hours(7 * 24);
 /// First delay after a failure of one resource; doubles with each further one.
 pub(super) const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// Longest delay between two attempts at one resource.
@@ -65,6 +81,10 @@ pub struct Config {
     pub prune_delay: Duration,
     /// For planner and guards.
     pub policy: Policy,
+    /// Which resources are meant, by label.
+    pub labels: Rules,
+    /// Longest run of a label's command.
+    pub command_timeout: Duration,
     /// A bug put in on purpose, so that the simulator can show that it would find it. Nothing
     /// but tests sets it; it is a value rather than a compile-time feature so that the tests
     /// run the very code that ships.
@@ -89,6 +109,8 @@ impl Default for Config {
                 max_delete_free: 3,
                 confirm: Vec::new(),
             },
+            labels: Rules::default(),
+            command_timeout: Duration::from_secs(30),
             planted: None,
         }
     }
@@ -161,6 +183,14 @@ pub enum Planted {
     ForgetGrants,
     /// Tells what the server said, word by word.
     TellErrors,
+    /// Takes a label whose value is not known for one that does not match.
+    UnknownIsUnmatched,
+    /// Registers what no selector matches.
+    RegisterUnmatched,
+    /// Deletes what a label's value has brought back meanwhile.
+    IgnoreFlap,
+    /// Runs a command that is running.
+    RunTwice,
     /// A single pass takes its first plan's end for the end.
     EndEarly,
 }

@@ -21,6 +21,7 @@ impl Engine {
         }
         self.drop_queue();
         self.drop_approved();
+        self.keep_seen();
     }
 
     /// Whether everything is as wanted, as far as known now.
@@ -49,6 +50,7 @@ impl Engine {
             || self.journaling.is_some()
             || !self.to_journal.records.is_empty()
             || self.clock_jumped
+            || self.awaits_commands()
             || planned.plan.steps.iter().any(|step| self.is_cold(step));
         if moving && !self.planted(Planted::EndEarly) {
             return Outcome::Running;
@@ -109,6 +111,7 @@ impl Engine {
                 | Why::Settling
                 | Why::Immutable(_)
                 | Why::NotMadeByUs
+                | Why::LabelUnknown(_)
                 | Why::MissingReference(_) => true,
                 Why::PausedUntil(_)
                 | Why::KeepDirective

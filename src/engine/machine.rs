@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::approved::Allowance;
 use super::clocks::Clocks;
 use super::config::{Config, Mode, Outcome, PLAN_QUIET, Planted, START_LAG};
+use super::labels::LabelSide;
 use super::live::LiveSide;
 use super::planning::Planned;
 use super::slot::{Condition, Slot};
@@ -38,6 +39,7 @@ pub struct Engine {
     pub(super) live: LiveSide,
     /// Which names are secrets, whoever says so.
     pub(super) veil: Veil,
+    pub(super) labels: LabelSide,
     pub(super) slots: BTreeMap<ResourceId, Slot>,
     /// `Slot::wake` of all slots, in order.
     pub(super) wakes: BTreeSet<(Duration, ResourceId)>,
@@ -111,6 +113,7 @@ impl Engine {
             clock_jumped: false,
             source: Source::default(),
             live: LiveSide::default(),
+            labels: LabelSide::default(),
             slots: BTreeMap::new(),
             wakes: BTreeSet::new(),
             flying: BTreeSet::new(),
@@ -143,6 +146,7 @@ impl Engine {
         self.take(event);
         self.ring();
         self.pump();
+        self.pump_commands();
         self.flush();
         self.settle_down();
         self.flush();
@@ -156,7 +160,9 @@ impl Engine {
         }
         let wake = self.wakes.first().map(|(at, _)| *at);
         let live = self.live.next();
-        [self.clocks.next(&self.config), wake, live, self.next_mature()].into_iter().flatten().min()
+        let clocks = self.clocks.next(&self.config);
+        let all = [clocks, wake, live, self.next_mature(), self.labels.next()];
+        all.into_iter().flatten().min()
     }
 
     /// How the engine ended, once it said [`Effect::Stopped`].
@@ -182,6 +188,7 @@ impl Engine {
             Event::JournalFailed(error) => self.journal_failed(&error),
             Event::Wrote { op, result } => self.wrote(op, result),
             Event::Fetched { ticket, id, result } => self.fetched(ticket, &id, result),
+            Event::Ran { ticket, result } => self.ran(ticket, result),
             Event::Approve { hash, request } => self.approve(&hash, request),
             Event::Stop => self.stop(Outcome::Stopped),
         }
@@ -194,6 +201,7 @@ impl Engine {
         self.life = Life::Running;
         self.born = self.now.monotonic;
         self.learn_journal(&state);
+        self.labels.values = state.labels.clone();
         self.journal = state;
         self.reopen_doubts();
         if self.journal.inventory.is_empty() {
@@ -221,6 +229,7 @@ impl Engine {
                 self.live.distrust();
             }
             self.list_everything();
+            self.drop_unused_values();
             self.replan();
         }
         if due(self.clocks.warm) {

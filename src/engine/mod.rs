@@ -3,7 +3,8 @@
 //! One file per concern: `machine` takes an event apart, `source`, `live` and `clocks` keep what
 //! is known, `planning` turns it into steps, `write` sends them, `answer` reads what came of
 //! them, `approved` keeps what a person let through, `slot` is the one state of each resource,
-//! `uses` says which kinds matter, `status` shows it all.
+//! `labels` runs the commands of labels, `desired` asks selectors, `uses` says which kinds
+//! matter, `status` shows it all.
 //!
 //! Deliberately absent: async, I/O, clocks, tasks.
 
@@ -11,11 +12,14 @@ mod answer;
 mod approved;
 mod clocks;
 mod config;
+mod desired;
 mod finish;
+mod labels;
 mod live;
 mod machine;
 mod planning;
 mod read;
+mod shown;
 mod slot;
 mod source;
 mod status;
@@ -24,21 +28,23 @@ mod veil;
 mod write;
 
 pub use config::{
-    APPROVAL_DIGITS, DOUBT_DEADLINE, MAX_IN_FLIGHT, REFUSED_BACKOFF, RETRY_MAX, SETTLE_DEADLINE,
-    START_LAG,
+    APPROVAL_DIGITS, DOUBT_DEADLINE, MAX_COMMANDS, MAX_IN_FLIGHT, REFUSED_BACKOFF, RETRY_MAX,
+    SETTLE_DEADLINE, START_LAG,
 };
 pub use config::{Config, Mode, Outcome, Planted};
 pub use machine::Engine;
-pub use status::{HeldStatus, KindStatus, PendingStatus, ResourceStatus, Status};
+pub use status::{HeldStatus, KindStatus, LabelStatus, PendingStatus, ResourceStatus, Status};
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::journal::{OpId, Record, State};
+use crate::labels::value::Command;
 use crate::live::{Live, Observed, Written};
 use crate::manifest::Reading;
 use crate::model::{Cluster, KindName, ResourceId};
 use crate::plan::Step;
-use crate::port::{CallError, NotYet};
+use crate::port::{CallError, NotYet, RunError};
 
 /// Everything that can happen. A closed list.
 #[derive(Debug, Clone)]
@@ -93,6 +99,13 @@ pub enum Event {
         /// while something is settling).
         result: Result<Option<Live>, CallError>,
     },
+    /// The answer to [`Effect::Run`].
+    Ran {
+        /// Of which request.
+        ticket: u64,
+        /// What it printed, without white space around it.
+        result: Result<String, RunError>,
+    },
     /// `reconciler approve HASH`.
     Approve {
         /// As the person typed it; a unique prefix of at least eight digits is enough.
@@ -144,6 +157,15 @@ pub enum Effect {
         op: OpId,
         /// What to do; never [`crate::plan::Action::Adopt`].
         step: Arc<Step>,
+    },
+    /// Run a label's command. Never asked for in a preview.
+    Run {
+        /// To tell answers apart.
+        ticket: u64,
+        /// What.
+        command: Arc<Command>,
+        /// How long it may take.
+        timeout: Duration,
     },
     /// Answer a person's request.
     Answer {

@@ -1,5 +1,6 @@
 //! From what is known to steps that may run now.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +11,13 @@ use super::slot::Condition;
 use super::{Effect, Level};
 use crate::journal::{Entry, Record};
 use crate::kind;
+use crate::labels::resolve::{Desired, resolve};
 use crate::live::{Live, LiveState, Observed, Seen};
 use crate::manifest::{Reading, Resource};
 use crate::model::{ResourceId, Value};
 use crate::plan::check::check;
 use crate::plan::guard::{APPROVAL_LIFETIME, GuardFacts, Held, PendingApproval, guard};
-use crate::plan::planner::{Input, plan};
+use crate::plan::planner::{Input, LabelInput, plan};
 use crate::plan::{Action, Plan, Step, Why};
 
 /// Runs count from here: people read the number.
@@ -49,12 +51,21 @@ impl Engine {
     /// not known yet.
     pub fn plan_now(&self) -> Option<Plan> {
         let reading = self.source.reading.as_ref().filter(|_| self.live.is_known())?;
-        Some(plan(&self.input(reading, &self.live.state)))
+        let (values, rules) = (&self.labels.values, &self.config.labels);
+        let owner = &self.config.policy.agent;
+        let desired = resolve(reading, &self.live.state, values, rules, owner);
+        Some(plan(&self.input(&desired, &self.live.state)))
     }
 
-    fn input<'a>(&'a self, reading: &'a Reading, live: &'a LiveState) -> Input<'a> {
+    fn input<'a>(&'a self, desired: &'a Desired, live: &'a LiveState) -> Input<'a> {
         Input {
-            reading,
+            reading: &desired.reading,
+            labels: Some(LabelInput {
+                declared: &desired.declared,
+                fits: &desired.fits,
+                rules: &self.config.labels,
+                values: &self.labels.values,
+            }),
             live,
             inventory: &self.journal.inventory,
             busy: &self.busy,
@@ -69,8 +80,10 @@ impl Engine {
         self.drop_out_of_use();
         let reading = self.planted_reading(reading);
         let inventory = self.planted_inventory();
-        let none = std::collections::BTreeSet::new();
-        let mut input = self.input(&reading, &self.live.state);
+        let none = BTreeSet::new();
+        let desired = self.resolve(&reading);
+        self.forgive_edited(&desired.reading);
+        let mut input = self.input(&desired, &self.live.state);
         if let Some(inventory) = &inventory {
             input.inventory = inventory;
         }
@@ -78,7 +91,7 @@ impl Engine {
             input.busy = &none;
         }
         let plan = Arc::new(plan(&input));
-        let violations = check(&plan, &input);
+        let violations = if self.has_planted_labels() { Vec::new() } else { check(&plan, &input) };
         self.drop_queue();
         let broken = !violations.is_empty();
         for violation in violations {
@@ -162,7 +175,7 @@ impl Engine {
                 && !self.pending.contains_key(&step.id)
             {
                 self.pending.insert(step.id.clone(), now);
-                let text = format!("{} will be deleted ({})", step.id, step.reason);
+                let text = format!("{} will be deleted ({})", step.id, step.because());
                 self.say(Level::Info, Some(&step.id), text);
             }
         }
@@ -186,6 +199,7 @@ impl Engine {
             | Why::SourceUnknown
             | Why::LiveUnknown(_)
             | Why::Settling
+            | Why::LabelUnknown(_)
             | Why::KeepDirective
             | Why::OwnedBy(_)
             | Why::ForeignOrigin(_)
@@ -218,6 +232,7 @@ impl Engine {
     /// Whether source and live side are sure enough for a delete.
     pub(super) fn may_delete(&self, id: &ResourceId) -> bool {
         !self.clock_jumped
+            && !self.is_back(id)
             && self.source.not_yet.is_none()
             && self.live.is_current(id, self.source.came)
     }
@@ -231,7 +246,7 @@ impl Engine {
 
     /// A delete needs a list that began after the reading it is compared with.
     fn list_for_deletes(&mut self) {
-        let stale: std::collections::BTreeSet<_> = self
+        let stale: BTreeSet<_> = self
             .pending
             .keys()
             .filter(|id| !self.live.is_current(id, self.source.came))
@@ -255,11 +270,22 @@ impl Engine {
     /// what was approved and is still wanted gone.
     pub(super) fn drop_plan(&mut self) {
         self.drop_queue();
-        let reading = self.source.reading.as_ref();
-        let unwanted = |id: &ResourceId| {
-            reading.is_some_and(|it| it.is_whole() && !it.manifests.contains_key(id))
+        self.drop_begun(|_| true);
+    }
+
+    /// What was begun of these is not sent any more, but for what was approved and is still
+    /// wanted gone.
+    pub(super) fn drop_begun(&mut self, is_meant: impl Fn(&ResourceId) -> bool) {
+        let is_whole = self.source.reading.as_ref().is_some_and(|it| it.is_whole());
+        let may_stay = |id: &&ResourceId| {
+            let condition = self.slots.get(*id).map(|slot| &slot.condition);
+            matches!(condition, Some(Condition::Approved(_) | Condition::Checking(_)))
         };
-        for id in &self.busy {
+        let all = self.busy.iter().filter(may_stay);
+        let gone: BTreeSet<ResourceId> =
+            all.filter(|id| is_whole && !self.is_wanted(id)).cloned().collect();
+        let unwanted = |id: &ResourceId| gone.contains(id);
+        for id in self.busy.iter().filter(|id| is_meant(id)) {
             let Some(slot) = self.slots.get_mut(id) else { continue };
             match &mut slot.condition {
                 Condition::Approved(approved) => approved.valid &= unwanted(id),

@@ -6,11 +6,11 @@ use super::Level;
 use super::config::{Planted, READ_FIRST, READ_MAX, SETTLE_DEADLINE};
 use super::live::{KindKey, present};
 use super::machine::{Engine, Life};
-use super::slot::{Condition, Settling, Want, backoff};
+use super::slot::{Condition, Refused, Settling, Want, backoff};
 use crate::kind;
 use crate::live::Live;
 use crate::model::ResourceId;
-use crate::port::CallError;
+use crate::port::{CallCode, CallError};
 
 /// Quiet time before planning after the last of many writes was seen: one plan for all.
 const QUIET: Duration = Duration::from_millis(200);
@@ -180,11 +180,30 @@ impl Engine {
         let Condition::Settling(settling) = &mut slot.condition else { return };
         settling.ticket = None;
         let moved = matches!(settling.want, Want::Moved(_));
+        let (met, done) = (matches!(settling.want, Want::Present), settling.done);
         match result {
+            Err(error) if met && !done && error.code == CallCode::PermissionDenied => {
+                self.hidden(id);
+            }
             Ok(Some(_)) if !superseded => self.settle_seen(id),
             Ok(None) if !superseded && moved => self.settle_gone(id),
             Ok(_) | Err(_) => {}
         }
+    }
+
+    /// The server has it and does not show it: nothing but a change of our role, or of the
+    /// manifest, helps.
+    fn hidden(&mut self, id: &ResourceId) {
+        let access = kind::row(id.kind).and_then(|kind| kind.labelled.as_ref());
+        let remedy = match access.map(|labelled| labelled.access) {
+            Some(field) => format!("widen `{field}` of a role of ours, or choose another name"),
+            None => "widen a role of ours, or choose another name".to_owned(),
+        };
+        let text = format!("it exists but is hidden from this identity; {remedy}");
+        let desired = self.labels.desired.as_ref();
+        let wanted = desired.and_then(|it| it.reading.manifests.get(id));
+        let wanted = wanted.map(|manifest| manifest.resource.digest);
+        self.fail(id, &text, Some(Refused(wanted)));
     }
 
     /// A read shows what the slot waited for.

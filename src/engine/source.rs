@@ -79,9 +79,8 @@ impl Engine {
         }
         self.source.came = self.next_ticket;
         // Restoring a manifest cancels its delete, even if it is removed again at once.
-        let whole = reading.is_whole();
-        self.pending.retain(|id, _| whole && !reading.manifests.contains_key(id));
-        self.forget_grants(reading);
+        self.name_commands(reading);
+        self.cancel_deletes();
         self.take_into_use();
         let errors = reading.findings.iter().filter(|it| it.severity == Severity::Error).count();
         if errors > 0 {
@@ -92,12 +91,12 @@ impl Engine {
         if !self.planted(super::Planted::KeepStalePlan) {
             self.drop_plan();
         }
-        self.forgive_edited(reading);
         self.replan();
     }
 
-    /// What the server refused is tried again at once when its author changed it.
-    fn forgive_edited(&mut self, reading: &Reading) {
+    /// What the server refused is tried again at once when its author, or a label's value,
+    /// changed it.
+    pub(super) fn forgive_edited(&mut self, reading: &Reading) {
         let edited: Vec<ResourceId> = self
             .slots
             .iter()

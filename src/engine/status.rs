@@ -68,6 +68,24 @@ pub struct ResourceStatus {
     pub retry_in_ms: Option<u128>,
     /// What it says of its own readiness, if it is not ready.
     pub readiness: Option<String>,
+    /// Its dynamic labels, by key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, LabelStatus>,
+}
+
+/// What is known of one dynamic label.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelStatus {
+    /// The command line.
+    pub command: String,
+    /// Its last good value.
+    pub value: Option<String>,
+    /// How long ago it was last seen so, milliseconds.
+    pub age_ms: Option<u128>,
+    /// Since when it fails, RFC 3339.
+    pub failing_since: Option<String>,
+    /// Why there is no newer value.
+    pub why: Option<String>,
 }
 
 /// A delete that waits for its time.
@@ -161,11 +179,12 @@ impl Engine {
             let one = ResourceStatus { state: state.to_owned(), ..ResourceStatus::default() };
             all.insert(id.to_string(), one);
         }
+        self.labels_status(&mut all);
         if let Some(planned) = &self.planned {
             for step in planned.plan.steps.iter().filter(|it| !self.finished.contains(&it.id)) {
                 let one = all.entry(step.id.to_string()).or_default();
                 "planned".clone_into(&mut one.state);
-                one.why = Some(format!("{} ({})", step.action.verb(), step.reason));
+                one.why = Some(format!("{} ({})", step.action.verb(), step.because()));
             }
             for deferred in &planned.plan.deferred {
                 let one = all.entry(deferred.id.to_string()).or_default();

@@ -85,7 +85,7 @@ impl Engine {
         let approval = self.grant_of(&step);
         if let Action::Adopt { live: _, after } = &step.action {
             let entry = self.entry(&step, after, true);
-            let text = format!("adopted {} ({})", step.id, step.reason);
+            let text = format!("adopted {} ({})", step.id, step.because());
             self.say(Level::Info, Some(&step.id), text);
             let id = step.id.to_string();
             self.record(Record::Adopted { id, entry, at: self.now.wall });
@@ -145,7 +145,7 @@ impl Engine {
             run: RunId(run),
             id: step.id.to_string(),
             verb: step.action.verb(),
-            reason: step.reason.to_string(),
+            reason: step.because(),
             before: before.map(|revision| revision.0.clone()),
             entry,
             approval,

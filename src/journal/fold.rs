@@ -1,9 +1,11 @@
 //! From records to [`State`]. Pure and total: a damaged journal is an error, never a panic.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::{Entry, OpId, Open, Outcome, Record, RunId, State};
 use crate::kind;
+use crate::labels::value::{Command, Known};
 use crate::model::{Cluster, ResourceId, Timestamp};
 use crate::plan::Verb;
 
@@ -16,12 +18,15 @@ pub struct Touched {
     pub open: BTreeSet<OpId>,
     /// Approvals, by hash; the row is gone when [`State::approvals`] has none.
     pub approvals: BTreeSet<String>,
+    /// Commands of labels; the row is gone when [`State::labels`] has none.
+    pub labels: BTreeSet<Command>,
 }
 
 impl Touched {
     /// Adds what another record changed.
     pub fn merge(&mut self, other: Self) {
-        let Self { inventory, open, approvals } = other;
+        let Self { inventory, open, approvals, labels } = other;
+        self.labels.extend(labels);
         self.inventory.extend(inventory);
         self.open.extend(open);
         self.approvals.extend(approvals);
@@ -74,6 +79,7 @@ impl State {
             Record::Settled { op, outcome, at: _ } => self.settled(*op, outcome),
             Record::Adopted { id, entry, at: _ } => Ok(self.put(id, entry.clone())),
             Record::Forgotten { id, at: _ } => Ok(self.take(id)),
+            Record::Label { command, known } => Ok(self.label(command, known.as_ref())),
             Record::Approved { hash, expires, at } => Ok(self.approved(hash, *expires, *at)),
         }
     }
@@ -159,6 +165,14 @@ impl State {
         self.approvals.insert(hash.to_owned(), expires);
         touched.approvals.insert(hash.to_owned());
         touched
+    }
+
+    fn label(&mut self, command: &Command, known: Option<&Known>) -> Touched {
+        match known {
+            Some(known) => self.labels.insert(Arc::new(command.clone()), known.clone()),
+            None => self.labels.remove(command),
+        };
+        Touched { labels: [command.clone()].into(), ..Touched::default() }
     }
 
     fn put(&mut self, id: &str, entry: Entry) -> Touched {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::labels::value::{Command, Known, Values};
 use crate::model::{FingerprintKey, ResourceId, Timestamp};
 use crate::plan::Verb;
 
@@ -95,6 +96,14 @@ pub enum Record {
         /// When.
         at: Timestamp,
     },
+    /// What is known of a label's command; absent: no manifest names it any more. Kept as it is
+    /// now, without history: there may be many, and each says all there is to know.
+    Label {
+        /// Which.
+        command: Command,
+        /// What.
+        known: Option<Known>,
+    },
     /// A person let a pending set through.
     Approved {
         /// Hash of the pending set.
@@ -151,6 +160,8 @@ pub struct State {
     pub open: BTreeMap<OpId, Open>,
     /// Approvals not yet used, with their expiry.
     pub approvals: BTreeMap<String, Timestamp>,
+    /// What the commands of dynamic labels last said.
+    pub labels: Values,
     /// The next operation's number.
     pub next_op: u64,
     /// The next run's number. Runs count from 1; 0: there was none yet.

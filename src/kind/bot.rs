@@ -77,6 +77,7 @@ pub(super) static BOT: Kind = Kind {
     presets: &[],
     keeper: |_| None,
     secret_name: |_| false,
+    labelled: None,
 };
 
 /// Of the metadata, user and role keep name, labels and expiry; of the traits, what has values,

@@ -58,6 +58,14 @@ pub fn resource(
     Resource { id, canonical, digest }
 }
 
+/// The same resource with another content, in canonical form again.
+pub fn changed(kind: &Kind, before: &Resource, value: Value) -> Resource {
+    let name = name_in(&before.canonical);
+    let canonical = canonical(kind, name.as_deref().unwrap_or(&before.id.name), value);
+    let digest = Digest::of(canonical.as_bytes());
+    Resource { id: before.id.clone(), canonical, digest }
+}
+
 /// The id of a resource: veiled where its name is a secret, and where it is written as if.
 pub fn id(
     kind: &Kind,

@@ -22,7 +22,7 @@ codes! {
     CREDENTIALS_SEVERAL = "K012": "Only one kind of credentials can be used.";
     CREDENTIALS_NONE = "K013": "Without credentials the agents cannot register the cluster.";
     COMMAND_MISSING = "K014": "A dynamic label without a command never gets a value.";
-    PERIOD_SHORT = "K015": "Agents run the command of a dynamic label at most once a second.";
+    PERIOD_SHORT = "K015": "The command of a dynamic label runs at most once a second.";
     LABEL_HIDDEN = "K016": "A dynamic label hides the static one of the same name.";
 
     WILDCARD = "K020": "`*` is not allowed in this list.";

@@ -4,6 +4,7 @@
 //! create or update.
 
 mod check;
+mod labels;
 
 use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Writes};
 use crate::model::{KindName, Value};
@@ -74,10 +75,12 @@ pub(super) static KUBE_CLUSTER: Kind = Kind {
     presets: &[],
     keeper: |_| None,
     secret_name: |_| false,
+    labelled: Some(labels::LABELLED),
 };
 
 /// The server forces the version. (Empty `aws`, `azure` and `gcp`, which it always prints, and
-/// the `result` of dynamic labels, which agents fill, are out already.)
+/// an empty `result` of a dynamic label are out already. A `result` is stored as it was sent:
+/// agents publish theirs in heartbeats only.)
 fn normalize(cluster: &mut Value) {
     super::set_version(cluster, "v3");
 }

@@ -7,6 +7,7 @@ mod bot;
 mod check;
 mod codec;
 mod kube_cluster;
+mod labelled;
 mod remote_cluster;
 mod role;
 mod token;
@@ -21,6 +22,7 @@ pub mod hide;
 pub mod schema;
 pub mod unknown;
 
+pub use self::labelled::{DynamicLabel, LabelParts, Labelled};
 use crate::manifest::Findings;
 use crate::model::{KindName, Node, ResourceId, Value};
 
@@ -99,6 +101,9 @@ pub struct Kind {
     /// named [`KindName::with_secret_names`]. The id of such a resource is veiled
     /// ([`ResourceId::veiled`]), so that its name is never planned, logged or stored.
     pub secret_name: fn(&Value) -> bool,
+    /// For a kind that agents pick by its labels. Only what matches the configured selectors is
+    /// kept on the cluster.
+    pub labelled: Option<Labelled>,
 }
 
 /// Order of creation; deletion runs backwards.

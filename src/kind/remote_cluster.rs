@@ -60,4 +60,5 @@ pub(super) static REMOTE_CLUSTER: Kind = Kind {
     presets: &[],
     keeper: |_| None,
     secret_name: |_| false,
+    labelled: None,
 };

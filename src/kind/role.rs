@@ -70,6 +70,7 @@ pub(super) static ROLE: Kind = Kind {
     presets: PRESETS,
     keeper: super::internal_keeper,
     secret_name: |_| false,
+    labelled: None,
 };
 
 /// Newest first. The server takes anything else for the newest, without a word; tctl refuses

@@ -86,6 +86,7 @@ pub(super) static TOKEN: Kind = Kind {
     presets: &[],
     keeper: |_| None,
     secret_name: |token| join_method(token) == BY_NAME,
+    labelled: None,
 };
 
 /// The join method, as the server fills it in.

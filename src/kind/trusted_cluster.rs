@@ -76,6 +76,7 @@ pub(super) static TRUSTED_CLUSTER: Kind = Kind {
     presets: &[],
     keeper: |_| None,
     secret_name: |_| false,
+    labelled: None,
 };
 
 /// The server forces the version, and takes the tunnel address from the proxy's.

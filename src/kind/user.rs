@@ -70,6 +70,7 @@ pub(super) static USER: Kind = Kind {
     presets: &[],
     keeper,
     secret_name: |_| false,
+    labelled: None,
 };
 
 /// The roles. The server refuses a user with one that is not there.

@@ -72,6 +72,7 @@ pub(super) static WORKLOAD_CLUSTER: Kind = Kind {
     presets: &[],
     keeper: |_| None,
     secret_name: |_| false,
+    labelled: None,
 };
 
 /// Labels, description and expiry do not come back from the server, so they are no part of what

@@ -17,6 +17,7 @@
 //! |---|---|---|---|
 //! | `unknown top`, `unknown metadata`, `unknown spec`, `typo dynamic_label`, `camel case field`, `role unknown option`, `trusted unknown`, `user unknown`, `merge key`: a field that the kind does not have | dropped without a word | error with a suggestion | a misspelled label or rule must not vanish |
 //! | `bot camel`: a field as protobuf's JSON writes it | taken | error with a suggestion | the other kinds do not know it |
+//! | `period missing`, `dynamic null`: a dynamic label without a period, or with one below a second | taken; agents run it every second | error | nobody means that |
 //! | `upper case field`: a field in other case | taken | error with a suggestion | two spellings of one field in one document hide each other |
 //! | `duplicate label`: a key that stands twice | the last one wins | error, both places | one of the two is a mistake |
 //! | `blank`: a document of blank lines or comments | ends tctl | nothing | a commented-out resource is a normal thing to have |

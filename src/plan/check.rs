@@ -3,15 +3,19 @@
 //!
 //! A violation is our own bug; the engine refuses to run the plan.
 
+mod facts;
+mod labels;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use self::facts::{is_foreign, keeps_fixed, presets, rank, targets};
 use super::{Action, Plan, Step};
 use crate::journal::Entry;
-use crate::kind::{self, FOREIGN_ORIGINS, Kind, Phase, Writes};
+use crate::kind::{self, Kind, Writes};
 use crate::live::{Coverage, Live, Seen};
 use crate::manifest::{Adopt, Manifest};
-use crate::model::{ResourceId, Value};
+use crate::model::ResourceId;
 use crate::plan::planner::Input;
 
 /// What a plan must not do.
@@ -61,6 +65,10 @@ pub enum Rule {
     Order,
     /// A step that must come after one that is not in the plan before it.
     After,
+    /// A write of what no selector matches, or would match once it is written.
+    Unmatched,
+    /// A step on what nobody can say of whether a selector matches it.
+    Undecided,
     /// A difference that is neither a step nor deferred.
     Incomplete,
     /// Forgetting what is declared, what may be there, or what was never known.
@@ -101,6 +109,7 @@ pub fn check(plan: &Plan, input: &Input<'_>) -> Vec<Violation> {
     judge.completeness();
     judge.forgotten();
     judge.coverage();
+    judge.labels();
     judge.out.into_iter().collect()
 }
 
@@ -119,6 +128,12 @@ impl<'a> Judge<'a> {
 
     fn manifest(&self, id: &ResourceId) -> Option<&'a Manifest> {
         self.input.reading.manifests.get(id)
+    }
+
+    /// The manifest of what no selector matches.
+    fn unmatched(&self, id: &ResourceId) -> Option<&'a Manifest> {
+        let fits = self.input.labels.map(|labels| labels.fits)?;
+        fits.unmatched.get(id).map(|unmatched| &unmatched.manifest)
     }
 
     fn entry(&self, id: &ResourceId) -> Option<&'a Entry> {
@@ -173,7 +188,7 @@ impl<'a> Judge<'a> {
     }
 
     fn step(&mut self, step: &Step) {
-        let Step { id, action, reason: _, at: _, after: _ } = step;
+        let Step { id, action, reason: _, note: _, at: _, after: _ } = step;
         self.must(!self.input.reading.frozen.contains_key(id), Rule::Frozen, id);
         self.must(!self.input.busy.contains(id), Rule::Busy, id);
         let until = self.manifest(id).and_then(|manifest| manifest.directives.paused_until);
@@ -229,7 +244,11 @@ impl<'a> Judge<'a> {
         self.must(self.manifest(id).is_none(), Rule::DeleteOfDeclared, id);
         self.must(self.present(id) == Some(before), Rule::StaleBefore, id);
         self.must(self.entry(id).is_some(), Rule::DeleteOfUnknown, id);
-        self.must(self.entry(id).is_none_or(|entry| !entry.keep), Rule::DeleteOfKept, id);
+        let is_kept = match self.unmatched(id) {
+            Some(manifest) => manifest.directives.keep,
+            None => self.entry(id).is_some_and(|entry| entry.keep),
+        };
+        self.must(!is_kept, Rule::DeleteOfKept, id);
         let is_deleted = kind::row(id.kind).is_some_and(|kind| kind.rpc.delete.is_some());
         self.must(is_deleted, Rule::NotMadeByUs, id);
         let is_marked = kind::row(id.kind)
@@ -243,7 +262,7 @@ impl<'a> Judge<'a> {
     fn order(&mut self) {
         let mut last: Option<(bool, i8)> = None;
         let mut done = BTreeSet::new();
-        for Step { id, action, reason: _, at: _, after } in &self.plan.steps {
+        for Step { id, action, reason: _, note: _, at: _, after } in &self.plan.steps {
             let is_delete = matches!(action, Action::Delete { before: _ });
             let rank = kind::row(id.kind).map_or(-1, |kind| rank(kind.phase));
             let place = (is_delete, if is_delete { -rank } else { rank });
@@ -307,7 +326,9 @@ impl<'a> Judge<'a> {
             self.must(spoken.contains(id), Rule::Incomplete, id);
         }
         for id in self.input.inventory.keys() {
-            let is_declared = self.manifest(id).is_some() || reading.frozen.contains_key(id);
+            let is_declared = self.manifest(id).is_some()
+                || reading.frozen.contains_key(id)
+                || self.input.labels.is_some_and(|it| it.fits.undecided.contains_key(id));
             if !is_declared && !spoken.contains(id) {
                 self.must(self.may_be_forgotten(id), Rule::Incomplete, id);
             }
@@ -321,7 +342,10 @@ impl<'a> Judge<'a> {
         let reading = self.input.reading;
         let is_whole = reading.unknown.is_empty() && reading.frozen.is_empty();
         for id in &self.plan.forget {
-            let is_wanted = self.manifest(id).is_some() || self.input.busy.contains(id);
+            let is_undecided =
+                self.input.labels.is_some_and(|it| it.fits.undecided.contains_key(id));
+            let is_wanted =
+                self.manifest(id).is_some() || is_undecided || self.input.busy.contains(id);
             let is_known = self.entry(id).is_some();
             let is_right = is_whole && is_known && !is_wanted && self.may_be_forgotten(id);
             self.must(is_right, Rule::Forget, id);
@@ -338,47 +362,4 @@ impl<'a> Judge<'a> {
             self.out.insert(Violation { rule: Rule::Coverage, id: None });
         }
     }
-}
-
-fn presets(kind: &Kind, id: &ResourceId) -> bool {
-    kind.presets.contains(&id.name.as_ref())
-}
-
-fn is_foreign(live: &Live) -> bool {
-    live.origin.as_deref().is_some_and(|origin| FOREIGN_ORIGINS.contains(&origin))
-}
-
-const fn rank(phase: Phase) -> i8 {
-    match phase {
-        Phase::Access => 1,
-        Phase::Resources => 2,
-        Phase::Trust => 3,
-        Phase::Children => 4,
-    }
-}
-
-/// What a resource refers to, in its own cluster.
-fn targets(id: &ResourceId, canonical: &str) -> Vec<ResourceId> {
-    let Some(references) = kind::row(id.kind).and_then(|kind| kind.references) else {
-        return Vec::new();
-    };
-    let Ok(value) = Value::from_json(canonical) else { return Vec::new() };
-    let named = references(&value).into_iter();
-    let inside = named.map(|target| ResourceId { cluster: id.cluster.clone(), ..target });
-    inside.filter(|target| target != id).collect()
-}
-
-/// Whether everything that cannot change is the same on both sides.
-fn keeps_fixed(kind: &Kind, before: &str, after: &str) -> bool {
-    if kind.writes == Writes::Immutable || kind.rpc.update.is_none() {
-        return false;
-    }
-    let (Ok(before), Ok(after)) = (Value::from_json(before), Value::from_json(after)) else {
-        return false;
-    };
-    kind.immutable.iter().all(|path| at(&before, path) == at(&after, path))
-}
-
-fn at<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.').try_fold(value, |value, key| value.get(key))
 }

@@ -14,10 +14,10 @@ mod seal;
 mod uses;
 mod words;
 
-pub use planner::{Input, plan};
+pub use planner::{Input, LabelInput, plan};
 pub use uses::{in_use, kinds};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::live::{Coverage, Live};
@@ -35,6 +35,8 @@ pub struct Plan {
     /// What the inventory knows, nobody declares and the cluster has no more (or has, but we
     /// never delete its kind): to be dropped from the inventory. Sorted.
     pub forget: Vec<ResourceId>,
+    /// What is declared, matches no selector and is not ours: nothing is done about it. Sorted.
+    pub unmatched: Vec<Unmatched>,
     /// Whether each side was wholly known.
     pub coverage: BTreeMap<(Cluster, KindName), Coverage>,
     /// Whether every document was understood; while not, nothing is pruned.
@@ -55,6 +57,8 @@ pub struct Step {
     pub action: Action,
     /// For people and logs. Nothing may branch on it.
     pub reason: Reason,
+    /// More about why, for people: `matches item 2: env=test`, `label region changed …`.
+    pub note: Option<String>,
     /// Where it was declared; absent for what is no longer declared.
     pub at: Option<Place>,
     /// Steps of this plan that must have succeeded first (references).
@@ -151,6 +155,19 @@ pub enum Reason {
     Reclaimed,
     /// No longer declared.
     Pruned,
+    /// Declared, but no selector matches its labels any more.
+    Unmatched,
+}
+
+/// Something declared that no selector matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unmatched {
+    /// What.
+    pub id: ResourceId,
+    /// Its labels, `env=prod, region=eu-1`.
+    pub labels: String,
+    /// Where it is declared.
+    pub at: Place,
 }
 
 /// One difference. Holds no secret in clear.
@@ -188,6 +205,8 @@ pub enum Why {
     LiveUnknown(String),
     /// A write of ours has not been seen yet, or its outcome is in doubt.
     Settling,
+    /// Whether a selector matches it depends on these labels, whose values are not known yet.
+    LabelUnknown(BTreeSet<String>),
     /// `reconciler/paused-until`.
     PausedUntil(Timestamp),
     /// `reconciler/prune: "false"`.

@@ -12,7 +12,7 @@ use super::{Action, Deferred, Reason, Step, Why};
 use crate::kind::{self, Phase};
 use crate::live::{Live, Seen};
 use crate::manifest::Manifest;
-use crate::model::ResourceId;
+use crate::model::{Place, ResourceId};
 
 /// A step for something declared, not yet compared with other resources.
 pub(super) struct Candidate<'a> {
@@ -20,12 +20,16 @@ pub(super) struct Candidate<'a> {
     pub(super) manifest: &'a Manifest,
     pub(super) action: Action,
     pub(super) reason: Reason,
+    pub(super) note: Option<String>,
 }
 
 /// A delete, not yet compared with other resources.
 pub(super) struct Prune {
     pub(super) id: ResourceId,
     pub(super) live: Arc<Live>,
+    pub(super) reason: Reason,
+    pub(super) note: Option<String>,
+    pub(super) at: Option<Place>,
 }
 
 /// Puts steps in order, and defers what refers to nothing or is still referred to.
@@ -163,13 +167,13 @@ fn arrange_deletes(
         if stay.is_empty() {
             break;
         }
-        for Prune { id, live } in stay {
+        for Prune { id, live, reason: _, note: _, at } in stay {
             for reference in references(&id, &live.canonical) {
                 held.entry(reference).or_insert_with(|| id.clone());
             }
             if let Some(referrer) = held.get(&id) {
                 let why = Why::ReferencedBy(referrer.clone());
-                deferred.push(Deferred { id, why, at: None });
+                deferred.push(Deferred { id, why, at });
             }
         }
     }
@@ -256,7 +260,7 @@ fn order_deletes(writes: &[Step], prunes: Vec<Prune>) -> Vec<Step> {
 }
 
 fn delete(prune: Prune, after: BTreeSet<ResourceId>) -> Step {
-    let Prune { id, live } = prune;
+    let Prune { id, live, reason, note, at } = prune;
     let action = Action::Delete { before: live };
-    Step { id, action, reason: Reason::Pruned, at: None, after: after.into_iter().collect() }
+    Step { id, action, reason, note, at, after: after.into_iter().collect() }
 }

@@ -7,9 +7,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::order::{self, Candidate, Prune};
-use super::{Action, Deferred, FieldChange, Plan, Policy, Reason, Step, Why, diff, seal};
+use super::{
+    Action, Deferred, FieldChange, Plan, Policy, Reason, Step, Unmatched, Why, diff, seal,
+};
 use crate::journal::Entry;
 use crate::kind::{self, FOREIGN_ORIGINS, Kind, Writes, canonical};
+use crate::labels::resolve::{self as labels, Fits, Rules};
+use crate::labels::value::Values;
 use crate::live::{Live, LiveState, Seen};
 use crate::manifest::{Adopt, Manifest, Reading};
 use crate::model::{Digest, FieldPath, FingerprintKey, Place, ResourceId, Timestamp, Value};
@@ -17,8 +21,10 @@ use crate::model::{Digest, FieldPath, FingerprintKey, Place, ResourceId, Timesta
 /// All that a plan is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct Input<'a> {
-    /// What is wanted.
+    /// What is wanted: without what selectors leave out, where `labels` says so.
     pub reading: &'a Reading,
+    /// What selectors say; absent: everything that is declared is meant.
+    pub labels: Option<LabelInput<'a>>,
     /// What there is.
     pub live: &'a LiveState,
     /// What is ours.
@@ -31,6 +37,30 @@ pub struct Input<'a> {
     pub key: &'a FingerprintKey,
     /// The calendar; decides only about `reconciler/paused-until`.
     pub wall: Timestamp,
+}
+
+/// What labels make of a plan.
+#[derive(Debug, Clone, Copy)]
+pub struct LabelInput<'a> {
+    /// Everything that is declared, as it is written.
+    pub declared: &'a Reading,
+    /// What selectors say of it.
+    pub fits: &'a Fits,
+    /// The selectors.
+    pub rules: &'a Rules,
+    /// What the commands of dynamic labels last said.
+    pub values: &'a Values,
+}
+
+impl<'a> Input<'a> {
+    fn fits(&self) -> Option<&'a Fits> {
+        self.labels.map(|labels| labels.fits)
+    }
+
+    /// The manifest of what no selector matches.
+    fn unmatched(&self, id: &ResourceId) -> Option<&'a labels::Unmatched> {
+        self.fits().and_then(|fits| fits.unmatched.get(id))
+    }
 }
 
 /// Makes the plan that brings the live side to what is wanted, as far as that may be done now.
@@ -46,9 +76,13 @@ pub fn plan(input: &Input<'_>) -> Plan {
             judge_wanted(input, id, manifest, &mut draft);
         }
     }
+    for (id, undecided) in input.fits().iter().flat_map(|fits| &fits.undecided) {
+        draft.defer(id, Why::LabelUnknown(undecided.labels.clone()), Some(&undecided.manifest.at));
+    }
     for (id, entry) in input.inventory {
-        let declared =
-            input.reading.manifests.contains_key(id) || input.reading.frozen.contains_key(id);
+        let declared = input.reading.manifests.contains_key(id)
+            || input.reading.frozen.contains_key(id)
+            || input.fits().is_some_and(|fits| fits.undecided.contains_key(id));
         if !declared {
             judge_unwanted(input, id, entry, &mut draft);
         }
@@ -66,6 +100,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
         steps,
         deferred,
         forget,
+        unmatched: unmatched(input),
         coverage,
         source_whole: input.reading.is_whole(),
         unchanged,
@@ -73,6 +108,19 @@ pub fn plan(input: &Input<'_>) -> Plan {
     };
     plan.digest = seal::plan(&plan, input.policy, input.key);
     plan
+}
+
+/// What matches nothing and is not ours.
+fn unmatched(input: &Input<'_>) -> Vec<Unmatched> {
+    let all = input.fits().into_iter().flat_map(|fits| &fits.unmatched);
+    let others = all.filter(|(id, _)| !input.inventory.contains_key(*id));
+    others
+        .map(|(id, it)| Unmatched {
+            id: id.clone(),
+            labels: it.shown(),
+            at: it.manifest.at.clone(),
+        })
+        .collect()
 }
 
 /// What is known before resources are compared with each other.
@@ -116,7 +164,8 @@ fn judge_wanted<'a>(
             draft.defer(id, Why::PausedUntil(until), Some(&manifest.at));
         }
         (Verdict::Do(action, reason), None) => {
-            draft.candidates.push(Candidate { id, manifest, action, reason });
+            let note = input.fits().and_then(|fits| fits.matched.get(id)).cloned();
+            draft.candidates.push(Candidate { id, manifest, action, reason, note });
         }
         (Verdict::Wait(why), _) => draft.defer(id, why, Some(&manifest.at)),
     }
@@ -246,21 +295,29 @@ fn within(path: &str, outer: &str) -> bool {
 }
 
 fn judge_unwanted(input: &Input<'_>, id: &ResourceId, entry: &Entry, draft: &mut Draft<'_>) {
+    let unmatched = input.unmatched(id);
+    let at = unmatched.map(|it| &it.manifest.at);
     if input.busy.contains(id) {
-        return draft.defer(id, Why::Settling, None);
+        return draft.defer(id, Why::Settling, at);
     }
     match input.live.look(id) {
-        Seen::Unknown(reason) => draft.defer(id, Why::LiveUnknown(reason.to_owned()), None),
+        Seen::Unknown(reason) => draft.defer(id, Why::LiveUnknown(reason.to_owned()), at),
         // While some document is in doubt it may declare this one: what we know of it stays.
         Seen::Absent if !input.reading.is_whole() => {}
         Seen::Absent => draft.forget.push(id.clone()),
         Seen::Present(_) if input.reading.is_whole() && !is_deleted_by_us(id) => {
             draft.forget.push(id.clone());
         }
-        Seen::Present(live) => match kept_because(input, id, entry, live) {
-            Some(why) => draft.defer(id, why, None),
-            None => draft.prunes.push(Prune { id: id.clone(), live: Arc::clone(live) }),
-        },
+        Seen::Present(live) => {
+            if let Some(why) = kept_because(input, id, entry, live) {
+                return draft.defer(id, why, at);
+            }
+            let labels = unmatched.zip(input.labels);
+            let note = labels.map(|(unmatched, labels)| unmatched.because(live, labels.rules));
+            let reason = if unmatched.is_some() { Reason::Unmatched } else { Reason::Pruned };
+            let (id, live, at) = (id.clone(), Arc::clone(live), at.cloned());
+            draft.prunes.push(Prune { id, live, reason, note, at });
+        }
     }
 }
 
@@ -274,9 +331,14 @@ fn kept_because(input: &Input<'_>, id: &ResourceId, entry: &Entry, live: &Live) 
     let Some(kind) = kind::row(id.kind) else {
         return Some(Why::LiveUnknown(format!("`{}` is no kind of ours", id.kind)));
     };
+    // What is declared but not meant is kept or paused as its manifest says now.
+    let directives = input.unmatched(id).map(|unmatched| &unmatched.manifest.directives);
+    let paused = directives.and_then(|it| it.paused_until).filter(|until| *until > input.wall);
     if !input.reading.is_whole() {
         Some(Why::SourceUnknown)
-    } else if entry.keep {
+    } else if let Some(until) = paused {
+        Some(Why::PausedUntil(until))
+    } else if directives.map_or(entry.keep, |it| it.keep) {
         Some(Why::KeepDirective)
     } else if is_preset(kind, id) {
         Some(Why::Preset)
@@ -311,7 +373,7 @@ pub(super) fn parsed(canonical: &str) -> Value {
 impl Candidate<'_> {
     /// The finished step.
     pub(super) fn into_step(self, after: Vec<ResourceId>) -> Step {
-        let Self { id, manifest, action, reason } = self;
-        Step { id: id.clone(), action, reason, at: Some(manifest.at.clone()), after }
+        let Self { id, manifest, action, reason, note } = self;
+        Step { id: id.clone(), action, reason, note, at: Some(manifest.at.clone()), after }
     }
 }

@@ -51,6 +51,10 @@ pub fn summary(plan: &Plan) -> String {
         0 => String::new(),
         count => format!(", {count} deferred"),
     };
+    let deferred = match plan.unmatched.len() {
+        0 => deferred,
+        count => format!("{deferred}, {count} matching no selector"),
+    };
     let forget = match plan.forget.len() {
         0 => String::new(),
         count => format!(", {count} to forget"),

@@ -32,7 +32,16 @@ pub(super) fn of_step(key: &FingerprintKey, step: &Step) -> [u8; 32] {
 
 /// The digest of a whole plan.
 pub(super) fn plan(plan: &Plan, policy: &Policy, key: &FingerprintKey) -> Digest {
-    let Plan { steps, deferred, forget, coverage, source_whole, unchanged: _, digest: _ } = plan;
+    let Plan {
+        steps,
+        deferred,
+        forget,
+        unmatched,
+        coverage,
+        source_whole,
+        unchanged: _,
+        digest: _,
+    } = plan;
     let mut parts: Vec<Vec<u8>> = Vec::new();
     section(&mut parts, "steps", steps.len());
     for step in steps {
@@ -48,6 +57,11 @@ pub(super) fn plan(plan: &Plan, policy: &Policy, key: &FingerprintKey) -> Digest
     }
     section(&mut parts, "forget", forget.len());
     parts.extend(forget.iter().map(|id| id.to_string().into_bytes()));
+    // Plans of before there were selectors keep their digest.
+    if !unmatched.is_empty() {
+        section(&mut parts, "unmatched", unmatched.len());
+        parts.extend(unmatched.iter().map(|it| it.id.to_string().into_bytes()));
+    }
     section(&mut parts, "coverage", coverage.len());
     for ((cluster, kind), coverage) in coverage {
         parts.push(format!("{cluster:?}/{kind}").into_bytes());
@@ -69,7 +83,7 @@ fn section(parts: &mut Vec<Vec<u8>>, name: &str, length: usize) {
 }
 
 fn add_step(parts: &mut Vec<Vec<u8>>, key: &FingerprintKey, step: &Step) {
-    let Step { id, action, reason, at: _, after } = step;
+    let Step { id, action, reason, note: _, at: _, after } = step;
     parts.push(id.to_string().into_bytes());
     parts.push(format!("{} {reason:?} {}", action.verb(), after.len()).into_bytes());
     parts.extend(after.iter().map(|id| id.to_string().into_bytes()));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Reason, Why};
+use super::{Reason, Step, Why};
 
 impl Reason {
     /// One or a few words, lower case.
@@ -16,6 +16,7 @@ impl Reason {
             Self::Adopted => "adopted",
             Self::Reclaimed => "reclaimed",
             Self::Pruned => "pruned",
+            Self::Unmatched => "unmatched",
         }
     }
 }
@@ -23,6 +24,18 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+impl Step {
+    /// The reason and what there is to say about it: `missing, matches item 2: env=test`.
+    pub fn because(&self) -> String {
+        match (self.reason, &self.note) {
+            // The note says the same, and from what to what.
+            (Reason::Unmatched, Some(note)) => note.clone(),
+            (reason, Some(note)) => format!("{reason}, {note}"),
+            (reason, None) => reason.to_string(),
+        }
     }
 }
 
@@ -34,6 +47,7 @@ impl Why {
             Self::SourceUnknown => "source_unknown",
             Self::LiveUnknown(_) => "live_unknown",
             Self::Settling => "settling",
+            Self::LabelUnknown(_) => "label_unknown",
             Self::PausedUntil(_) => "paused_until",
             Self::KeepDirective => "keep_directive",
             Self::OwnedBy(_) => "owned_by",
@@ -56,6 +70,9 @@ impl Why {
                 Some("correct the documents with errors; until then nothing is deleted")
             }
             Self::LiveUnknown(_) | Self::Settling | Self::PausedUntil(_) => None,
+            Self::LabelUnknown(_) => {
+                Some("`reconciler status` says what became of their commands; until then it stays")
+            }
             Self::KeepDirective => Some("delete it by hand if it shall go"),
             Self::OwnedBy(_) => {
                 Some("remove it from the other agent, or set `reconciler/adopt: always`")
@@ -83,9 +100,14 @@ impl fmt::Display for Why {
                 write!(f, "the live side of its kind is not wholly known: {reason}")
             }
             Self::Settling => f.write_str("an earlier write has not been seen yet"),
+            Self::LabelUnknown(labels) => {
+                let labels: Vec<String> = labels.iter().map(|key| format!("`{key}`")).collect();
+                let plural = if labels.len() == 1 { "label" } else { "labels" };
+                write!(f, "the value of the {plural} {} is not known yet", labels.join(", "))
+            }
             Self::PausedUntil(until) => write!(f, "paused until {until}"),
             Self::KeepDirective => {
-                f.write_str("no longer declared, but kept by `reconciler/prune: \"false\"`")
+                f.write_str("no longer wanted, but kept by `reconciler/prune: \"false\"`")
             }
             Self::OwnedBy(agent) => write!(f, "owned by agent `{agent}`"),
             Self::ForeignOrigin(origin) => write!(f, "kept by another program (origin `{origin}`)"),

@@ -128,6 +128,7 @@ impl Approvals {
                 Record::Intended { .. }
                 | Record::Settled { .. }
                 | Record::Adopted { .. }
+                | Record::Label { .. }
                 | Record::Forgotten { .. } => {}
             }
         }

@@ -10,11 +10,13 @@
 mod chaos;
 mod cluster;
 mod identity;
+mod labels;
 mod limits;
 mod once;
 mod oracle;
 mod perform;
 mod source;
+mod told;
 mod truth;
 mod world;
 

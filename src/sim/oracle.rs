@@ -1,17 +1,18 @@
 //! Judges what the engine does, from the truth and from what the engine was told.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
+use super::labels::{self, Fate};
 use super::limits::{Approvals, Limits, Scene, keeps_labels};
-use super::source::{SECRET, SECRET_BASE64, universe};
-use crate::engine::{Event, SETTLE_DEADLINE};
+use super::source::{SECRET, SECRET_BASE64};
+use super::told::{Look, Told};
+use crate::engine::SETTLE_DEADLINE;
 use crate::journal::{OpId, Outcome, Record, State};
 use crate::kind::{self, canonical};
-use crate::live::{Coverage, Live, Seen};
+use crate::live::Live;
 use crate::manifest::{Adopt, Reading};
-use crate::model::{KindName, ResourceId, Revision, Value};
+use crate::model::{Digest, ResourceId, Revision, Value};
 use crate::plan::{Action, Step, Verb};
 
 /// One broken invariant.
@@ -36,140 +37,26 @@ pub(super) struct Oracle {
     /// How many deletes go without asking.
     pub limits: Limits,
     /// Operations that are intended on disk and not settled there.
-    open: BTreeMap<OpId, Intent>,
+    pub open: BTreeMap<OpId, Intent>,
     /// Of this life of the engine.
     pub life: Told,
 }
 
 /// What the disk says of an operation, and what the engine could know of its end.
 #[derive(Debug)]
-struct Intent {
-    id: ResourceId,
-    verb: Verb,
-    approval: Option<String>,
+pub(super) struct Intent {
+    pub id: ResourceId,
+    pub verb: Verb,
+    pub approval: Option<String>,
     /// What it writes, secrets as fingerprints.
-    wanted: Option<String>,
+    pub wanted: Option<String>,
     /// The server did it, or the engine was told of what looks as if it had.
-    proven: bool,
-}
-
-/// What the last read said: whether it was there, and its revision.
-#[derive(Debug, PartialEq, Eq)]
-struct Look(bool, Option<Revision>);
-
-/// What one life of the engine was told.
-#[derive(Debug, Default)]
-pub(super) struct Told {
-    reading: Option<Arc<Reading>>,
-    /// Since when each resource is unwanted by whole readings.
-    unwanted: BTreeMap<ResourceId, Duration>,
-    partial: BTreeMap<KindName, bool>,
-    /// What the last read said of each: its revision.
-    looks: BTreeMap<ResourceId, Look>,
-    in_flight: BTreeMap<OpId, ResourceId>,
-    disk_failed: bool,
-    watching: bool,
+    pub proven: bool,
 }
 
 impl Oracle {
     pub(super) fn violate(&mut self, name: &'static str, detail: String) {
         self.violations.push(Violation { name, detail });
-    }
-
-    /// The engine is about to be told this.
-    pub(super) fn told(&mut self, now: Duration, event: &Event) {
-        match event {
-            Event::SourceRead(Ok(reading)) => self.told_reading(now, reading),
-            Event::Listed { kind, observed, .. } => {
-                let partial = matches!(observed.coverage(), Coverage::Partial(_));
-                self.life.partial.insert(*kind, partial);
-                for live in observed.seen() {
-                    self.told_live(live);
-                }
-                let gone: Vec<_> = self
-                    .open_ids()
-                    .filter(|id| id.kind == *kind && matches!(observed.look(id), Seen::Absent))
-                    .collect();
-                for id in &gone {
-                    self.told_gone(id);
-                }
-            }
-            Event::Put(live) => self.told_live(live),
-            Event::Gone(id) => self.told_gone(id),
-            Event::WatchOpened(_) => self.life.watching = true,
-            // A watch that was not open did not tell of anything.
-            Event::WatchLost(_) if !std::mem::take(&mut self.life.watching) => {}
-            Event::WatchLost(_) => {
-                for kind in kind::KINDS {
-                    if matches!(kind.follow, kind::Follow::Watch(_)) {
-                        self.life.partial.insert(kind.name, true);
-                    }
-                }
-            }
-            Event::Fetched { id, result: Ok(seen), .. } => {
-                let look =
-                    Look(seen.is_some(), seen.as_ref().and_then(|live| live.revision.clone()));
-                self.life.looks.insert(id.clone(), look);
-                match seen {
-                    Some(live) => self.told_live(live),
-                    None => self.told_gone(id),
-                }
-            }
-            Event::Wrote { op, .. } => {
-                self.life.in_flight.remove(op);
-            }
-            Event::JournalFailed(_) => self.life.disk_failed = true,
-            Event::Fetched { .. }
-            | Event::Started(_)
-            | Event::Deadline
-            | Event::SourceChanged
-            | Event::SourceRead(Err(_))
-            | Event::Journaled(_)
-            | Event::Renewed
-            | Event::Approve { .. }
-            | Event::Stop => {}
-        }
-    }
-
-    fn open_ids(&self) -> impl Iterator<Item = ResourceId> {
-        self.open.values().map(|intent| intent.id.clone())
-    }
-
-    /// An operation in doubt is proven by a read that shows what it wanted, marked as ours
-    /// where the kind keeps labels. Without labels, whose an equal resource is that was not
-    /// there when the write was planned nobody can tell; it counts as what our write made.
-    fn told_live(&mut self, live: &Live) {
-        for intent in self.open.values_mut() {
-            if intent.id == live.id
-                && intent.wanted.as_ref().is_some_and(|wanted| *wanted == masked(live))
-                && (!keeps_labels(&live.id) || live.owner.as_deref() == Some(super::AGENT))
-            {
-                intent.proven = true;
-            }
-        }
-    }
-
-    fn told_gone(&mut self, id: &ResourceId) {
-        for intent in self.open.values_mut() {
-            intent.proven |= intent.id == *id && intent.verb == Verb::Delete;
-        }
-    }
-
-    fn told_reading(&mut self, now: Duration, reading: &Arc<Reading>) {
-        let life = &mut self.life;
-        if !reading.is_whole() {
-            life.unwanted.clear();
-        }
-        life.unwanted.retain(|id, _| !reading.manifests.contains_key(id));
-        if reading.is_whole() {
-            for id in universe().into_iter().filter(|id| !reading.manifests.contains_key(id)) {
-                life.unwanted.entry(id).or_insert(now);
-            }
-        }
-        life.reading = Some(Arc::clone(reading));
-        self.approvals.granted.retain(|id, _| {
-            !reading.manifests.contains_key(id) && !reading.frozen.contains_key(id)
-        });
     }
 
     /// Records reached the disk, in one transaction; `disk`: what it says now.
@@ -203,7 +90,7 @@ impl Oracle {
                 Record::Forgotten { id, .. } => {
                     crate::journal::parse_id(id).map(|id| self.ours.remove(&id));
                 }
-                Record::Approved { .. } => {}
+                Record::Approved { .. } | Record::Label { .. } => {}
             }
         }
     }
@@ -266,7 +153,7 @@ impl Oracle {
         }
         match &step.action {
             Action::Create { after } => {
-                self.judge_wanted(step, after.digest, &what);
+                self.judge_wanted(now, step, after.digest, &what);
                 if now.present
                     && let Some(at) = self.created.get(id)
                     && now.at.saturating_sub(*at) < SETTLE_DEADLINE
@@ -275,7 +162,7 @@ impl Oracle {
                 }
             }
             Action::Update { before, after, changes: _ } => {
-                self.judge_wanted(step, after.digest, &what);
+                self.judge_wanted(now, step, after.digest, &what);
                 if before.owner.as_deref() != Some(super::AGENT) {
                     self.judge_will(id, &what);
                 }
@@ -296,11 +183,26 @@ impl Oracle {
         }
     }
 
-    fn judge_wanted(&mut self, step: &Step, digest: crate::model::Digest, what: &str) {
-        let wanted = self.life.reading.as_ref().and_then(|it| it.manifests.get(&step.id));
-        if wanted.is_none_or(|manifest| manifest.resource.digest != digest) {
-            self.violate("write_of_old_reading", what.to_owned());
+    fn judge_wanted(&mut self, now: &Scene<'_>, step: &Step, digest: Digest, what: &str) {
+        match self.fate(now, &step.id) {
+            None => self.violate("write_of_old_reading", what.to_owned()),
+            Some(Fate { meant: Some(false), .. }) => {
+                self.violate("registered_unmatched", what.to_owned());
+            }
+            Some(Fate { meant: None, .. }) => self.violate("written_undecided", what.to_owned()),
+            Some(Fate { meant: Some(true), digest: wanted }) => {
+                if wanted.is_some_and(|wanted| wanted != digest) {
+                    self.violate("write_of_old_reading", what.to_owned());
+                }
+            }
         }
+    }
+
+    /// What shall become of something declared, by what the engine was told.
+    fn fate(&self, now: &Scene<'_>, id: &ResourceId) -> Option<Fate> {
+        let manifest = self.life.reading.as_ref().and_then(|it| it.manifests.get(id))?;
+        let said = |word: &str| self.life.heard.said(now.config, word);
+        Some(labels::fate(now.config, id, manifest, said))
     }
 
     fn judge_delete(
@@ -315,8 +217,10 @@ impl Oracle {
         if !reading.is_whole() {
             self.violate("delete_while_source_in_doubt", what.to_owned());
         }
-        if reading.manifests.contains_key(id) {
-            self.violate("delete_of_wanted", what.to_owned());
+        match self.fate(now, id).map(|fate| fate.meant) {
+            Some(Some(true)) => self.violate("delete_of_wanted", what.to_owned()),
+            Some(None) => self.violate("unregistered_on_unknown", what.to_owned()),
+            Some(Some(false)) | None => {}
         }
         let waited = self.life.unwanted.get(id).map(|since| now.at.saturating_sub(*since));
         if waited.is_none_or(|waited| waited < now.config.prune_delay) {
@@ -385,7 +289,7 @@ impl Oracle {
     }
 }
 
-fn masked(live: &Live) -> String {
+pub(super) fn masked(live: &Live) -> String {
     match (kind::row(live.id.kind), Value::from_json(&live.canonical)) {
         (Some(kind), Ok(value)) => canonical::mask_of(&live.id, kind, value, &super::KEY).to_json(),
         (None, _) | (_, Err(_)) => String::new(),

@@ -63,6 +63,9 @@ impl World {
                 }
             }
             Effect::Watch { kinds: _ } => self.close_watch(),
+            Effect::Run { ticket, command, timeout: _ } => {
+                self.oracle.runs(*ticket, command);
+            }
             Effect::ReadSource
             | Effect::List { .. }
             | Effect::Fetch { .. }
@@ -115,6 +118,7 @@ impl World {
                     self.count("write after crash");
                 }
             }
+            Effect::Run { ticket, command, timeout } => self.run_command(ticket, &command, timeout),
             Effect::Answer { .. } | Effect::Say(_) | Effect::Stopped => {}
         }
     }
@@ -192,6 +196,7 @@ impl World {
                 Record::Adopted { .. } => self.count("step adopt"),
                 Record::Forgotten { .. } => self.count("forgotten"),
                 Record::Intended { approval: Some(_), .. } => self.count("approval used"),
+                Record::Label { .. } => self.count("label recorded"),
                 Record::Intended { .. } | Record::Settled { .. } | Record::Approved { .. } => {}
             }
         }

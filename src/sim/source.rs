@@ -24,8 +24,8 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
     (
         "kube_cluster",
         6,
-        r#"{"kind":"kube_cluster","version":"v3","metadata":{"name":"NAME","labels":{"env":"eN"}},
-            "spec":{"kubeconfig":"aHVudGVyMgoN"}}"#,
+        r#"{"kind":"kube_cluster","version":"v3","metadata":{"name":"NAME","labels":{LABELS}},
+            "spec":{"kubeconfig":"aHVudGVyMgoN","dynamic_labels":DYNAMIC}}"#,
     ),
     (
         "trusted_cluster",
@@ -62,10 +62,12 @@ pub(super) fn resource(id: &ResourceId, variant: u32) -> Resource {
     let template = TEMPLATES.iter().find(|(word, _, _)| *word == id.kind.as_str());
     let text = template.map_or("{}", |(_, _, text)| text);
     let truth = if variant.is_multiple_of(2) { "true" } else { "false" };
+    let (fixed, dynamic) = super::labels::labels_of(&id.name, variant);
     let text = text
         .replace("NAME", &id.name)
         .replace("login-N", &format!("login-{variant}"))
-        .replace("\"eN\"", &format!("\"e{variant}\""))
+        .replace("LABELS", &fixed)
+        .replace("DYNAMIC", &dynamic)
         .replace("TF", truth);
     let value = Value::from_json(&text).unwrap_or(Value::Null);
     match kind::row(id.kind) {

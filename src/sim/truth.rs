@@ -1,7 +1,9 @@
 //! What is on the server, and whether it is what the files want.
 
-use super::world::World;
+use super::labels::{self, Fate};
+use super::world::{Phase, World};
 use crate::kind::{self, canonical};
+use crate::manifest::Manifest;
 use crate::model::{Cluster, ResourceId};
 use crate::plan::Why;
 
@@ -30,16 +32,34 @@ impl World {
         };
         let mut left = Vec::new();
         for (id, manifest) in &reading.manifests {
-            if self.truth(id) != Some(manifest.resource.digest) && !excused(id) {
+            let Fate { meant, digest } = self.fate(id, manifest);
+            let is_right = match digest {
+                Some(digest) => self.truth(id) == Some(digest),
+                None => self.is_present(id),
+            };
+            if meant == Some(true) && !is_right && !excused(id) {
                 left.push(id.to_string());
             }
         }
+        let is_wanted = |id: &ResourceId| {
+            let manifest = reading.manifests.get(id);
+            manifest.is_some_and(|it| self.fate(id, it).meant != Some(false))
+        };
         for id in self.disk.inventory.keys() {
-            if !reading.manifests.contains_key(id) && self.is_present(id) && !excused(id) {
+            if !is_wanted(id) && self.is_present(id) && !excused(id) {
                 left.push(format!("{id} still there"));
             }
         }
         left.join(", ")
+    }
+
+    /// What shall become of it: at the end by what the commands would say, during a single pass
+    /// by what they said.
+    fn fate(&self, id: &ResourceId, manifest: &Manifest) -> Fate {
+        labels::fate(&self.config, id, manifest, |word| match self.phase {
+            Phase::Once => self.oracle.life.heard.said(&self.config, word),
+            Phase::Chaos | Phase::Calm | Phase::Silence => self.truth_of(word),
+        })
     }
 
     fn truth(&self, id: &ResourceId) -> Option<crate::model::Digest> {

@@ -62,6 +62,8 @@ pub(super) enum Item {
     Watched(u64, Box<Event>),
     /// A new identity comes.
     Renew,
+    /// Something happens to a label's command.
+    Labels,
     /// The plane does what is due.
     Tick,
 }
@@ -114,6 +116,9 @@ pub(super) struct World {
     pub chaos: fastrand::Rng,
     pub delays: fastrand::Rng,
     pub slices: fastrand::Rng,
+    pub labels: fastrand::Rng,
+    /// What each label command does.
+    pub scripts: BTreeMap<String, super::labels::Script>,
     pub dice: fastrand::Rng,
     pub counts: BTreeMap<String, u64>,
     pub trace: u64,
@@ -138,6 +143,7 @@ impl World {
                 max_delete_free: options.usize(1..4),
                 confirm: kind::find("workload_cluster").map(|it| it.name).into_iter().collect(),
             },
+            labels: super::labels::rules(seed),
             planted,
             ..Config::default()
         };
@@ -169,6 +175,8 @@ impl World {
             chaos: stream(seed, "chaos"),
             delays: stream(seed, "delays"),
             slices: stream(seed, "slices"),
+            labels: stream(seed, "labels"),
+            scripts: BTreeMap::new(),
             dice: stream(seed, "dice"),
             counts: BTreeMap::new(),
             trace: 0xcbf2_9ce4_8422_2325,
@@ -185,6 +193,7 @@ impl World {
         self.schedule(Duration::ZERO, Item::Restart(1));
         self.schedule(Duration::from_secs(1), Item::Chaos);
         self.schedule(Duration::from_secs(3), Item::Person);
+        self.schedule(Duration::from_secs(2), Item::Labels);
         if self.slices.bool() {
             let first = Duration::from_secs(self.slices.u64(20..200));
             let slices = self.slices.u32(3..10);
@@ -261,6 +270,7 @@ impl World {
             Item::Perform(life, effect) => self.perform(life, *effect),
             Item::Chaos => self.happen_chaos(),
             Item::Slice(left) => self.slice(left),
+            Item::Labels => self.happen_to_labels(),
             Item::Person => self.person(),
             Item::Restart(life) => self.restart(life),
             Item::Tick => {
@@ -289,11 +299,12 @@ impl World {
             | Event::JournalFailed(_)
             | Event::Wrote { .. }
             | Event::Fetched { .. }
+            | Event::Ran { .. }
             | Event::Approve { .. }
             | Event::Stop) => format!("{other:?}"),
         };
         self.note("event", &shown);
-        self.oracle.told(self.at, &event);
+        self.oracle.told(self.at, &self.config, &event);
         let now = self.now();
         let effects = self.engine.step(now, event);
         for effect in effects {
@@ -323,7 +334,7 @@ impl World {
         self.alive = true;
         self.disk_fails = false;
         self.engine = engine(&self.config, self.seed, life);
-        self.oracle.life = super::oracle::Told::default();
+        self.oracle.life = super::told::Told::default();
         self.oracle.limits.deletes.clear();
         self.oracle.approvals.granted.clear();
         self.step(Event::Started(self.disk.clone()));

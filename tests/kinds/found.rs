@@ -67,6 +67,7 @@ fn with<T>(sides: &Sides, look: impl FnOnce(&Plan, &Input<'_>) -> T) -> T {
     };
     let input = Input {
         reading: &reading,
+        labels: None,
         live: &state,
         inventory: &inventory,
         busy: &BTreeSet::new(),
@@ -141,6 +142,7 @@ fn step(action: Action) -> reconciler::plan::Step {
         id: reconciler::model::ResourceId::parent(kind().name, "leaf"),
         action,
         reason: reconciler::plan::Reason::Missing,
+        note: None,
         at: None,
         after: Vec::new(),
     }

@@ -432,7 +432,7 @@ fn hidden_fields_survive_an_update() {
 }
 
 #[test]
-fn a_label_result_of_an_agent_is_kept_and_not_compared() {
+fn the_stored_result_of_a_label_is_compared_and_sent() {
     let kind = kind::find("kube_cluster").unwrap();
     let value = |result: &str| {
         Value::from_json(&format!(
@@ -441,13 +441,18 @@ fn a_label_result_of_an_agent_is_kept_and_not_compared() {
         ))
         .unwrap()
     };
-    let live = decode(kind, Cluster::Parent, from_value(kind, &value("us")).unwrap()).unwrap();
+    let live =
+        |result| decode(kind, Cluster::Parent, from_value(kind, &value(result)).unwrap()).unwrap();
     let desired = resource(kind, Cluster::Parent, "k", value("eu"));
-    assert_eq!(desired.canonical, live.canonical);
-    let sent = to_value(kind, &encode(kind, &desired, Some(&live), OWNER).unwrap()).unwrap();
-    assert!(sent.to_json().contains(r#""result":"us""#), "{}", sent.to_json());
-    let created = to_value(kind, &encode(kind, &desired, None, OWNER).unwrap()).unwrap();
-    assert!(!created.to_json().contains("result"), "{}", created.to_json());
+    assert_ne!(desired.canonical, live("us").canonical);
+    assert_eq!(desired.canonical, live("eu").canonical);
+    // An empty one is none, as agents see it.
+    assert_eq!(resource(kind, Cluster::Parent, "k", value("")).canonical, live("").canonical);
+    for base in [Some(live("us")), None] {
+        let sent = encode(kind, &desired, base.as_ref(), OWNER).unwrap();
+        let sent = to_value(kind, &sent).unwrap();
+        assert!(sent.to_json().contains(r#""result":"eu""#), "{}", sent.to_json());
+    }
 }
 
 #[test]

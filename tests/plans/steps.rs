@@ -329,7 +329,7 @@ fn what_the_directive_keeps_stays() {
     check(
         "live: role/dev {}\ninventory: role/dev {} ; keep",
         expect![[r#"
-        deferred role/dev: no longer declared, but kept by `reconciler/prune: "false"`
+        deferred role/dev: no longer wanted, but kept by `reconciler/prune: "false"`
         in sync: 0
     "#]],
     );
@@ -480,7 +480,7 @@ fn what_is_referred_to_is_not_deleted() {
         expect![[r#"
             deferred role/by-kept: no longer declared, but `trusted_cluster/kept` refers to it
             deferred role/used: no longer declared, but `trusted_cluster/a` refers to it
-            deferred trusted_cluster/kept: no longer declared, but kept by `reconciler/prune: "false"`
+            deferred trusted_cluster/kept: no longer wanted, but kept by `reconciler/prune: "false"`
             in sync: 1
         "#]],
     );

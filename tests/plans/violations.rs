@@ -160,7 +160,8 @@ fn a_step_on_what_is_in_sync() {
         let after = Arc::new(resource("role/same", "{}"));
         let action = Action::Adopt { live, after };
         let same = id("role/same");
-        let step = Step { id: same, action, reason: Reason::Adopted, at: None, after: vec![] };
+        let step =
+            Step { id: same, action, reason: Reason::Adopted, note: None, at: None, after: vec![] };
         plan.steps.insert(0, step);
     });
 }

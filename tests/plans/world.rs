@@ -163,6 +163,7 @@ impl World {
     pub(crate) fn input(&self) -> Input<'_> {
         Input {
             reading: &self.reading,
+            labels: None,
             live: &self.live,
             inventory: &self.inventory,
             busy: &self.busy,

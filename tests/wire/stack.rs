@@ -122,6 +122,7 @@ impl Stack {
         assert!(journal.open.is_empty(), "in doubt: {:?}", journal.open);
         let input = Input {
             reading,
+            labels: None,
             live: &live,
             inventory: &journal.inventory,
             busy: &BTreeSet::new(),

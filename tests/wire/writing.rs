@@ -28,7 +28,7 @@ async fn between(stack: &mut Stack, old: &str, new: &str) -> (Live, Step) {
 }
 
 fn step(id: ResourceId, action: Action) -> Step {
-    Step { id, action, reason: Reason::Edited, at: None, after: Vec::new() }
+    Step { id, action, reason: Reason::Edited, note: None, at: None, after: Vec::new() }
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! Rows of the state database, each way.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{
     Damaged, Entry, Identity, OpId, Open, Outcome, Record, RunId, State, Touched, parse_id,
 };
+use crate::labels::value::Command;
 use crate::model::{FingerprintKey, Timestamp};
 use crate::plan::Verb;
 
@@ -167,6 +170,13 @@ pub(super) fn load(connection: &Connection) -> Result<State, RowError> {
         }
         state.open.insert(op, Open { id, verb, entry, before, at });
     }
+    let mut statement = connection.prepare("SELECT command, known FROM labels")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let cell = |index| row.get_ref(index)?.as_str().map_err(rusqlite::Error::from);
+        let command: Command = json(cell(0)?, "labels")?;
+        state.labels.insert(Arc::new(command), json(cell(1)?, "labels")?);
+    }
     let mut statement = connection.prepare("SELECT hash, expires FROM approvals")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
@@ -181,7 +191,18 @@ pub(super) fn write_state(
     state: &State,
     touched: &Touched,
 ) -> Result<(), RowError> {
-    let Touched { inventory, open, approvals } = touched;
+    let Touched { inventory, open, approvals, labels } = touched;
+    for command in labels {
+        let key = to_json(command)?;
+        match state.labels.get(command) {
+            Some(known) => connection
+                .prepare_cached("INSERT OR REPLACE INTO labels (command, known) VALUES (?1, ?2)")?
+                .execute(params![key, to_json(known)?])?,
+            None => connection
+                .prepare_cached("DELETE FROM labels WHERE command = ?1")?
+                .execute([key])?,
+        };
+    }
     for id in inventory {
         match state.entry(id) {
             Some(entry) => connection
@@ -231,6 +252,9 @@ pub(super) fn insert_record(
     record: &Record,
     before: &State,
 ) -> Result<(), RowError> {
+    if matches!(record, Record::Label { .. }) {
+        return Ok(());
+    }
     let Columns { at, run, op, id, verb, outcome } = columns(connection, record, before)?;
     let mut record = record.clone();
     if let Record::Intended { entry, .. } = &mut record {
@@ -290,6 +314,7 @@ fn columns(connection: &Connection, record: &Record, before: &State) -> Result<C
         },
         Record::Forgotten { id, at } => Columns { id: Some(id.clone()), ..none(*at) },
         Record::Approved { hash: _, expires: _, at } => none(*at),
+        Record::Label { command: _, known: _ } => none(Timestamp(0)),
     })
 }
 

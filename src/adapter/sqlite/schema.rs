@@ -41,6 +41,7 @@ CREATE TABLE approvals (
 
 // A table without row ids keeps at most 1,002 bytes of a row in its tree and gives the rest a page
 // of its own, 4 kB: entries of 1.3 kB took three times their size on disk, and in each commit.
+// Values of dynamic labels; `command` is the JSON of a `labels::value::Command`.
 const V2: &str = "
 CREATE TABLE inventory_2 (
   id    TEXT PRIMARY KEY,
@@ -49,6 +50,10 @@ CREATE TABLE inventory_2 (
 INSERT INTO inventory_2 (id, entry) SELECT id, entry FROM inventory;
 DROP TABLE inventory;
 ALTER TABLE inventory_2 RENAME TO inventory;
+CREATE TABLE labels (
+  command TEXT PRIMARY KEY,
+  known   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// What a schema check found wrong.

@@ -15,8 +15,8 @@ const CLOUDS: &[(&str, &[&str])] = &[
     ("gcp", &["location", "project_id", "name"]),
 ];
 
-/// Shortest time between two runs of a dynamic label's command, in nanoseconds; agents wait as
-/// long even when told otherwise.
+/// Shortest time between two runs of a dynamic label's command, in nanoseconds. Teleport's agents
+/// wait as long without a word when told otherwise; we say so instead.
 const PERIOD_MIN: i64 = 1_000_000_000;
 
 /// Checks one Kubernetes cluster.
@@ -100,9 +100,12 @@ fn dynamic_labels(cluster: &Node, findings: &mut Findings<'_>) {
         let nanoseconds = period.and_then(Node::text).and_then(|text| duration::parse(text).ok());
         // What is no duration is reported by the reader.
         if period.is_none() || nanoseconds.is_some_and(|period| period < PERIOD_MIN) {
-            let message = format!("the command of `{text}` would run every second");
+            let message = match period {
+                Some(_) => format!("the command of `{text}` would run more than once a second"),
+                None => format!("the command of `{text}` has no period"),
+            };
             let node = period.unwrap_or(key);
-            warning(findings, codes::PERIOD_SHORT, node, message, "for example `period: 1h`");
+            error(findings, codes::PERIOD_SHORT, node, message, "for example `period: 1h`");
         }
         if at(cluster, &["metadata", "labels", text]).is_some() {
             let message = format!("`{text}` is a static label as well, which it hides");

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::super::{Action, Deferred, FieldChange, Step, Verb};
+use super::super::{Action, Deferred, FieldChange, Step, Unmatched, Verb};
 use super::{View, is_unsafe, told, unknown_fields};
 use crate::kind::{self, canonical};
 use crate::live::Coverage;
@@ -30,6 +30,7 @@ pub fn json(view: &View<'_>) -> String {
         },
         steps: plan.steps.iter().map(|step| step_of(view, step)).collect(),
         deferred: plan.deferred.iter().map(|deferred| deferred_of(view, deferred)).collect(),
+        unmatched: plan.unmatched.iter().map(|it| unmatched_of(view, it)).collect(),
         forget: plan.forget.iter().map(ToString::to_string).collect(),
         coverage: plan
             .coverage
@@ -63,6 +64,9 @@ struct Document {
     steps: Vec<StepOut>,
     /// What was left alone, by id.
     deferred: Vec<DeferredOut>,
+    /// What is declared, matches no selector and is not ours.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unmatched: Vec<UnmatchedOut>,
     /// Ids that leave the journal, because nobody declares them and they are gone, or their kind
     /// is never deleted.
     forget: Vec<String>,
@@ -98,8 +102,11 @@ struct StepOut {
     /// `create`, `update`, `adopt`, `delete`.
     action: Verb,
     /// `missing`, `vanished`, `edited`, `drifted`, `edited and drifted`, `adopted`, `reclaimed`,
-    /// `pruned`.
+    /// `pruned`, `unmatched`.
     reason: &'static str,
+    /// More about it, for people: `matches item 2: env=test`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
     /// Where it is declared.
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<PlaceOut>,
@@ -157,6 +164,14 @@ struct DeferredOut {
 }
 
 #[derive(Serialize)]
+struct UnmatchedOut {
+    id: String,
+    /// `env=prod, region=eu-1`.
+    labels: String,
+    place: PlaceOut,
+}
+
+#[derive(Serialize)]
 struct CoverageOut {
     cluster: Option<String>,
     kind: &'static str,
@@ -189,7 +204,7 @@ struct Approval {
 }
 
 fn step_of(view: &View<'_>, step: &Step) -> StepOut {
-    let Step { id, action, reason, at, after } = step;
+    let Step { id, action, reason, note, at, after } = step;
     let (before, wanted, changes): (_, _, &[FieldChange]) = match action {
         Action::Create { after } => (None, Some(after), &[]),
         Action::Update { before, after, changes } => (Some(before), Some(after), changes),
@@ -203,6 +218,7 @@ fn step_of(view: &View<'_>, step: &Step) -> StepOut {
         name: id.name.to_string(),
         action: action.verb(),
         reason: reason.as_str(),
+        note: note.clone(),
         place: at.as_ref().map(|at| place_of(view, at)),
         after_steps: after.iter().map(ToString::to_string).collect(),
         before: before.map(|live| masked(id, &live.canonical, view.key)),
@@ -239,6 +255,11 @@ fn deferred_of(view: &View<'_>, deferred: &Deferred) -> DeferredOut {
         remedy: why.remedy(),
         place: at.as_ref().map(|at| place_of(view, at)),
     }
+}
+
+fn unmatched_of(view: &View<'_>, unmatched: &Unmatched) -> UnmatchedOut {
+    let Unmatched { id, labels, at } = unmatched;
+    UnmatchedOut { id: id.to_string(), labels: labels.clone(), place: place_of(view, at) }
 }
 
 fn place_of(view: &View<'_>, at: &crate::model::Place) -> PlaceOut {

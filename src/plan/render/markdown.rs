@@ -1,6 +1,6 @@
 //! A plan for a comment on a pull request.
 
-use super::super::{Deferred, Step};
+use super::super::{Deferred, Step, Unmatched};
 use super::{View, clean, details, forgotten_because, summary, symbol, unknowns};
 use crate::model::ResourceId;
 
@@ -49,15 +49,20 @@ fn blocks<'a>(view: &'a View<'a>) -> impl Iterator<Item = String> + 'a {
     let steps = view.plan.steps.iter().map(|step| step_block(view, step));
     let forget = view.plan.forget.iter().map(forget_line);
     let deferred = view.plan.deferred.iter().map(deferred_line);
-    notes.into_iter().chain(steps).chain(forget).chain(deferred)
+    let unmatched = view.plan.unmatched.iter().map(unmatched_line);
+    notes.into_iter().chain(steps).chain(forget).chain(deferred).chain(unmatched)
 }
 
 fn step_block(view: &View<'_>, step: &Step) -> String {
-    let Step { id, action, reason, at, after: _ } = step;
+    let Step { id, action, reason: _, note: _, at, after: _ } = step;
     let verb = action.verb();
     let place = at.as_ref().map_or_else(String::new, |at| format!(" {}", html(&(view.locate)(at))));
-    let head =
-        format!("<code>{} {}</code> {verb} ({reason}){place}", symbol(verb), html(&id.to_string()));
+    let because = prose(&step.because());
+    let head = format!(
+        "<code>{} {}</code> {verb} ({because}){place}",
+        symbol(verb),
+        html(&id.to_string())
+    );
     let shown = details(step, view.key);
     if shown.is_empty() {
         return format!("{head}<br>\n\n");
@@ -78,6 +83,11 @@ fn forget_line(id: &ResourceId) -> String {
 fn deferred_line(deferred: &Deferred) -> String {
     let Deferred { id, why, at: _ } = deferred;
     format!("- deferred: {}: {}\n", code(&id.to_string()), prose(&why.to_string()))
+}
+
+fn unmatched_line(unmatched: &Unmatched) -> String {
+    let Unmatched { id, labels, at: _ } = unmatched;
+    format!("- matches no selector: {}: {}\n", code(&id.to_string()), prose(labels))
 }
 
 /// A fence longer than every run of backticks inside.

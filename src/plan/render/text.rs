@@ -2,7 +2,7 @@
 
 use anstyle::{AnsiColor, Style};
 
-use super::super::{Deferred, Step, Verb};
+use super::super::{Deferred, Step, Unmatched, Verb};
 use super::{View, clean, details, forgotten_because, summary, symbol, unknowns};
 use crate::model::FingerprintKey;
 
@@ -21,6 +21,13 @@ pub fn text(view: &View<'_>) -> String {
         page.title("Deferred:");
         for deferred in &view.plan.deferred {
             add_deferred(&mut page, view, deferred);
+        }
+    }
+    if !view.plan.unmatched.is_empty() {
+        page.title("Matches no selector:");
+        for Unmatched { id, labels, at } in &view.plan.unmatched {
+            let line = format!("{id}: {labels}  {}", (view.locate)(at));
+            page.line("  ", &line, PLAIN);
         }
     }
     add_held(&mut page, view);
@@ -105,9 +112,9 @@ fn all_details(steps: &[Step], key: &FingerprintKey) -> Vec<String> {
 }
 
 fn add_step(page: &mut Page, view: &View<'_>, step: &Step, details: &str) {
-    let Step { id, action, reason, at, after: _ } = step;
+    let Step { id, action, reason: _, note: _, at, after: _ } = step;
     let verb = action.verb();
-    let mut line = format!("{} {id}  ({reason})", symbol(verb));
+    let mut line = format!("{} {id}  ({})", symbol(verb), step.because());
     if verb == Verb::Adopt {
         line.push_str("  journal only");
     }

@@ -1,0 +1,110 @@
+//! What selectors ask of a plan. Reads the labels of a manifest and the values of its commands
+//! by itself; only what a selector means is shared.
+
+use std::collections::BTreeMap;
+
+use super::{Judge, Rule};
+use crate::kind::{self, Labelled, ORIGIN_LABEL, OWNER_LABEL};
+use crate::labels::selector::Matching;
+use crate::labels::value::Command;
+use crate::labels::{Labels, Mode, OnFailure};
+use crate::manifest::Manifest;
+use crate::model::{ResourceId, Value};
+use crate::plan::planner::LabelInput;
+use crate::plan::{Action, Step, Why};
+
+impl Judge<'_> {
+    /// Nothing unmatched is written, nothing undecided is touched, and both are told.
+    pub(super) fn labels(&mut self) {
+        let Some(labels) = self.input.labels else { return };
+        for step in &self.plan.steps {
+            let labelled = kind::row(step.id.kind).and_then(|kind| kind.labelled.as_ref());
+            let manifest = labels.declared.manifests.get(&step.id);
+            if let (Some(labelled), Some(manifest)) = (labelled, manifest) {
+                self.judge(step, labelled, manifest, labels);
+            }
+        }
+        for id in labels.fits.undecided.keys() {
+            let told = |it: &&super::super::Deferred| it.id == *id;
+            let why = self.plan.deferred.iter().find(told).map(|it| &it.why);
+            self.must(matches!(why, Some(Why::LabelUnknown(_))), Rule::Incomplete, id);
+        }
+        let told: Vec<&ResourceId> = self.plan.unmatched.iter().map(|it| &it.id).collect();
+        let others = labels.fits.unmatched.keys();
+        let others: Vec<_> = others.filter(|id| !self.input.inventory.contains_key(*id)).collect();
+        for id in others.iter().filter(|id| !told.contains(id)) {
+            self.must(false, Rule::Incomplete, id);
+        }
+        for id in told.iter().filter(|id| !others.contains(id)) {
+            self.must(false, Rule::Unmatched, id);
+        }
+    }
+
+    fn judge(
+        &mut self,
+        step: &Step,
+        labelled: &Labelled,
+        manifest: &Manifest,
+        labels: LabelInput<'_>,
+    ) {
+        let id = &step.id;
+        let wanted = self.wanted(labelled, manifest, labels);
+        let matching = labels.rules.selectors.look(&wanted);
+        self.must(!matches!(matching, Matching::Unknown(_)), Rule::Undecided, id);
+        match &step.action {
+            Action::Create { after }
+            | Action::Update { before: _, after, changes: _ }
+            | Action::Adopt { live: _, after } => {
+                let is_meant = matches!(matching, Matching::Item { .. });
+                self.must(is_meant, Rule::Unmatched, id);
+                // What will be stored must match as well: agents look at nothing else.
+                let stored = labelled_parts(labelled, &after.canonical).stored();
+                let mut stored: Labels =
+                    stored.into_iter().map(|(key, value)| (key, Some(value))).collect();
+                self.add_ours(&mut stored);
+                let kept = matches!(labels.rules.selectors.look(&stored), Matching::Item { .. });
+                self.must(kept, Rule::Unmatched, id);
+            }
+            Action::Delete { before: _ } => {
+                self.must(matching == Matching::Nothing, Rule::DeleteOfDeclared, id);
+                let until = manifest.directives.paused_until;
+                let over = until.is_none_or(|until| until <= self.input.wall);
+                self.must(over, Rule::Paused, id);
+            }
+        }
+    }
+
+    fn wanted(&self, labelled: &Labelled, manifest: &Manifest, input: LabelInput<'_>) -> Labels {
+        let parts = labelled_parts(labelled, &manifest.resource.canonical);
+        let mut all: Labels =
+            parts.fixed.into_iter().map(|(key, value)| (key, Some(value))).collect();
+        self.add_ours(&mut all);
+        for (key, label) in parts.dynamic {
+            all.remove(&key);
+            let known = input.values.get(&Command::beside(&manifest.at.path, &label.command));
+            let is_forward = input.rules.mode == Mode::Forward;
+            let fails = known.is_some_and(|known| known.failing.is_some());
+            if fails && input.rules.on_failure == OnFailure::Drop {
+                if is_forward {
+                    all.insert(key, Some(String::new()));
+                }
+                continue;
+            }
+            let good = known.and_then(|known| known.good.as_ref()).map(|it| it.value.clone());
+            let may_run = input.rules.allow.permits(&label.command);
+            let pasted = is_forward && !may_run && !label.result.is_empty();
+            all.insert(key, good.or_else(|| pasted.then_some(label.result)));
+        }
+        all
+    }
+
+    fn add_ours(&self, labels: &mut BTreeMap<String, Option<String>>) {
+        let owner = self.input.policy.agent.clone();
+        labels.entry(OWNER_LABEL.to_owned()).or_insert(Some(owner));
+        labels.entry(ORIGIN_LABEL.to_owned()).or_insert(Some("dynamic".to_owned()));
+    }
+}
+
+fn labelled_parts(labelled: &Labelled, canonical: &str) -> kind::LabelParts {
+    (labelled.parts)(&Value::from_json(canonical).unwrap_or(Value::Null))
+}
