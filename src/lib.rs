@@ -43,6 +43,7 @@ pub mod driver;
 pub mod engine;
 pub mod journal;
 pub mod kind;
+pub mod labels;
 pub mod live;
 pub mod manifest;
 pub mod model;

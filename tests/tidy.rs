@@ -15,7 +15,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("live", &["model", "kind", "port", "plan"]),
     ("journal", &["model", "kind", "plan"]),
     ("plan", &["model", "kind", "manifest", "live", "journal"]),
-    ("port", &["model", "journal", "manifest"]),
+    ("labels", &["model"]),
+    ("port", &["model", "journal", "manifest", "labels"]),
     ("engine", &["model", "kind", "manifest", "live", "journal", "plan", "port"]),
     ("plane", &["model", "wire"]),
     (
@@ -25,7 +26,10 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "plane",
         ],
     ),
-    ("adapter", &["model", "wire", "kind", "manifest", "live", "journal", "plan", "port"]),
+    (
+        "adapter",
+        &["model", "wire", "kind", "manifest", "live", "journal", "plan", "port", "labels"],
+    ),
     ("config", &["model", "kind", "adapter"]),
     (
         "driver",
@@ -43,7 +47,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 ];
 
 /// What the pure folders never touch: async, clocks, files, sockets.
-const PURE: &[&str] = &["model", "wire", "kind", "manifest", "journal", "plan", "engine", "sim"];
+const PURE: &[&str] =
+    &["model", "wire", "kind", "manifest", "journal", "plan", "engine", "sim", "labels"];
 const IMPURE: &[&str] = &[
     "tokio::",
     "tonic::",

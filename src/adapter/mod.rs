@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod cluster;
+pub mod commands;
 pub mod entropy;
 pub mod files;
 mod limit;

@@ -1,5 +1,7 @@
 //! The outside world as a few small traits. Deliberately absent: implementations.
 
+mod commands;
+
 use std::future::Future;
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use bytes::Bytes;
 use crate::journal::{Record, State};
 use crate::manifest::Snapshot;
 use crate::model::Now;
+
+pub use self::commands::{Commands, NotText, RunError};
 
 /// Time.
 pub trait Clock: Send + Sync {
