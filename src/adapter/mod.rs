@@ -5,6 +5,7 @@ pub mod cluster;
 pub mod commands;
 pub mod entropy;
 pub mod files;
+pub mod kubectl;
 mod limit;
 pub mod lock;
 pub mod memory;

@@ -7,6 +7,7 @@ mod doctor;
 mod error;
 pub mod exit;
 mod kinds;
+mod kubeconfig;
 mod log;
 mod plane;
 mod report;
@@ -95,6 +96,7 @@ async fn dispatch(args: &Args, clock: &System, to: &mut Streams<'_>) -> Result<E
             let setup = Setup::new(common, dir.as_deref())?;
             report::validate(&setup, *format, clock, to).await
         }
+        Some(Command::Kubeconfig(command)) => kubeconfig::run(command, to).await,
         Some(command) => on_state(command, common, clock, to).await,
     }
 }
@@ -143,7 +145,10 @@ async fn on_state(
             let session = Session::open(&setup, access, "plane", clock).await?;
             resources::plane(&session, command, to.out).await?;
         }
-        Command::Plan { .. } | Command::Validate { .. } | Command::Completions { .. } => {}
+        Command::Plan { .. }
+        | Command::Validate { .. }
+        | Command::Kubeconfig(_)
+        | Command::Completions { .. } => {}
     }
     Ok(Exit::Done)
 }

@@ -4,6 +4,7 @@
 //! create or update.
 
 mod check;
+pub mod kubeconfig;
 
 use super::{Call, Follow, Kind, List, Phase, Readiness, Rpc, Writes};
 use crate::model::{KindName, Value};

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::reference::{self, Filling, Secrets};
 use super::split::{self, Piece};
 use super::suggest::nearest;
 use super::yaml::{self, Parsed};
@@ -20,6 +21,8 @@ pub(super) struct FileReading {
     pub(super) unknown: Vec<Place>,
     /// All findings, sorted.
     pub(super) findings: Vec<Diagnostic>,
+    /// The references that were followed.
+    pub(super) used: reference::Used,
 }
 
 /// A document whose kind and name are known.
@@ -36,7 +39,11 @@ pub(super) struct Document {
 }
 
 /// Reads one file, document by document. Findings stay where they were put.
-pub(super) fn read_file(bytes: &[u8], findings: &mut Findings<'_>) -> FileReading {
+pub(super) fn read_file(
+    bytes: &[u8],
+    secrets: &Secrets,
+    findings: &mut Findings<'_>,
+) -> FileReading {
     let mut reading = FileReading::default();
     for piece in split::pieces(bytes, findings) {
         match piece {
@@ -44,7 +51,7 @@ pub(super) fn read_file(bytes: &[u8], findings: &mut Findings<'_>) -> FileReadin
             Piece::Text(range) => {
                 let text = bytes.get(range.clone()).map(std::str::from_utf8);
                 if let Some(Ok(text)) = text {
-                    read_document(text, &range, findings, &mut reading);
+                    read_document((text, &range), secrets, findings, &mut reading);
                 }
             }
         }
@@ -57,14 +64,14 @@ fn place(span: &Range<u32>, findings: &Findings<'_>) -> Place {
 }
 
 fn read_document(
-    text: &str,
-    range: &Range<usize>,
+    (text, range): (&str, &Range<usize>),
+    secrets: &Secrets,
     findings: &mut Findings<'_>,
     reading: &mut FileReading,
 ) {
     let base = split::span(range).start;
     let before = findings.out.len();
-    let root = match yaml::parse(text, base, findings) {
+    let mut root = match yaml::parse(text, base, findings) {
         Parsed::Empty => return,
         Parsed::Broken => {
             let start = range.start + (text.len() - text.trim_start().len());
@@ -75,7 +82,8 @@ fn read_document(
         Parsed::Tree(root) => root,
     };
     let at = whole_lines(text, base, &root, findings);
-    match resource(&root, &at, before, findings) {
+    let mut filling = Filling { secrets, used: &mut reading.used };
+    match resource(&mut root, &at, before, &mut filling, findings) {
         Some(document) => reading.documents.push(document),
         None => reading.unknown.push(at),
     }
@@ -92,9 +100,10 @@ fn whole_lines(text: &str, base: u32, root: &Node, findings: &Findings<'_>) -> P
 
 /// `before`: how many findings there were before this document's text was parsed.
 fn resource(
-    root: &Node,
+    root: &mut Node,
     at: &Place,
     before: usize,
+    filling: &mut Filling<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<Document> {
     let errors = |findings: &Findings<'_>| {
@@ -104,6 +113,7 @@ fn resource(
     let kind = find_kind(root, findings)?;
     check_version(root, kind, findings);
     let name = find_name(root, findings);
+    filling.document(root, schema::of(kind), findings);
     let mut value = check::document(root, schema::of(kind), findings);
     let directives = directive::read(root, findings);
     if errors(findings) == 0 {
