@@ -4,6 +4,7 @@
 
 mod control_plane;
 mod find;
+mod kubernetes;
 mod read;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +12,10 @@ use std::time::Duration;
 
 pub use self::find::{Missing, Search};
 use crate::adapter::teleport::{Address, Source as Credentials};
+use crate::labels::allow::Allow;
+use crate::labels::selector::Selectors;
+use crate::labels::serve::Service;
+use crate::labels::{Mode, OnFailure};
 use crate::model::KindName;
 
 /// What the program is told to do. Every field has its value: defaults are filled in.
@@ -18,12 +23,16 @@ use crate::model::KindName;
 pub struct Config {
     /// The file it came from; absent: all defaults.
     pub file: Option<PathBuf>,
+    /// What is legal in it and seldom meant, in the order of the text.
+    pub warnings: Vec<Finding>,
     /// `[agent]`.
     pub agent: Agent,
     /// `[source]`.
     pub source: Source,
     /// `[control_plane]`.
     pub control_plane: ControlPlane,
+    /// `[kubernetes]`.
+    pub kubernetes: Kubernetes,
     /// `[workload_clusters]`.
     pub workload_clusters: WorkloadClusters,
     /// `[safety]`.
@@ -88,6 +97,49 @@ pub enum ControlPlane {
     },
 }
 
+/// Which Kubernetes clusters are registered, and what is known about who serves them. Default:
+/// all of them, and no command is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kubernetes {
+    /// `resources`: a cluster is registered while its labels match.
+    pub selectors: Selectors,
+    /// `[kubernetes.dynamic_labels]`.
+    pub dynamic_labels: DynamicLabels,
+    /// `[[kubernetes.service]]`, in the order of the text.
+    pub services: Vec<Service>,
+}
+
+/// How the values of dynamic labels are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DynamicLabels {
+    /// Default [`Mode::Resolve`].
+    pub mode: Mode,
+    /// Commands that may be run. Default none.
+    pub allow: Allow,
+    /// Longest run of one command. Default 30 s.
+    pub timeout: Duration,
+    /// Default [`OnFailure::KeepLast`].
+    pub on_failure: OnFailure,
+    /// Names of variables that commands get beside those that every command gets. Default none.
+    pub environment: Vec<String>,
+}
+
+impl Default for Kubernetes {
+    fn default() -> Self {
+        Self {
+            selectors: Selectors::everything(),
+            dynamic_labels: DynamicLabels {
+                mode: Mode::default(),
+                allow: Allow::default(),
+                timeout: Duration::from_secs(30),
+                on_failure: OnFailure::default(),
+                environment: Vec::new(),
+            },
+            services: Vec::new(),
+        }
+    }
+}
+
 /// Clocks of workload clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkloadClusters {
@@ -133,6 +185,7 @@ impl Default for Config {
         let owned = |patterns: &[&str]| patterns.iter().copied().map(str::to_owned).collect();
         Self {
             file: None,
+            warnings: Vec::new(),
             agent: Agent { name: "reconciler".to_owned() },
             source: Source {
                 path: PathBuf::from("desired-state"),
@@ -142,6 +195,7 @@ impl Default for Config {
                 resync: Duration::from_mins(5),
             },
             control_plane: ControlPlane::embedded(),
+            kubernetes: Kubernetes::default(),
             workload_clusters: WorkloadClusters {
                 poll: Duration::from_secs(30),
                 timeout: Duration::from_mins(15),

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reconciler::adapter::teleport::Source;
-use reconciler::config::{Config, ControlPlane, Search};
+use reconciler::config::{Config, ControlPlane, Kubernetes, Search};
+use reconciler::labels::selector::{Item, Selectors};
+use reconciler::labels::{Mode, OnFailure};
 
 fn parse(text: &str) -> Result<Config, String> {
     Config::parse(text, Path::new("conf/r.toml")).map_err(|error| error.to_string())
@@ -24,6 +26,20 @@ resync = "1h30m"
 kind = "embedded"
 provision = "0s"
 lag = "1s"
+[kubernetes]
+resources = [
+  { labels = { env = "prod", region = ["us-east-1", "us-east-2"] } },
+  { labels = { team = "^(a|b)$" } },
+]
+[kubernetes.dynamic_labels]
+mode = "forward"
+allow = ["python3 get_region.py *", "scripts/*"]
+timeout = "5s"
+on_failure = "drop"
+environment = ["AWS_REGION"]
+[[kubernetes.service]]
+name = "east"
+resources = [{ labels = { region = "us-east-*" } }]
 [workload_clusters]
 poll = "10s"
 timeout = "1h"
@@ -120,7 +136,6 @@ fn findings() {
             "2:8: no control plane `embeded`; did you mean `embedded`?",
         ),
         ("[http]\nlisten = \"x\"", "1:2: [http] is not supported by this version yet"),
-        ("[kubernetes]", "1:2: [kubernetes] is not supported by this version yet"),
         ("[secrets]\nroots = \"/x\"", "2:9: not a list; write [\"…\"]"),
         ("[secrets]\ndir = \"\"", "2:7: an empty path"),
         (
@@ -188,6 +203,100 @@ fn findings_about_the_control_plane() {
         ),
     ];
     judge(&table);
+}
+
+#[test]
+fn kubernetes() {
+    let config = parse(FULL).unwrap();
+    let Kubernetes { selectors, dynamic_labels, services } = config.kubernetes;
+    let item = |pairs: &[(&str, &[&str])]| -> Item {
+        let values = |values: &[&str]| values.iter().copied().map(str::to_owned).collect();
+        pairs.iter().map(|(key, of)| ((*key).to_owned(), values(of))).collect()
+    };
+    let expected = [
+        item(&[("env", &["prod"]), ("region", &["us-east-1", "us-east-2"])]),
+        item(&[("team", &["^(a|b)$"])]),
+    ];
+    assert_eq!(selectors.items(), expected);
+    assert_eq!(dynamic_labels.mode, Mode::Forward);
+    assert_eq!(dynamic_labels.on_failure, OnFailure::Drop);
+    assert_eq!(dynamic_labels.timeout, Duration::from_secs(5));
+    assert_eq!(dynamic_labels.environment, ["AWS_REGION"]);
+    assert!(dynamic_labels.allow.permits(&["scripts/x".to_owned()]));
+    assert_eq!(services.len(), 1);
+    assert_eq!(services[0].name, "east");
+    assert_eq!(services[0].resources.items(), [item(&[("region", &["us-east-*"])])]);
+    assert!(config.warnings.is_empty());
+
+    let absent = parse("").unwrap().kubernetes;
+    assert_eq!(absent.selectors, Selectors::everything());
+    assert_eq!(absent.dynamic_labels.mode, Mode::Resolve);
+    assert_eq!(absent.dynamic_labels.on_failure, OnFailure::KeepLast);
+    assert_eq!(absent.dynamic_labels.timeout, Duration::from_secs(30));
+    assert!(absent.dynamic_labels.allow.is_empty());
+
+    let tables = parse("[[kubernetes.resources]]\nlabels.env = \"prod\"").unwrap();
+    assert_eq!(tables.kubernetes.selectors.items(), [item(&[("env", &["prod"])])]);
+}
+
+#[test]
+fn findings_about_kubernetes() {
+    let head = "[kubernetes]\nresources = ";
+    let resources = [
+        ("\"x\"", "2:13: `resources` is a list; write [{ labels = { env = \"prod\" } }]"),
+        ("[]", "2:13: an empty list matches no cluster; "),
+        ("[1]", "2:14: an item of `resources` is a table"),
+        ("[{}]", "2:14: an item without labels turns off itself and all items after it; "),
+        ("[{ labels = {} }]", "2:14: an item without labels turns off itself"),
+        ("[{ env = \"a\" }]", "2:16: no key `env` in an item of `resources`; labels stand one"),
+        ("[{ labels = 1 }]", "2:25: `labels` is a table"),
+        ("[{ labels = { env = 1 } }]", "2:33: not text; write it in quotes"),
+        ("[{ labels = { env = [\"a\", 1] } }]", "2:39: not text; write it in quotes"),
+        ("[{ labels = { env = [] } }]", "2:27: `env` has no values"),
+        (
+            "[{ labels = { env = [\"a\", \"^[$\"] } }]",
+            "2:39: `^[$` is no regular expression: a `[` is not closed; Go's syntax counts here",
+        ),
+    ];
+    for (text, expected) in resources {
+        judge(&[(&format!("{head}{text}"), expected)]);
+    }
+    let dynamic = [
+        ("mode = \"resolv\"", "2:8: no mode `resolv`; did you mean `resolve`?"),
+        ("on_failure = \"x\"", "2:14: no on_failure `x`; known are `keep-last`, `drop`"),
+        ("timeout = \"1ms\"", "2:11: `1ms` is less than 100ms"),
+        ("timout = \"1s\"", "2:1: no key `timout` in [kubernetes.dynamic_labels]; did you mean"),
+        ("allow = [\"scripts/*\", \"python3 *\"]", "2:23: `python3 *` lets `python3` run any code"),
+        ("environment = [\"A\", \"B=c\"]", "2:21: `B=c` is no variable's name; only names"),
+    ];
+    for (text, expected) in dynamic {
+        judge(&[(&format!("[kubernetes.dynamic_labels]\n{text}"), expected)]);
+    }
+    let item = "resources = [{ labels = { a = \"b\" } }]\n";
+    let service = "[[kubernetes.service]]\n";
+    let named = format!("{service}name = \"x\"\n{item}");
+    judge(&[
+        (
+            "[kubernetes]\nresource = []",
+            "2:1: no key `resource` in [kubernetes]; did you mean `res",
+        ),
+        ("[kubernetes]\ndynamic_labels = 1", "2:18: `kubernetes.dynamic_labels` is a table"),
+        ("[kubernetes]\nservice = 1", "2:11: `kubernetes.service` is a list; write [[kubernetes."),
+        (&format!("{service}{item}"), "1:1: a service needs a `name`"),
+        (&format!("{service}name = \"x\""), "1:1: a service needs `resources`; copy them"),
+        (&format!("{named}{named}"), "4:1: two services are called `x`"),
+        (&format!("{named}nmae = 1"), "4:1: no key `nmae` in [[kubernetes.service]]; did you mean"),
+    ]);
+}
+
+#[test]
+fn what_is_seldom_meant_is_a_warning() {
+    let text = "[kubernetes]\nresources = [{ labels = { env = [\"a\", \"^prod|staging$\"] } }]";
+    let config = parse(text).unwrap();
+    let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(warnings.len(), 1);
+    let expected = "conf/r.toml:2:39: `^prod|staging$`: each `|` stands outside of `^` and `$`";
+    assert!(warnings[0].starts_with(expected), "{warnings:?}");
 }
 
 #[test]

@@ -10,14 +10,14 @@ use std::path::Path;
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("wire", &[]),
+    ("labels", &["model"]),
     ("kind", &["model", "wire", "manifest", "live"]),
     ("manifest", &["model", "kind"]),
     ("live", &["model", "kind", "port", "plan"]),
     ("journal", &["model", "kind", "plan"]),
     ("plan", &["model", "kind", "manifest", "live", "journal"]),
-    ("labels", &["model"]),
     ("port", &["model", "journal", "manifest", "labels"]),
-    ("engine", &["model", "kind", "manifest", "live", "journal", "plan", "port"]),
+    ("engine", &["model", "kind", "labels", "manifest", "live", "journal", "plan", "port"]),
     ("plane", &["model", "wire"]),
     (
         "sim",
@@ -28,9 +28,9 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ),
     (
         "adapter",
-        &["model", "wire", "kind", "manifest", "live", "journal", "plan", "port", "labels"],
+        &["model", "wire", "kind", "labels", "manifest", "live", "journal", "plan", "port"],
     ),
-    ("config", &["model", "kind", "adapter"]),
+    ("config", &["model", "kind", "labels", "adapter"]),
     (
         "driver",
         &["model", "kind", "manifest", "live", "journal", "plan", "port", "engine", "adapter"],
@@ -38,8 +38,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "model", "wire", "kind", "manifest", "live", "journal", "plan", "port", "engine",
-            "adapter", "plane", "config", "driver",
+            "model", "wire", "kind", "labels", "manifest", "live", "journal", "plan", "port",
+            "engine", "adapter", "plane", "config", "driver",
         ],
     ),
     ("lib", &[]),
@@ -48,7 +48,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 
 /// What the pure folders never touch: async, clocks, files, sockets.
 const PURE: &[&str] =
-    &["model", "wire", "kind", "manifest", "journal", "plan", "engine", "sim", "labels"];
+    &["model", "wire", "kind", "labels", "manifest", "journal", "plan", "engine", "sim"];
 const IMPURE: &[&str] = &[
     "tokio::",
     "tonic::",

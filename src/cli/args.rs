@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 #[command(
     name = "reconciler",
     version,
-    after_help = "Exit codes: 0 done; 1 error; 2 changes pending (only with --detailed-exitcode); \
+    after_help = "Exit codes: 0 done; 1 error; 2 changes pending, or no match (only with --detailed-exitcode); \
                   3 refused by a guard or waiting for approval; 64 usage."
 )]
 pub(super) struct Args {
@@ -139,6 +139,9 @@ pub(super) enum Command {
     },
     /// What stands between this agent and its control plane, with the role that is missing
     Doctor,
+    /// Kubernetes clusters by their labels
+    #[command(subcommand)]
+    Kube(KubeCommand),
     /// The embedded control plane, by hand
     #[command(subcommand)]
     Plane(PlaneCommand),
@@ -174,6 +177,24 @@ pub(super) enum KubeconfigCommand {
         /// Say what would be done and do nothing
         #[arg(long)]
         dry_run: bool,
+    },
+}
+
+/// Questions about Kubernetes clusters.
+#[derive(Debug, Subcommand)]
+pub(super) enum KubeCommand {
+    /// Whether a cluster of these labels is registered, and who serves it; needs neither a file
+    /// nor a cluster
+    Match {
+        /// KEY=VALUE; KEY alone is a label whose value is not known yet
+        #[arg(value_name = "LABEL")]
+        labels: Vec<String>,
+        /// Exit 2 unless a selector is sure to match
+        #[arg(long)]
+        detailed_exitcode: bool,
+        /// How it is printed
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
     },
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 pub const DONE: u8 = 0;
 /// Something failed; the message is on stderr.
 pub const ERROR: u8 = 1;
-/// `--dry-run --detailed-exitcode`: there are changes to make.
+/// Only with `--detailed-exitcode`: there are changes to make, or no selector is sure to match.
 pub const CHANGES: u8 = 2;
 /// Refused by a guard, or waiting for `reconciler approve`.
 pub const HELD: u8 = 3;

@@ -7,6 +7,7 @@ mod doctor;
 mod error;
 pub mod exit;
 mod kinds;
+mod kube;
 mod kubeconfig;
 mod log;
 mod plane;
@@ -78,6 +79,7 @@ async fn dispatch(args: &Args, clock: &System, to: &mut Streams<'_>) -> Result<E
         None => {
             let run = &args.run;
             let setup = Setup::new(common, run.dir.as_deref())?;
+            setup.warn();
             if run.dry_run {
                 return report::plan(&setup, run.format, run.detailed_exitcode, clock, to).await;
             }
@@ -90,10 +92,12 @@ async fn dispatch(args: &Args, clock: &System, to: &mut Streams<'_>) -> Result<E
         }
         Some(Command::Plan { dir, detailed_exitcode, format }) => {
             let setup = Setup::new(common, dir.as_deref())?;
+            setup.warn();
             report::plan(&setup, *format, *detailed_exitcode, clock, to).await
         }
         Some(Command::Validate { dir, format }) => {
             let setup = Setup::new(common, dir.as_deref())?;
+            setup.warn();
             report::validate(&setup, *format, clock, to).await
         }
         Some(Command::Kubeconfig(command)) => kubeconfig::run(command, to).await,
@@ -112,6 +116,10 @@ async fn on_state(
     match command {
         Command::Status { format } => return show::status(&setup, *format, clock, to).await,
         Command::Doctor => return doctor::doctor(&setup, clock, to).await,
+        Command::Kube(command) => {
+            setup.warn();
+            return kube::run(&setup, command, to);
+        }
         Command::Approve { hash } => return report::approve(&setup, hash, clock, to).await,
         Command::History { what, limit } => {
             return report::history(&setup, what.as_deref(), *limit, to);

@@ -114,6 +114,13 @@ impl Setup {
         })
     }
 
+    /// Logs what is legal in the configuration and seldom meant.
+    pub(super) fn warn(&self) {
+        for warning in &self.config.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+
     /// The source as files.
     ///
     /// # Errors

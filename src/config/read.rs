@@ -8,7 +8,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::control_plane::Draft;
-use super::{Config, ConfigError, Finding};
+use super::{Config, ConfigError, Finding, kubernetes};
 use crate::adapter::files;
 use crate::kind;
 use crate::model::{KindName, duration};
@@ -32,6 +32,7 @@ const KEYS: &[(&str, &[&str])] = &[
             "ca_file",
         ],
     ),
+    ("kubernetes", kubernetes::KEYS),
     ("workload_clusters", &["poll", "timeout"]),
     ("safety", &["max_delete_percent", "max_delete_free", "confirm", "prune_delay"]),
     ("state", &["path"]),
@@ -39,8 +40,7 @@ const KEYS: &[(&str, &[&str])] = &[
 ];
 
 /// Keys that later versions know. Silence about them would look like obedience.
-const LATER: &[(&str, &[&str])] =
-    &[("kubernetes", &[]), ("http", &[]), ("workload_clusters", &["children"])];
+const LATER: &[(&str, &[&str])] = &[("http", &[]), ("workload_clusters", &["children"])];
 
 /// Longest `agent.name`, in bytes: it becomes the value of a label.
 const NAME_MAX: usize = 64;
@@ -56,7 +56,8 @@ pub(super) fn default_confirm() -> Vec<KindName> {
 }
 
 pub(super) fn read(text: &str, file: &Path) -> Result<Config, ConfigError> {
-    let mut reader = Reader { text, file, findings: Vec::new(), draft: Draft::default() };
+    let (findings, warnings) = (Vec::new(), Vec::new());
+    let mut reader = Reader { text, file, findings, warnings, draft: Draft::default() };
     let mut config = Config::default();
     match DeTable::parse(text) {
         Ok(root) => {
@@ -68,11 +69,14 @@ pub(super) fn read(text: &str, file: &Path) -> Result<Config, ConfigError> {
             reader.add(&span, error.message().trim().replace('\n', ", "), None);
         }
     }
-    let mut findings = reader.findings;
+    let Reader { mut findings, mut warnings, .. } = reader;
+    let place = |finding: &Finding| (finding.line, finding.column);
     if findings.is_empty() {
+        warnings.sort_by_key(place);
+        config.warnings = warnings;
         return Ok(config);
     }
-    findings.sort_by_key(|finding| (finding.line, finding.column));
+    findings.sort_by_key(place);
     Err(ConfigError::Findings(findings))
 }
 
@@ -80,6 +84,7 @@ pub(super) struct Reader<'a> {
     text: &'a str,
     file: &'a Path,
     findings: Vec<Finding>,
+    warnings: Vec<Finding>,
     /// What is said of the control plane; judged as a whole at the end.
     pub(super) draft: Draft,
 }
@@ -130,6 +135,7 @@ impl Reader<'_> {
             ("source", "settle") => self.time(value, zero, &mut config.source.settle),
             ("source", "resync") => self.time(value, PERIOD_MIN, &mut config.source.resync),
             ("control_plane", name) => self.draft(name, value),
+            ("kubernetes", name) => self.kubernetes(name, value, &mut config.kubernetes),
             ("workload_clusters", "poll") => {
                 self.time(value, PERIOD_MIN, &mut config.workload_clusters.poll);
             }
@@ -280,7 +286,7 @@ impl Reader<'_> {
         None
     }
 
-    fn list(&mut self, value: &Item<'_>) -> Option<Vec<(Range<usize>, String)>> {
+    pub(super) fn list(&mut self, value: &Item<'_>) -> Option<Vec<(Range<usize>, String)>> {
         let DeValue::Array(items) = value.get_ref() else {
             self.add(&value.span(), "not a list; write [\"…\"]".to_owned(), None);
             return None;
@@ -313,11 +319,22 @@ impl Reader<'_> {
     }
 
     pub(super) fn add(&mut self, span: &Range<usize>, message: String, hint: Option<String>) {
+        let finding = self.finding(span, message, hint);
+        self.findings.push(finding);
+    }
+
+    /// Says something about what is legal.
+    pub(super) fn warn(&mut self, span: &Range<usize>, message: String, hint: Option<String>) {
+        let finding = self.finding(span, message, hint);
+        self.warnings.push(finding);
+    }
+
+    fn finding(&self, span: &Range<usize>, message: String, hint: Option<String>) -> Finding {
         let before = self.text.get(..span.start).unwrap_or(self.text);
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         let path = self.file.to_owned();
-        self.findings.push(Finding { path, line, column, message, hint });
+        Finding { path, line, column, message, hint }
     }
 }
 
