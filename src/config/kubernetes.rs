@@ -90,12 +90,11 @@ impl Reader<'_> {
 
     fn word<T: Copy>(&mut self, value: &Item<'_>, of: &str, words: &[(&str, T)], out: &mut T) {
         let Some(typed) = self.text(value) else { return };
-        match words.iter().find(|(word, _)| *word == typed) {
-            Some((_, meant)) => *out = *meant,
-            None => {
-                let what = format!("no {of} `{typed}`");
-                self.unknown(&value.span(), &what, &typed, words.iter().map(|(word, _)| *word));
-            }
+        if let Some((_, meant)) = words.iter().find(|(word, _)| *word == typed) {
+            *out = *meant;
+        } else {
+            let what = format!("no {of} `{typed}`");
+            self.unknown(&value.span(), &what, &typed, words.iter().map(|(word, _)| *word));
         }
     }
 

@@ -110,7 +110,11 @@ impl Allow {
                     out.push(c);
                 }
                 '"' => out.push_str("\\\""),
-                c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+                c if c.is_control() => {
+                    let digits = format!("{:04X}", u32::from(c));
+                    out.push_str("\\u");
+                    out.push_str(&digits);
+                }
                 c => out.push(c),
             }
         }

@@ -152,12 +152,11 @@ pub(super) fn escaped(text: &str) -> Result<Option<(String, &str)>, String> {
     if !matches!(letter, 'p' | 'P') {
         return Ok(None);
     }
-    let (name, rest) = match rest.strip_prefix('{') {
-        Some(braced) => braced.split_once('}').ok_or("a `\\p{` is not closed")?,
-        None => {
-            let length = rest.chars().next().map_or(0, char::len_utf8);
-            rest.split_at_checked(length).unwrap_or((rest, ""))
-        }
+    let (name, rest) = if let Some(braced) = rest.strip_prefix('{') {
+        braced.split_once('}').ok_or("a `\\p{` is not closed")?
+    } else {
+        let length = rest.chars().next().map_or(0, char::len_utf8);
+        rest.split_at_checked(length).unwrap_or((rest, ""))
     };
     let (name, turned) = match name.strip_prefix('^') {
         Some(name) => (name, true),
