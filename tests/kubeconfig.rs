@@ -77,8 +77,8 @@ const CASES: &[Case] = &[
     ("token: hunter2-hunter2", "{}", &[("K095", "users[0].user", 15)]),
     ("token: hunter2-hunter2", "{username: u, password: p}", &[]),
     ("contexts:\n", "contexts:\n- {name: old, context: {}}\n", &[("K096", "contexts", 10)]),
-    ("users:", "users: hunter2-hunter2: x", &[("K090", "", 13)]),
-    ("users:", "kind: hunter2\nusers:", &[("K090", "", 13)]),
+    ("users:", "users: hunter2-hunter2: x", &[("K090", "", 12)]),
+    ("users:", "kind: hunter2\nusers:", &[("K090", "", 12)]),
 ];
 
 #[test]

@@ -40,9 +40,11 @@ pub async fn run(args: &[&str], input: Option<&str>) -> Result<Vec<u8>, KubectlE
         let words = args.iter().filter(|arg| !arg.starts_with('-'));
         words.take(2).copied().collect::<Vec<_>>().join(" ")
     };
-    let failed = |source: io::Error| match source.kind() {
-        io::ErrorKind::NotFound => KubectlError::Missing,
-        _ => KubectlError::NotRun { what: what(), source },
+    let failed = |source: io::Error| {
+        if source.kind() == io::ErrorKind::NotFound {
+            return KubectlError::Missing;
+        }
+        KubectlError::NotRun { what: what(), source }
     };
     let stdin = if input.is_some() { Stdio::piped() } else { Stdio::null() };
     let mut child = Command::new("kubectl")

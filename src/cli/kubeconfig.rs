@@ -14,7 +14,7 @@ use super::args::KubeconfigCommand;
 use super::error::CliError;
 use super::exit::Exit;
 use super::report::Streams;
-use crate::adapter::kubectl;
+use crate::adapter::kubectl::{self, KubectlError};
 use crate::kind::kubeconfig::{self as judge_of, Finding};
 use crate::manifest::render::position;
 use crate::model::Severity;
@@ -27,6 +27,9 @@ const MANIFESTS: &[&str] = &[
     include_str!("../../packaging/kubernetes/cluster-role-binding.yaml"),
     include_str!("../../packaging/kubernetes/token.yaml"),
 ];
+
+/// The service account of the manifests.
+const ACCOUNT: &str = "teleport-kube-service";
 
 /// The secret of `token.yaml`.
 const TOKEN: &str = "teleport-kube-service-token";
@@ -70,18 +73,16 @@ fn judge(file: &Path, to: &mut Streams<'_>) -> Result<Exit, CliError> {
 
 /// One line for each finding, and how many of them are errors.
 fn judgement(file: &str, content: &[u8]) -> (String, usize) {
-    let mut text = String::new();
-    let mut errors = 0;
-    for finding in judge_of::check(content) {
-        errors += usize::from(finding.severity == Severity::Error);
-        let offset = usize::try_from(finding.offset).unwrap_or(usize::MAX);
+    let findings = judge_of::check(content);
+    let errors = findings.iter().filter(|found| found.severity == Severity::Error).count();
+    let one = |found: &Finding| {
+        let Finding { severity, code, path, offset, message, hint } = found;
+        let offset = usize::try_from(*offset).unwrap_or(usize::MAX);
         let (line, column) = position(content, offset);
-        let place =
-            if finding.path.is_empty() { String::new() } else { format!("`{}`: ", finding.path) };
-        let Finding { severity, code, message, hint, .. } = &finding;
-        text.push_str(&format!("{file}:{line}:{column}: {severity}[{code}]: {place}{message}\n"));
-        text.push_str(&format!("  help: {hint}\n"));
-    }
+        let place = if path.is_empty() { String::new() } else { format!("`{path}`: ") };
+        format!("{file}:{line}:{column}: {severity}[{code}]: {place}{message}\n  help: {hint}\n")
+    };
+    let text: String = findings.iter().map(one).collect();
     (text, errors)
 }
 
@@ -113,7 +114,7 @@ async fn create(wanted: &Wanted<'_>, to: &mut Streams<'_>) -> Result<Exit, CliEr
     }
     let text = manifests(namespace);
     let apply = ["--context", context, "apply", "-f", "-"];
-    let applied = kubectl::run(&apply, Some(&text)).await.map_err(failed)?;
+    let applied = kubectl::run(&apply, Some(&text)).await?;
     to.print(&String::from_utf8_lossy(&applied))?;
     let token = token(context, namespace).await?;
     let text = kubeconfig(context, &cluster, &token)?;
@@ -147,8 +148,8 @@ fn announcement(wanted: &Wanted<'_>, cluster: &Json) -> String {
     format!(
         "{will}, with kubectl and your own credentials, in the context `{context}` ({server}):\n\
          \x20 1. apply the namespace `{namespace}`, and in it the service account \
-         `teleport-kube-service` and the secret `{TOKEN}`\n\
-         \x20 2. apply the cluster role `teleport-kube-service` (impersonate users, groups and \
+         `{ACCOUNT}` and the secret `{TOKEN}`\n\
+         \x20 2. apply the cluster role `{ACCOUNT}` (impersonate users, groups and \
          service accounts; get pods; review its own access) and bind it to the account\n\
          \x20 3. wait for the token and write it, with the address of the cluster, to {}\n",
         output.display()
@@ -159,7 +160,7 @@ fn announcement(wanted: &Wanted<'_>, cluster: &Json) -> String {
 async fn cluster(context: &str) -> Result<Json, CliError> {
     let args =
         ["config", "view", "--raw", "--minify", "--flatten", "-o", "json", "--context", context];
-    let said = kubectl::run(&args, None).await.map_err(failed)?;
+    let said = kubectl::run(&args, None).await?;
     let view: Json = serde_json::from_slice(&said).map_err(|_content| not_understood())?;
     let cluster = view.pointer("/clusters/0/cluster").cloned();
     cluster.filter(Json::is_object).ok_or_else(|| {
@@ -171,7 +172,7 @@ async fn cluster(context: &str) -> Result<Json, CliError> {
 async fn token(context: &str, namespace: &str) -> Result<String, CliError> {
     let args = ["--context", context, "-n", namespace, "get", "secret", TOKEN, "-o", "json"];
     for _ in 0..TOKEN_LOOKS_MAX {
-        let said = kubectl::run(&args, None).await.map_err(failed)?;
+        let said = kubectl::run(&args, None).await?;
         let secret: Json = serde_json::from_slice(&said).map_err(|_content| not_understood())?;
         let token = secret.pointer("/data/token").and_then(Json::as_str).unwrap_or_default();
         if !token.is_empty() {
@@ -187,17 +188,9 @@ async fn token(context: &str, namespace: &str) -> Result<String, CliError> {
     Err(CliError::new(message))
 }
 
-/// One context, one cluster, one user. JSON is YAML, too; `kubectl` and agents read either.
+/// The file's text.
 fn kubeconfig(context: &str, cluster: &Json, token: &str) -> Result<String, CliError> {
-    let user = "teleport-kube-service";
-    let config = serde_json::json!({
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": context,
-        "clusters": [{ "name": context, "cluster": cluster }],
-        "contexts": [{ "name": context, "context": { "cluster": context, "user": user } }],
-        "users": [{ "name": user, "user": { "token": token } }],
-    });
+    let config = judge_of::with_token(context, cluster, ACCOUNT, token);
     let text = serde_saphyr::to_string(&config).map_err(|_content| not_understood())?;
     Ok(text)
 }
@@ -221,8 +214,10 @@ fn is_namespace(name: &str) -> bool {
         && name.chars().all(|c| good(c) || c == '-')
 }
 
-fn failed(error: kubectl::KubectlError) -> CliError {
-    CliError::new(error.to_string())
+impl From<KubectlError> for CliError {
+    fn from(error: KubectlError) -> Self {
+        Self::new(error.to_string())
+    }
 }
 
 fn not_understood() -> CliError {

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::Findings;
-use super::reference::{self, Reference};
 use super::split::{self, Piece};
 use super::suggest::{fold, nearest};
 use super::yaml::{self, Parsed};
@@ -124,11 +123,6 @@ fn form(node: &Node, form: &Form, masked: &mut Vec<Range<usize>>) {
 
 /// All between the colon and the end of the value: a secret may begin like an anchor or a tag.
 fn mask(key: &Node, value: &Node, masked: &mut Vec<Range<usize>>) {
-    // Where a secret is kept is none.
-    let refers = |text: &str| reference::is_meant(text) && Reference::parse(text.trim()).is_ok();
-    if value.text().is_some_and(refers) {
-        return;
-    }
     let offset = |offset: u32| usize::try_from(offset).unwrap_or(0);
     masked.push(offset(value.span.start)..offset(value.span.end));
     // The value of an alias stands elsewhere.

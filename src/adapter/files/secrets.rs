@@ -118,10 +118,8 @@ fn read_once(real: &Path) -> Result<Option<Vec<u8>>, String> {
 }
 
 fn words(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => {
-            "there is no such file".to_owned()
-        }
-        _ => error.to_string(),
+    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) {
+        return "there is no such file".to_owned();
     }
+    error.to_string()
 }

@@ -48,6 +48,23 @@ pub fn check(content: &[u8]) -> Vec<Finding> {
     checker.found
 }
 
+/// A kubeconfig of one context, with one cluster and a user who has a token.
+pub fn with_token(
+    context: &str,
+    cluster: &serde_json::Value,
+    user: &str,
+    token: &str,
+) -> serde_json::Value {
+    serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": context,
+        "clusters": [{ "name": context, "cluster": cluster }],
+        "contexts": [{ "name": context, "context": { "cluster": context, "user": user } }],
+        "users": [{ "name": user, "user": { "token": token } }],
+    })
+}
+
 struct Checker {
     found: Vec<Finding>,
 }
@@ -59,7 +76,7 @@ struct Spot<'a> {
     path: FieldPath,
 }
 
-impl<'a> Spot<'a> {
+impl Spot<'_> {
     fn key(&self, key: &str) -> Option<Self> {
         let node = filled(self.node, &[key])?;
         Some(Self { node, path: self.path.key(key) })
