@@ -40,6 +40,7 @@ pub(crate) fn read(texts: &[&str]) -> Reading {
     decode::read(&Snapshot {
         files: texts.iter().enumerate().map(file).collect(),
         unreadable: BTreeMap::new(),
+        secrets: BTreeMap::new(),
     })
 }
 
