@@ -39,6 +39,17 @@ pub struct Config {
     pub safety: Safety,
     /// `[state]`.
     pub state: State,
+    /// `[secrets]`.
+    pub secrets: Secrets,
+}
+
+/// Where references to secrets may lead.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Secrets {
+    /// The directory of `secret://NAME/KEY`. Default: none, such references are refused.
+    pub dir: Option<PathBuf>,
+    /// Directories beside the source that `file://PATH` may lead into. Default: none.
+    pub roots: Vec<PathBuf>,
 }
 
 /// Who we are.
@@ -196,6 +207,7 @@ impl Default for Config {
                 prune_delay: Duration::from_secs(10),
             },
             state: State { path: None },
+            secrets: Secrets::default(),
         }
     }
 }

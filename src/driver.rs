@@ -45,6 +45,8 @@ pub struct World<F, C> {
     pub source: SourceWatch,
     /// The commands of labels.
     pub commands: Arc<C>,
+    /// The same for the directory of secrets, if there is one.
+    pub secrets: Option<SourceWatch>,
     /// The journal's disk.
     pub storage: Arc<dyn Storage>,
     /// Time.
@@ -145,6 +147,7 @@ pub async fn drive<F: Files + 'static, C: Commands + 'static>(
                 None => asking = false,
             },
             () = world.source.changed() => events.push_back(Event::SourceChanged),
+            () = changed(&mut world.secrets) => events.push_back(Event::SourceChanged),
             () = tokio::time::sleep(wake) => events.push_back(Event::Deadline),
         }
     }
@@ -364,6 +367,13 @@ async fn next_of(watch: &mut Option<Watching>) -> Option<Event> {
     match watch {
         Some((told, _)) => told.recv().await,
         None => None,
+    }
+}
+
+async fn changed(watch: &mut Option<SourceWatch>) {
+    match watch {
+        Some(watch) => watch.changed().await,
+        None => std::future::pending().await,
     }
 }
 

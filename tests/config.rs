@@ -136,7 +136,8 @@ fn findings() {
             "2:8: no control plane `embeded`; did you mean `embedded`?",
         ),
         ("[http]\nlisten = \"x\"", "1:2: [http] is not supported by this version yet"),
-        ("[secrets]", "1:2: [secrets] is not supported by this version yet"),
+        ("[secrets]\nroots = \"/x\"", "2:9: not a list; write [\"…\"]"),
+        ("[secrets]\ndir = \"\"", "2:7: an empty path"),
         (
             "[workload_clusters.children]\ntbot = \"tbot\"",
             "1:20: `workload_clusters.children` is not supported by this version yet",

@@ -2,8 +2,10 @@
 
 pub mod clock;
 pub mod cluster;
+pub mod commands;
 pub mod entropy;
 pub mod files;
+pub mod kubectl;
 mod limit;
 pub mod lock;
 pub mod memory;

@@ -50,11 +50,13 @@ pub(super) async fn run(
     let stop = CancellationToken::new();
     let served = CancellationToken::new();
     let socket = if setup.memory { None } else { Some(Socket::bind(&setup.socket)?) };
+    let secrets = &setup.config.secrets.dir;
     let world = World {
         cluster: session.cluster.clone(),
         files: Arc::new(setup.files()?),
         commands: Arc::new(NoCommands),
         source: SourceWatch::new(&setup.source, setup.config.source.resync),
+        secrets: secrets.as_ref().map(|dir| SourceWatch::new(dir, setup.config.source.resync)),
         storage,
         clock: Arc::new(*clock),
         owner: setup.config.agent.name.clone(),

@@ -145,10 +145,38 @@ pub(super) enum Command {
     /// The embedded control plane, by hand
     #[command(subcommand)]
     Plane(PlaneCommand),
+    /// Kubeconfigs for Teleport Kubernetes Services
+    #[command(subcommand)]
+    Kubeconfig(KubeconfigCommand),
     /// Shell completions
     Completions {
         /// For which shell
         shell: clap_complete::Shell,
+    },
+}
+
+/// Judging and making kubeconfigs.
+#[derive(Debug, Subcommand)]
+pub(super) enum KubeconfigCommand {
+    /// Say whether another host could use a kubeconfig
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Make a service account in a cluster, and a kubeconfig with its token (through `kubectl`)
+    Create {
+        /// Which of your own contexts leads to the cluster
+        #[arg(long, value_name = "NAME")]
+        context: String,
+        /// Where the service account lives
+        #[arg(long, default_value = "teleport")]
+        namespace: String,
+        /// The file to write, which must not exist
+        #[arg(short, long, default_value = "kubeconfig", value_name = "FILE")]
+        output: PathBuf,
+        /// Say what would be done and do nothing
+        #[arg(long)]
+        dry_run: bool,
     },
 }
 

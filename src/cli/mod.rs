@@ -8,6 +8,7 @@ mod error;
 pub mod exit;
 mod kinds;
 mod kube;
+mod kubeconfig;
 mod log;
 mod plane;
 mod report;
@@ -99,6 +100,7 @@ async fn dispatch(args: &Args, clock: &System, to: &mut Streams<'_>) -> Result<E
             setup.warn();
             report::validate(&setup, *format, clock, to).await
         }
+        Some(Command::Kubeconfig(command)) => kubeconfig::run(command, to).await,
         Some(command) => on_state(command, common, clock, to).await,
     }
 }
@@ -151,7 +153,10 @@ async fn on_state(
             let session = Session::open(&setup, access, "plane", clock).await?;
             resources::plane(&session, command, to.out).await?;
         }
-        Command::Plan { .. } | Command::Validate { .. } | Command::Completions { .. } => {}
+        Command::Plan { .. }
+        | Command::Validate { .. }
+        | Command::Kubeconfig(_)
+        | Command::Completions { .. } => {}
     }
     Ok(Exit::Done)
 }

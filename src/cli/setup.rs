@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::args::{Common, ControlPlane as Plane};
 use super::error::CliError;
-use crate::adapter::files::{Directory, Globs};
+use crate::adapter::files::{Directory, Globs, Places};
 use crate::adapter::teleport::{self, Address, HttpProxy, Source, Teleport, outer_roots};
 use crate::config::{Config, ControlPlane, Kubernetes, Search};
 use crate::engine;
@@ -131,7 +131,12 @@ impl Setup {
         let source = &self.config.source;
         let globs = Globs::new(&source.include, &source.exclude)
             .map_err(|error| CliError::new(error.to_string()))?;
-        Ok(Directory::new(&self.source, globs))
+        let places = Places {
+            dir: self.config.secrets.dir.clone(),
+            roots: self.config.secrets.roots.clone(),
+            environment: std::env::vars_os().collect(),
+        };
+        Ok(Directory::new(&self.source, globs).with_places(places))
     }
 
     /// What planner and guards go by.

@@ -36,11 +36,11 @@ const KEYS: &[(&str, &[&str])] = &[
     ("workload_clusters", &["poll", "timeout"]),
     ("safety", &["max_delete_percent", "max_delete_free", "confirm", "prune_delay"]),
     ("state", &["path"]),
+    ("secrets", &["dir", "roots"]),
 ];
 
 /// Keys that later versions know. Silence about them would look like obedience.
-const LATER: &[(&str, &[&str])] =
-    &[("http", &[]), ("secrets", &[]), ("workload_clusters", &["children"])];
+const LATER: &[(&str, &[&str])] = &[("http", &[]), ("workload_clusters", &["children"])];
 
 /// Longest `agent.name`, in bytes: it becomes the value of a label.
 const NAME_MAX: usize = 64;
@@ -159,6 +159,12 @@ impl Reader<'_> {
                 self.path(value, &mut path);
                 config.state.path = Some(path);
             }
+            ("secrets", "dir") => {
+                let mut dir = PathBuf::new();
+                self.path(value, &mut dir);
+                config.secrets.dir = Some(dir);
+            }
+            ("secrets", "roots") => self.paths(value, &mut config.secrets.roots),
             // A row of `KEYS` without a reader; the test over all rows finds it.
             (_, _) => self.add(&value.span(), format!("`{table}.{name}` is not read"), None),
         }
@@ -257,6 +263,18 @@ impl Reader<'_> {
             // `join` keeps an absolute path as it is.
             Some(text) => *out = self.file.parent().unwrap_or(Path::new("")).join(text),
             None => {}
+        }
+    }
+
+    fn paths(&mut self, value: &Item<'_>, out: &mut Vec<PathBuf>) {
+        let DeValue::Array(items) = value.get_ref() else {
+            self.add(&value.span(), "not a list; write [\"…\"]".to_owned(), None);
+            return;
+        };
+        for item in items {
+            let mut path = PathBuf::new();
+            self.path(item, &mut path);
+            out.push(path);
         }
     }
 

@@ -72,6 +72,7 @@ impl Engine {
         let same = before.as_ref().is_some_and(|before| {
             before.digest.is_some()
                 && before.digest == reading.digest
+                && before.referred == reading.referred
                 && before.unknown == reading.unknown
         });
         if same {

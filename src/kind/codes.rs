@@ -73,4 +73,12 @@ codes! {
 
     ROLE_EMPTY = "K080": "The name of a role is not empty.";
     TRAIT_EMPTY = "K081": "A trait without a name or values vanishes.";
+
+    KUBECONFIG = "K090": "The content is no kubeconfig.";
+    KUBECONFIG_CONTEXT = "K091": "A kubeconfig needs a current context, with cluster and user.";
+    KUBECONFIG_SERVER = "K092": "The address of the API server must be one for the host that serves the cluster.";
+    KUBECONFIG_FILE = "K093": "A kubeconfig for another host cannot refer to files.";
+    KUBECONFIG_PROGRAM = "K094": "A kubeconfig for another host should not depend on programs there.";
+    KUBECONFIG_CREDENTIALS = "K095": "The user of the current context needs one whole credential.";
+    KUBECONFIG_SURPLUS = "K096": "A kubeconfig carries more than its current context.";
 }

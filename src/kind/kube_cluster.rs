@@ -4,6 +4,7 @@
 //! create or update.
 
 mod check;
+pub mod kubeconfig;
 mod labels;
 
 use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Writes};

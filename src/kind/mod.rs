@@ -15,6 +15,8 @@ mod trusted_cluster;
 mod user;
 mod workload_cluster;
 
+pub use kube_cluster::kubeconfig;
+
 pub mod call;
 pub mod canonical;
 pub mod codes;

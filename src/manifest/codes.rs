@@ -91,8 +91,8 @@ rules! {
         "Use one of those named.";
     OUT_OF_RANGE = "M037", "The number is too small or too large",
         "Stay between the bounds.";
-    SECRET_REFERENCE = "M038", "References to secrets come with a later version",
-        "Write the value itself.";
+    SECRET_REFERENCE = "M038", "What a reference to a secret refers to cannot be read",
+        "Put it in its place; until then the resource stays as it is.";
     SERVER_OWNED = "M040", "The server sets this field; what stands here is ignored",
         "It may be removed.";
     SERVER_LABEL = "M041", "The label is not for manifests; it is ignored",

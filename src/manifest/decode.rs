@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::document::{self, FileReading};
+use super::reference::{self, Secrets, Used};
 use super::{Findings, Manifest, Reading, Snapshot, codes};
 use crate::model::{Diagnostic, Digest, FingerprintKey, Place, ResourceId, Severity, Veil};
 
@@ -46,8 +47,9 @@ pub fn read_with_cache(snapshot: &Snapshot, cache: &mut Cache) -> Reading {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
     let share = files.len().div_ceil(threads).max(FILES_PER_THREAD_MIN);
     let Cache { key, files: known } = &*cache;
+    let secrets = &snapshot.secrets;
     let read_share = |share: &[(&Arc<str>, &Arc<[u8]>)]| -> Vec<(Digest, Arc<FileReading>)> {
-        share.iter().map(|(path, bytes)| read_file(path, bytes, known, key)).collect()
+        share.iter().map(|(path, bytes)| read_file(path, bytes, secrets, known, key)).collect()
     };
     let results: Vec<(Digest, Arc<FileReading>)> = if files.len() <= share {
         read_share(&files)
@@ -67,7 +69,11 @@ pub fn read_with_cache(snapshot: &Snapshot, cache: &mut Cache) -> Reading {
     cache.files =
         files.iter().zip(results).map(|((path, _), result)| (Arc::clone(path), result)).collect();
     let digests = cache.files.iter().map(|(path, (digest, _))| (path, *digest));
-    let mut reading = Reading { digest: Some(digest(digests, snapshot)), ..Reading::default() };
+    let mut reading = Reading {
+        digest: Some(digest(digests, snapshot)),
+        referred: referred(cache.files.values().map(|(_, file)| &file.used)),
+        ..Reading::default()
+    };
     for (path, reason) in &snapshot.unreadable {
         let at = Place { path: Arc::clone(path), start: 0, end: 0 };
         reading.findings.push(Diagnostic {
@@ -115,15 +121,28 @@ fn digest<'a>(files: impl Iterator<Item = (&'a Arc<str>, Digest)>, snapshot: &Sn
     Digest::of_parts(parts.iter().map(Vec::as_slice))
 }
 
+/// Over the contents that were referred to; `None` without references.
+fn referred<'a>(files: impl Iterator<Item = &'a Used>) -> Option<Digest> {
+    let mut parts: Vec<Vec<u8>> = Vec::new();
+    for (text, seen) in files.flatten() {
+        parts.push(text.as_bytes().to_vec());
+        parts.push(seen.map_or_else(Vec::new, |digest| digest.as_bytes().to_vec()));
+    }
+    (!parts.is_empty()).then(|| Digest::of_parts(parts.iter().map(Vec::as_slice)))
+}
+
 fn read_file(
     path: &Arc<str>,
     bytes: &[u8],
+    secrets: &Secrets,
     known: &BTreeMap<Arc<str>, (Digest, Arc<FileReading>)>,
     key: &FingerprintKey,
 ) -> (Digest, Arc<FileReading>) {
     let digest = Digest::of(bytes);
     if let Some((before, reading)) = known.get(path)
         && *before == digest
+        && reading.used.iter().all(|(text, seen)| *seen == reference::state(secrets, text))
+        && reading.used.values().all(Option::is_some)
     {
         return (digest, Arc::clone(reading));
     }
@@ -136,7 +155,7 @@ fn read_file(
         findings.add(Severity::Warning, codes::CHILD_FILE, &(0..0), message, hint);
         FileReading::default()
     } else {
-        document::read_file(bytes, key, &mut findings)
+        document::read_file(bytes, secrets, key, &mut findings)
     };
     found.sort();
     cut(&mut found);

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::reference::{self, Filling, Secrets};
 use super::split::{self, Piece};
 use super::suggest::nearest;
 use super::yaml::{self, Parsed};
@@ -22,6 +23,8 @@ pub(super) struct FileReading {
     pub(super) unknown: Vec<Place>,
     /// All findings, sorted.
     pub(super) findings: Vec<Diagnostic>,
+    /// The references that were followed.
+    pub(super) used: reference::Used,
 }
 
 /// A document whose kind and name are known.
@@ -40,6 +43,7 @@ pub(super) struct Document {
 /// Reads one file, document by document. Findings stay where they were put.
 pub(super) fn read_file(
     bytes: &[u8],
+    secrets: &Secrets,
     key: &FingerprintKey,
     findings: &mut Findings<'_>,
 ) -> FileReading {
@@ -50,7 +54,7 @@ pub(super) fn read_file(
             Piece::Text(range) => {
                 let text = bytes.get(range.clone()).map(std::str::from_utf8);
                 if let Some(Ok(text)) = text {
-                    read_document(text, &range, key, findings, &mut reading);
+                    read_document((text, &range), secrets, key, findings, &mut reading);
                 }
             }
         }
@@ -63,15 +67,15 @@ fn place(span: &Range<u32>, findings: &Findings<'_>) -> Place {
 }
 
 fn read_document(
-    text: &str,
-    range: &Range<usize>,
+    (text, range): (&str, &Range<usize>),
+    secrets: &Secrets,
     key: &FingerprintKey,
     findings: &mut Findings<'_>,
     reading: &mut FileReading,
 ) {
     let base = split::span(range).start;
     let before = findings.out.len();
-    let root = match yaml::parse(text, base, findings) {
+    let mut root = match yaml::parse(text, base, findings) {
         Parsed::Empty => return,
         Parsed::Broken => {
             let start = range.start + (text.len() - text.trim_start().len());
@@ -82,7 +86,8 @@ fn read_document(
         Parsed::Tree(root) => root,
     };
     let at = whole_lines(text, base, &root, findings);
-    match resource(&root, &at, before, key, findings) {
+    let mut filling = Filling { secrets, used: &mut reading.used };
+    match resource(&mut root, &at, before, &mut filling, key, findings) {
         Some(document) => reading.documents.push(document),
         None => reading.unknown.push(at),
     }
@@ -99,9 +104,10 @@ fn whole_lines(text: &str, base: u32, root: &Node, findings: &Findings<'_>) -> P
 
 /// `before`: how many findings there were before this document's text was parsed.
 fn resource(
-    root: &Node,
+    root: &mut Node,
     at: &Place,
     before: usize,
+    filling: &mut Filling<'_>,
     key: &FingerprintKey,
     findings: &mut Findings<'_>,
 ) -> Option<Document> {
@@ -112,6 +118,7 @@ fn resource(
     let kind = find_kind(root, findings)?;
     check_version(root, kind, findings);
     let name = find_name(root, findings);
+    filling.document(root, schema::of(kind), findings);
     let mut value = check::document(root, schema::of(kind), findings);
     let directives = directive::read(root, findings);
     if errors(findings) == 0 {

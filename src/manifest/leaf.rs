@@ -5,12 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::check::list;
 use super::suggest::nearest;
-use super::{Findings, codes};
+use super::{Findings, codes, reference};
 use crate::model::tree::NodeValue;
 use crate::model::{Code, Node, Scalar, ScalarStyle, Severity, duration};
-
-/// Beginnings of references to secrets, which come with a later version.
-const REFERENCES: &[&str] = &["secret://", "file://", "env://"];
 
 /// Words that Teleport takes for booleans in text.
 const TRUE_WORDS: &[&str] = &["yes", "yeah", "y", "true", "1", "on"];
@@ -76,12 +73,11 @@ impl At<'_> {
         };
         match scalar {
             Scalar::String(value) => {
-                if self.secret && REFERENCES.iter().any(|start| value.trim().starts_with(start)) {
-                    let message = format!(
-                        "`{}` refers to a secret, which this version cannot read",
-                        self.name
-                    );
-                    let hint = "references come with a later version: write the value itself";
+                // References were filled in before. What is left stands in a name, or is the
+                // content of another reference.
+                if self.secret && reference::is_meant(value) {
+                    let message = format!("`{}` cannot refer to a secret", self.name);
+                    let hint = "write the value itself";
                     self.error(codes::SECRET_REFERENCE, message, Some(hint), findings);
                     return None;
                 }

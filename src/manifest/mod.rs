@@ -18,6 +18,7 @@
 //! | `unknown top`, `unknown metadata`, `unknown spec`, `typo dynamic_label`, `camel case field`, `role unknown option`, `trusted unknown`, `user unknown`, `merge key`: a field that the kind does not have | dropped without a word | error with a suggestion | a misspelled label or rule must not vanish |
 //! | `bot camel`: a field as protobuf's JSON writes it | taken | error with a suggestion | the other kinds do not know it |
 //! | `period missing`, `dynamic null`: a dynamic label without a period, or with one below a second | taken; agents run it every second | error | nobody means that |
+//! | `kubeconfig newline`, `kubeconfig wrapped`, `kubeconfig list of bytes`: a kubeconfig that is none, or not for another host | taken; agents fail with it | error | tctl cannot know, agents stop at the first |
 //! | `upper case field`: a field in other case | taken | error with a suggestion | two spellings of one field in one document hide each other |
 //! | `duplicate label`: a key that stands twice | the last one wins | error, both places | one of the two is a mistake |
 //! | `blank`: a document of blank lines or comments | ends tctl | nothing | a commented-out resource is a normal thing to have |
@@ -27,13 +28,14 @@
 //! | no row: a plain key like `y` or `010`, which YAML reads as `true` or `8` | renamed | error | the label would have another name |
 //! | no row: text on the line of `---`, or after `...` | skipped | read; error | nothing that somebody wrote is skipped |
 //! | no row: what libyaml and our parser read differently | as libyaml reads it | error | nobody can tell what is meant |
-//! | no row: a reference (`secret://…`) as a secret | taken as the secret | error | it is meant as a reference |
+//! | no row: a reference (`secret://…`) as a secret | taken as the secret | what it refers to | secrets need not stand in manifests |
 
 pub mod check;
 pub mod codes;
 pub mod decode;
 pub mod locate;
 pub mod mask;
+pub mod reference;
 pub mod render;
 pub mod scalar;
 pub mod second;
@@ -59,6 +61,8 @@ pub struct Snapshot {
     pub files: BTreeMap<Arc<str>, Arc<[u8]>>,
     /// Files that were seen but could not be read, with the reason: *unknown*, not absent.
     pub unreadable: BTreeMap<Arc<str>, String>,
+    /// What the references in the files refer to.
+    pub secrets: reference::Secrets,
 }
 
 /// What a snapshot says: the result of `manifest::decode::read`.
@@ -66,6 +70,8 @@ pub struct Snapshot {
 pub struct Reading {
     /// Over all paths and bytes.
     pub digest: Option<Digest>,
+    /// Over what references refer to. Never leaves the process: it covers short secrets.
+    pub referred: Option<Digest>,
     /// The documents that could be decoded, by id. Duplicates are out, and reported.
     pub manifests: BTreeMap<ResourceId, Manifest>,
     /// Ids whose meaning is in doubt: declared twice, or named in a document with an error.

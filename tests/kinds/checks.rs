@@ -161,17 +161,17 @@ const CHECKS: &[(&str, &str, &[(&str, &str)])] = &[
     ("role", r#"{"version":"v7","spec":{"options":{"idp":{},"port_forwarding":true}}}"#, &[]),
     (
         "kube_cluster",
-        r#"{"metadata":{"name":"k"},"spec":{"kubeconfig":"eA==","aws":{},"gcp":{"name":""},"dynamic_labels":{"a":{"command":["x"],"period":"1h"}}}}"#,
+        r#"{"metadata":{"name":"k"},"spec":{"kubeconfig":"eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6eyJ0b2tlbiI6InQifX1dfQ==","aws":{},"gcp":{"name":""},"dynamic_labels":{"a":{"command":["x"],"period":"1h"}}}}"#,
         &[],
     ),
     (
         "kube_cluster",
-        r#"{"metadata":{"name":"a+b"},"spec":{"kubeconfig":"eA=="}}"#,
+        r#"{"metadata":{"name":"a+b"},"spec":{"kubeconfig":"eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6eyJ0b2tlbiI6InQifX1dfQ=="}}"#,
         &[("K010", r#""a+b""#)],
     ),
     (
         "kube_cluster",
-        r#"{"metadata":{"name":".."},"spec":{"kubeconfig":"eA=="}}"#,
+        r#"{"metadata":{"name":".."},"spec":{"kubeconfig":"eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6eyJ0b2tlbiI6InQifX1dfQ=="}}"#,
         &[("K004", r#""..""#)],
     ),
     (
@@ -181,19 +181,75 @@ const CHECKS: &[(&str, &str, &[(&str, &str)])] = &[
     ),
     (
         "kube_cluster",
-        r#"{"spec":{"azure":{"resource_group":"r","resource_name":"n","subscription_id":"s"},"kubeconfig":"eA=="}}"#,
+        r#"{"spec":{"azure":{"resource_group":"r","resource_name":"n","subscription_id":"s"},"kubeconfig":"eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6eyJ0b2tlbiI6InQifX1dfQ=="}}"#,
         &[("K012", r#"{"resource_group":"r","resource_name":"n","subscription_id":"s"}"#)],
     ),
     ("kube_cluster", r#"{"spec":{"aws":{}}}"#, &[("K013", r#"{"aws":{}}"#)]),
     (
         "kube_cluster",
-        r#"{"metadata":{"labels":{"b":"x"}},"spec":{"kubeconfig":"eA==","dynamic_labels":{"a b":{"command":["x"],"period":"10ms"},"b":{"period":"1m"}}}}"#,
+        r#"{"metadata":{"labels":{"b":"x"}},"spec":{"kubeconfig":"eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6eyJ0b2tlbiI6InQifX1dfQ==","dynamic_labels":{"a b":{"command":["x"],"period":"10ms"},"b":{"period":"1m"}}}}"#,
         &[("K001", r#""a b""#), ("K015", r#""10ms""#), ("K014", r#""b""#), ("K016", r#""b""#)],
     ),
     (
         "kube_cluster",
-        r#"{"spec":{"kubeconfig":"eA==","dynamic_labels":{"a":null}}}"#,
+        r#"{"spec":{"kubeconfig":"eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6eyJ0b2tlbiI6InQifX1dfQ==","dynamic_labels":{"a":null}}}"#,
         &[("K014", r#""a""#), ("K015", r#""a""#)],
+    ),
+    (
+        "kube_cluster",
+        r#"{"spec":{"kubeconfig":"eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiTGlzdCIsImN1cnJlbnQtY29udGV4dCI6ImsiLCJjbHVzdGVycyI6W3sibmFtZSI6ImsiLCJjbHVzdGVyIjp7InNlcnZlciI6Imh0dHBzOi8vayJ9fV0sImNvbnRleHRzIjpbeyJuYW1lIjoiayIsImNvbnRleHQiOnsiY2x1c3RlciI6ImsiLCJ1c2VyIjoidSJ9fV0sInVzZXJzIjpbeyJuYW1lIjoidSIsInVzZXIiOnsidG9rZW4iOiJ0In19XX0="}}"#,
+        &[(
+            "K090",
+            r#""eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiTGlzdCIsImN1cnJlbnQtY29udGV4dCI6ImsiLCJjbHVzdGVycyI6W3sibmFtZSI6ImsiLCJjbHVzdGVyIjp7InNlcnZlciI6Imh0dHBzOi8vayJ9fV0sImNvbnRleHRzIjpbeyJuYW1lIjoiayIsImNvbnRleHQiOnsiY2x1c3RlciI6ImsiLCJ1c2VyIjoidSJ9fV0sInVzZXJzIjpbeyJuYW1lIjoidSIsInVzZXIiOnsidG9rZW4iOiJ0In19XX0=""#,
+        )],
+    ),
+    (
+        "kube_cluster",
+        r#"{"spec":{"kubeconfig":"eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoieCIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6eyJ0b2tlbiI6InQifX1dfQ=="}}"#,
+        &[(
+            "K091",
+            r#""eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoieCIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6eyJ0b2tlbiI6InQifX1dfQ==""#,
+        )],
+    ),
+    (
+        "kube_cluster",
+        r#"{"spec":{"kubeconfig":"eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9sb2NhbGhvc3QifX1dLCJjb250ZXh0cyI6W3sibmFtZSI6ImsiLCJjb250ZXh0Ijp7ImNsdXN0ZXIiOiJrIiwidXNlciI6InUifX1dLCJ1c2VycyI6W3sibmFtZSI6InUiLCJ1c2VyIjp7InRva2VuIjoidCJ9fV19"}}"#,
+        &[(
+            "K092",
+            r#""eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9sb2NhbGhvc3QifX1dLCJjb250ZXh0cyI6W3sibmFtZSI6ImsiLCJjb250ZXh0Ijp7ImNsdXN0ZXIiOiJrIiwidXNlciI6InUifX1dLCJ1c2VycyI6W3sibmFtZSI6InUiLCJ1c2VyIjp7InRva2VuIjoidCJ9fV19""#,
+        )],
+    ),
+    (
+        "kube_cluster",
+        r#"{"spec":{"kubeconfig":"eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIiwiY2VydGlmaWNhdGUtYXV0aG9yaXR5IjoiL3gifX1dLCJjb250ZXh0cyI6W3sibmFtZSI6ImsiLCJjb250ZXh0Ijp7ImNsdXN0ZXIiOiJrIiwidXNlciI6InUifX1dLCJ1c2VycyI6W3sibmFtZSI6InUiLCJ1c2VyIjp7InRva2VuIjoidCJ9fV19"}}"#,
+        &[(
+            "K093",
+            r#""eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIiwiY2VydGlmaWNhdGUtYXV0aG9yaXR5IjoiL3gifX1dLCJjb250ZXh0cyI6W3sibmFtZSI6ImsiLCJjb250ZXh0Ijp7ImNsdXN0ZXIiOiJrIiwidXNlciI6InUifX1dLCJ1c2VycyI6W3sibmFtZSI6InUiLCJ1c2VyIjp7InRva2VuIjoidCJ9fV19""#,
+        )],
+    ),
+    (
+        "kube_cluster",
+        r#"{"spec":{"kubeconfig":"eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6eyJleGVjIjp7ImNvbW1hbmQiOiJ4In19fV19"}}"#,
+        &[(
+            "K094",
+            r#""eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6eyJleGVjIjp7ImNvbW1hbmQiOiJ4In19fV19""#,
+        )],
+    ),
+    (
+        "kube_cluster",
+        r#"{"spec":{"kubeconfig":"eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6e319XX0="}}"#,
+        &[(
+            "K095",
+            r#""eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6e319XX0=""#,
+        )],
+    ),
+    (
+        "kube_cluster",
+        r#"{"spec":{"kubeconfig":"eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19LHsibmFtZSI6InkifV0sInVzZXJzIjpbeyJuYW1lIjoidSIsInVzZXIiOnsidG9rZW4iOiJ0In19XX0="}}"#,
+        &[(
+            "K096",
+            r#""eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19LHsibmFtZSI6InkifV0sInVzZXJzIjpbeyJuYW1lIjoidSIsInVzZXIiOnsidG9rZW4iOiJ0In19XX0=""#,
+        )],
     ),
     (
         "trusted_cluster",

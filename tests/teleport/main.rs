@@ -38,7 +38,7 @@ metadata:
   name: reconciler-walk
   labels: {env: prod, team: dev}
 spec:
-  kubeconfig: YXBpVmVyc2lvbjogdjEKa2luZDogQ29uZmlnCg==
+  kubeconfig: eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6eyJ0b2tlbiI6InQifX1dfQ==
 ";
 
 const ROLE: &str = "\

@@ -91,9 +91,9 @@ const EDITS: &[Edit] = &[
     ),
     edit(
         KUBE,
-        "YXBpVmVyc2lvbjogdjEK",
-        "YXBpVmVyc2lvbjogdjIK",
-        &[r#"spec.kubeconfig: "(secret 11967d77)" -> "(secret 5a3fb44c)""#],
+        "LW9ubHl9Cg==",
+        "LW9ubHp9Cg==",
+        &[r#"spec.kubeconfig: "(secret 11967d77)" -> "(secret 793cb3f3)""#],
     ),
     edit(TRUST, "enabled: true", "enabled: false", &[r"spec.enabled: true -> -"]),
     edit(

@@ -38,7 +38,7 @@ pub(crate) fn read(texts: &[&str]) -> Reading {
         (format!("{number}.yaml").into(), Arc::from(text.as_bytes()))
     };
     let files = texts.iter().enumerate().map(file).collect();
-    decode::read(&Snapshot { files, unreadable: BTreeMap::new() }, &KEY)
+    decode::read(&Snapshot { files, ..Snapshot::default() }, &KEY)
 }
 
 /// Reads what must be right.

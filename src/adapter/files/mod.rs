@@ -7,6 +7,7 @@
 
 mod git;
 mod globs;
+mod secrets;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use rustix::fs::OFlags;
 
 pub use self::git::commit;
 pub use self::globs::{EXCLUDE, Globs, INCLUDE, pattern};
+pub use self::secrets::{Places, SECRET_SIZE_MAX};
 use self::walk::{Found, Listing, Stamp, Trouble};
 use super::clock;
 use crate::manifest::Snapshot;
@@ -69,6 +71,7 @@ pub struct Directory {
 struct Shared {
     root: PathBuf,
     globs: Globs,
+    places: Places,
     hook: Option<Hook>,
     last: Mutex<Last>,
 }
@@ -91,17 +94,25 @@ impl std::fmt::Debug for Directory {
 impl Directory {
     /// The source at `root`, which need not exist yet.
     pub fn new(root: impl Into<PathBuf>, globs: Globs) -> Self {
-        let root = root.into();
-        Self { shared: Arc::new(Shared { root, globs, hook: None, last: Mutex::default() }) }
+        Self::with(root.into(), globs, Places::default(), None)
     }
 
     /// The same with a hook that is called at each [`Stage`], for tests.
     #[must_use]
     pub fn with_hook(self, hook: impl Fn(Stage) + Send + Sync + 'static) -> Self {
-        let root = self.shared.root.clone();
-        let globs = self.shared.globs.clone();
-        let hook: Option<Hook> = Some(Arc::new(hook));
-        Self { shared: Arc::new(Shared { root, globs, hook, last: Mutex::default() }) }
+        let Shared { root, globs, places, .. } = &*self.shared;
+        Self::with(root.clone(), globs.clone(), places.clone(), Some(Arc::new(hook)))
+    }
+
+    /// The same with places that references may lead to.
+    #[must_use]
+    pub fn with_places(self, places: Places) -> Self {
+        let Shared { root, globs, hook, .. } = &*self.shared;
+        Self::with(root.clone(), globs.clone(), places, hook.clone())
+    }
+
+    fn with(root: PathBuf, globs: Globs, places: Places, hook: Option<Hook>) -> Self {
+        Self { shared: Arc::new(Shared { root, globs, places, hook, last: Mutex::default() }) }
     }
 
     /// [`Files::read`] for callers without a run time. May sleep some tens of milliseconds.
@@ -149,7 +160,8 @@ impl Shared {
         }
         self.stage(Stage::Listed);
         let mut files = BTreeMap::new();
-        let snapshot = take(&listing, &last.files, &mut files)?;
+        let mut snapshot = take(&listing, &last.files, &mut files)?;
+        self.places.fill(&real, &mut snapshot);
         self.stage(Stage::Read);
         verify(&listing, &walk::list(&real, &self.globs)?)?;
         quiet(&real)?;

@@ -2,7 +2,11 @@
 //!
 //! The server checks little; what only the agents trip over is a warning here.
 
-use crate::kind::check::{at, entries, error, filled, label_key, metadata, warning};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use super::kubeconfig;
+use crate::kind::check::{at, entries, error, filled, items, label_key, metadata, warning};
 use crate::kind::codes;
 use crate::manifest::Findings;
 use crate::model::{Node, duration};
@@ -46,6 +50,7 @@ fn credentials(cluster: &Node, findings: &mut Findings<'_>) {
     let mut blocks = Vec::new();
     if let Some(kubeconfig) = filled(cluster, &["spec", "kubeconfig"]) {
         blocks.push(("kubeconfig", kubeconfig));
+        inside(kubeconfig, findings);
     }
     for (cloud, needed) in CLOUDS {
         let Some(block) = filled(cluster, &["spec", cloud]) else { continue };
@@ -85,6 +90,29 @@ fn credentials(cluster: &Node, findings: &mut Findings<'_>) {
             }
         }
     }
+}
+
+/// Reports what is wrong inside at the field, because in base64 nothing has a place.
+fn inside(kubeconfig: &Node, findings: &mut Findings<'_>) {
+    let Some(content) = content(kubeconfig) else { return };
+    for finding in kubeconfig::check(&content) {
+        let message = match finding.path.as_str() {
+            "" => format!("`kubeconfig`: {}", finding.message),
+            path => format!("`kubeconfig`, `{path}`: {}", finding.message),
+        };
+        let hint = Some(finding.hint);
+        findings.add(finding.severity, finding.code, &kubeconfig.span, message, hint);
+    }
+}
+
+/// The bytes, which may be written as a list; what is neither is the reader's business.
+fn content(kubeconfig: &Node) -> Option<Vec<u8>> {
+    if let Some(text) = kubeconfig.text() {
+        let packed: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
+        return STANDARD.decode(packed).ok();
+    }
+    let byte = |item: &Node| item.text().and_then(|text| text.parse().ok());
+    items(Some(kubeconfig)).iter().map(byte).collect()
 }
 
 fn dynamic_labels(cluster: &Node, findings: &mut Findings<'_>) {
