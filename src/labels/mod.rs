@@ -5,6 +5,7 @@
 
 pub mod allow;
 mod pattern;
+pub mod preview;
 mod programs;
 mod re2;
 mod re2_class;

@@ -14,6 +14,7 @@ pub use text::text;
 use super::guard::Gated;
 use super::{Action, FieldChange, Plan, Step, Verb, diff};
 use crate::kind;
+use crate::labels::preview::Note;
 use crate::live::Coverage;
 use crate::model::{Cluster, FingerprintKey, Place, Value};
 
@@ -30,6 +31,8 @@ pub struct View<'a> {
     pub locate: &'a dyn Fn(&Place) -> String,
     /// Whether to colour the text.
     pub colour: bool,
+    /// Who serves the Kubernetes clusters that the plan touches.
+    pub serving: &'a [Note],
 }
 
 impl std::fmt::Debug for View<'_> {
