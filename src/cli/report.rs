@@ -9,6 +9,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::kinds::parse_one;
 use super::log::colour;
+use super::served;
 use super::session::{Access, Session};
 use super::setup::Setup;
 use super::survey::{self, Survey};
@@ -89,12 +90,14 @@ pub(super) async fn plan(
         to.remark("note: no journal was seen; ownership is judged by the live marks alone\n")?;
     }
     let locate = |place: &Place| line_of(snapshot, place);
+    let serving = served::notes(setup, &session, plan).await;
     let view = render::View {
         plan,
         gated: Some(gated),
         key: &session.key,
         locate: &locate,
         colour: colour(to.color, std::io::stdout().is_terminal()),
+        serving: &serving,
     };
     to.print(&match format {
         Format::Text => render::text(&view),

@@ -10,8 +10,9 @@ use crate::adapter::files::{Directory, Globs};
 use crate::adapter::teleport::{self, Address, HttpProxy, Source, Teleport, outer_roots};
 use crate::config::{Config, ControlPlane, Search};
 use crate::engine;
+use crate::labels::serve::Service;
 use crate::plan::Policy;
-use crate::plane::{Faults, Settings};
+use crate::plane::{Faults, KubeService, Settings};
 
 /// Looked for when nobody names a configuration.
 const USUAL: [&str; 2] = ["reconciler.toml", "/etc/reconciler/reconciler.toml"];
@@ -171,7 +172,12 @@ fn target(common: &Common, config: &Config) -> Result<Target, CliError> {
     };
     match chosen {
         ControlPlane::Embedded { provision, lag, faults } => {
-            let settings = Settings { provisioning: *provision, lag: *lag, ..Settings::default() };
+            let settings = Settings {
+                provisioning: *provision,
+                lag: *lag,
+                services: played(config),
+                ..Settings::default()
+            };
             let faults = faults.parse().map_err(|error| {
                 CliError::new(format!("configuration: `control_plane.faults`: {error}"))
             })?;
@@ -189,6 +195,16 @@ fn target(common: &Common, config: &Config) -> Result<Target, CliError> {
             }))
         }
     }
+}
+
+/// The embedded plane plays the Kubernetes Services that the configuration describes.
+pub(super) fn played(config: &Config) -> Vec<KubeService> {
+    let services = config.kubernetes.services.iter();
+    let one = |it: &Service| KubeService {
+        name: it.name.clone(),
+        resources: it.resources.items().to_vec(),
+    };
+    services.map(one).collect()
 }
 
 /// The official clients' variable: whether a load balancer before the proxy ends TLS.
