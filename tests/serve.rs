@@ -15,8 +15,12 @@ mod served;
 mod binary;
 #[path = "serve/client.rs"]
 mod client;
+#[path = "serve/programs.rs"]
+mod programs;
 #[path = "serve/strangers.rs"]
 mod strangers;
+#[path = "serve/web.rs"]
+mod web;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +61,7 @@ async fn the_certificate_says_who_calls() {
     assert_eq!(refused.code(), Code::PermissionDenied, "{refused:?}");
     call(&visitor, PING, &()).await.unwrap();
     // Whoever may do everything on the program's own socket has no name that a certificate gives.
-    let posing = port.channel(&port.bearer("admin", &["no-such-role"])).await.unwrap();
+    let posing = port.channel(&port.bearer("admin", &["access"])).await.unwrap();
     let refused = call(&posing, CREATE, &kube("b")).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
     let refused = call(&posing, "/reconciler.plane.v1.Plane/Mint", &()).await.unwrap_err();

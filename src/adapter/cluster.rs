@@ -147,9 +147,15 @@ fn no_answer(deadline: Duration) -> CallError {
 
 /// What a status means for a write. A status that our own side made up (it has a cause) says
 /// nothing about what the server did, except that there was no connection.
+/// How the text begins when one of the caller's own roles is gone. The code is then that of a
+/// missing resource, whatever was asked, and must not be taken for one.
+const NO_ROLE: &str = "access denied\n";
+
 fn call_error(status: &Status) -> CallError {
     let Some(cause) = status.source() else {
-        return CallError { code: code(status.code()), message: status.message().to_owned() };
+        let no_role = status.code() == Code::NotFound && status.message().starts_with(NO_ROLE);
+        let code = if no_role { CallCode::PermissionDenied } else { code(status.code()) };
+        return CallError { code, message: status.message().to_owned() };
     };
     let mut code = CallCode::NoAnswer;
     let mut next = Some(cause);

@@ -127,7 +127,8 @@ impl Core {
             return Answer { result: Err(unknown_method(method)), changes };
         };
         let mark = self.store.mark();
-        let result = (found.run)(&mut self.tx(now, caller), body);
+        let mut tx = self.tx(now, caller);
+        let result = rules::admit(&tx).and_then(|()| (found.run)(&mut tx, body));
         if result.is_err() || found.effect == Effect::Read {
             self.store.undo_to(mark);
         }
@@ -179,6 +180,7 @@ impl Core {
             return Err(Status::invalid(format!("a watch has at most {WATCH_KINDS_MAX} kinds")));
         }
         let tx = self.tx(now, caller);
+        rules::admit(&tx)?;
         if request.allow_partial_success {
             request.kinds.retain(|kind| rules::allow_watch(&tx, kind).is_ok());
             if asked > 0 && request.kinds.is_empty() {

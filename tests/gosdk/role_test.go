@@ -2,7 +2,9 @@ package gosdk
 
 import (
 	"context"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/gravitational/teleport/api/client/proto"
 	"github.com/gravitational/teleport/api/types"
@@ -108,4 +110,20 @@ func TestRoleWatch(t *testing.T) {
 	equal(t, "the event's revision", put.GetRevision(), made.GetRevision())
 	must(t, "delete", clt.DeleteRole(ctx, "go-watch"))
 	hears(t, watcher, types.OpDelete, "go-watch")
+}
+
+// TestRoleDefaults sends a role that says nothing and reads what a server of 18.0.0 makes of it.
+func TestRoleDefaults(t *testing.T) {
+	ctx, clt := connect(t)
+	bare := &types.RoleV6{Version: types.V7, Metadata: types.Metadata{Name: "go-bare-role"}}
+	made, err := clt.UpsertRole(ctx, bare)
+	must(t, "upsert", err)
+	defer func() { must(t, "delete", clt.DeleteRole(ctx, "go-bare-role")) }()
+	options := made.GetOptions()
+	equal(t, "session", options.MaxSessionTTL.Duration(), 30*time.Hour)
+	equal(t, "certificate", options.CertificateFormat, "standard")
+	equal(t, "events", strings.Join(options.BPF, ","), "command,network")
+	equal(t, "recording", string(options.RecordSession.Default), "best_effort")
+	equal(t, "files", options.SSHFileCopy.Value, true)
+	equal(t, "namespace", made.GetMetadata().Namespace, "default")
 }

@@ -98,21 +98,20 @@ fn callers_need_a_role_that_allows_it() {
     world.put_role(denying).unwrap();
     let cluster = kube("k").encode_to_vec();
     let create = "CreateKubernetesCluster";
-    let refused = [
-        &[][..],
-        &["auditor"],
-        &["editor"],
-        &["access"],
-        &["gone"],
-        &["no-labels"],
-        &["kubes", "denying"],
-    ];
+    let refused =
+        [&[][..], &["auditor"], &["editor"], &["access"], &["no-labels"], &["kubes", "denying"]];
     for roles in refused {
         let result = ask(&mut world, &caller(roles), create, &cluster);
         assert_eq!(code(result), code::PERMISSION_DENIED, "{roles:?}");
     }
     ask(&mut world, &caller(&["kubes"]), create, &cluster).unwrap();
     ask(&mut world, &caller(&[]), "Ping", b"").unwrap();
+    // A real 18.0.0 says this of every call, Ping included, when one of the roles was removed.
+    for method in [create, "Ping", "GetClusterCACert"] {
+        let gone = ask(&mut world, &caller(&["kubes", "gone"]), method, &cluster).unwrap_err();
+        let text = "access denied\n\trole gone is not found";
+        assert_eq!((gone.code, gone.message.as_str()), (code::NOT_FOUND, text), "{method}");
+    }
     let seen = |world: &mut World, roles: &[&str]| {
         let body = ask(world, &caller(roles), "GetKubernetesClusters", b"").unwrap();
         let list = types::KubernetesClusterV3List::decode(body.as_slice()).unwrap();

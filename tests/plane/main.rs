@@ -10,6 +10,7 @@
 )]
 
 mod access;
+mod ages;
 mod behaviour;
 mod calls;
 mod names;

@@ -19,6 +19,7 @@ use reconciler::wire::message::{proto, types, wrappers};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::client::TlsStream;
@@ -234,4 +235,34 @@ const UPSERT: &str = "/proto.AuthService/UpsertRoleV2";
 
 pub(crate) fn named(name: &str) -> types::ResourceRequest {
     types::ResourceRequest { name: name.to_owned() }
+}
+
+/// Asks over HTTP/1.1 with a certificate: the status line's number and the body.
+pub(crate) async fn http(port: &Port, bearer: &Bearer, asked: &str) -> (u16, serde_json::Value) {
+    let alpn = [b"http/1.1".as_slice()];
+    let mut stream = port.tls(Some(bearer), &alpn, &rustls::version::TLS13).await.unwrap();
+    let request = format!("{asked} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer));
+    // The server may end the connection without TLS's goodbye.
+    let _ended = read.await.expect("an answer in time").is_ok();
+    let answer = String::from_utf8(answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
+    let number = head.split(' ').nth(1).expect("a status").parse().unwrap();
+    (number, serde_json::from_str(body).unwrap())
+}
+
+/// A leaf joins the plane's cluster.
+pub(crate) fn join(port: &Port, leaf: &str) {
+    let now = System::start().now();
+    // Nothing is kept on disk here.
+    let _changes = port.plane.with_core(|core| core.join(now, leaf)).unwrap();
+}
+
+/// Conditions of a role: one rule.
+pub(crate) fn rule(kinds: &[&str], verbs: &[&str]) -> types::RoleConditions {
+    let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+    let rule = types::Rule { resources: words(kinds), verbs: words(verbs), ..Default::default() };
+    types::RoleConditions { rules: vec![rule], ..Default::default() }
 }

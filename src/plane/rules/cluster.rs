@@ -48,7 +48,7 @@ pub(in crate::plane) fn local_name(tx: &Tx<'_>) -> String {
     spec.map_or_else(|| tx.settings.cluster_name.clone(), |spec| spec.cluster_name)
 }
 
-fn load(tx: &Tx<'_>) -> Result<types::ClusterNameV2, Status> {
+pub(super) fn load(tx: &Tx<'_>) -> Result<types::ClusterNameV2, Status> {
     let item = tx.stored(KIND, NAME);
     let item = item.ok_or_else(|| Status::not_found("cluster name is not found"))?;
     let mut name: types::ClusterNameV2 = decode(&item.value)?;

@@ -22,6 +22,7 @@ mod role_defaults;
 mod role_map;
 mod role_rules;
 mod semaphore;
+mod servers;
 mod token;
 mod token_methods;
 mod token_rules;
@@ -63,6 +64,7 @@ pub(super) enum Effect {
 /// One method of the API.
 #[derive(Debug)]
 pub(super) struct Method {
+    /// Of gRPC, with a leading slash; or `GET` and a path without its version, of HTTP.
     path: &'static str,
     pub(super) effect: Effect,
     pub(super) run: Handler,
@@ -101,6 +103,7 @@ struct Rules {
 static RULES: &[&Rules] = &[
     &cluster::RULES,
     &programs::RULES,
+    &servers::RULES,
     &authority::RULES,
     &role::RULES,
     &user::RULES,
@@ -194,9 +197,7 @@ pub fn paths() -> impl Iterator<Item = &'static str> {
 
 /// Whether some path belongs to that service.
 pub(super) fn knows_service(service: &str) -> bool {
-    paths()
-        .filter_map(|path| path.trim_start_matches('/').split_once('/'))
-        .any(|(it, _)| it == service)
+    paths().filter_map(|path| path.strip_prefix('/')?.split_once('/')).any(|(it, _)| it == service)
 }
 
 /// The event that a change is to watches; none for kinds that are not watched.
@@ -272,6 +273,11 @@ const fn go_zero() -> prost_types::Timestamp {
 /// A leaf joins this cluster: there is no call for it.
 pub(super) fn join(tx: &mut Tx<'_>, leaf: &str) {
     remote_cluster::join(tx, leaf);
+}
+
+/// Refuses a caller one of whose roles is not there.
+pub(super) fn admit(tx: &Tx<'_>) -> Result<(), Status> {
+    access::admit(tx)
 }
 
 /// Refuses a watch on a kind that the caller may not read.

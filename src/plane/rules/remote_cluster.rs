@@ -104,6 +104,12 @@ fn update(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     let item = tx.stored(KIND, &metadata.name).ok_or_else(|| missing(&metadata.name))?;
     let mut cluster = load(item)?;
     if mask.is_empty() {
+        // With a mask the revision that was sent does not count.
+        if item.revision != metadata.revision {
+            return Err(Status::precondition(
+                "failed to update remote cluster within 3 iterations",
+            ));
+        }
         cluster.metadata = Some(types::Metadata { namespace: NAMESPACE.to_owned(), ..metadata });
         cluster.status = sent.status;
     } else {

@@ -134,6 +134,14 @@ where
 struct Drop;
 
 impl PlaneService {
+    /// Answers a method of HTTP; `None`: the answer is to be dropped.
+    pub(super) async fn get(&self, method: &str) -> Option<Result<Vec<u8>, Status>> {
+        match self.plane.answer(&self.caller, method, &[]).await {
+            Reply::Answer(answer) => Some(answer),
+            Reply::Dropped => None,
+        }
+    }
+
     async fn unary<B>(self, request: http::Request<B>) -> http::Response<Body>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
@@ -183,7 +191,7 @@ impl PlaneService {
 }
 
 /// A response whose body breaks off before there is an answer.
-fn broken() -> http::Response<Body> {
+pub(super) fn broken() -> http::Response<Body> {
     let failure = io::Error::from(io::ErrorKind::ConnectionReset);
     let frames = once(Err::<Frame<Bytes>, _>(tonic::Status::from_error(failure.into())));
     let mut response = http::Response::new(Body::new(StreamBody::new(frames)));

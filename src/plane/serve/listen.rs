@@ -166,13 +166,12 @@ impl Server {
         if session.alpn_protocol() == Some(tls::REVERSE_TUNNEL) {
             return Ok(Opened::Nothing);
         }
-        let speaks_h2 = session.alpn_protocol() == Some(tls::H2);
         Ok(match tls::caller(session.peer_certificates()) {
-            Some(caller) if speaks_h2 => {
+            Some(caller) => {
                 let service = self.plane.service_as(caller);
                 Opened::Caller(Box::new(stream), Box::new(service))
             }
-            Some(_) | None => Opened::Stranger(Box::new(stream)),
+            None => Opened::Stranger(Box::new(stream)),
         })
     }
 
@@ -222,7 +221,7 @@ type Tls = tokio_rustls::server::TlsStream<TcpStream>;
 
 /// What a connection turned out to be.
 enum Opened {
-    /// Mutual TLS and HTTP/2.
+    /// Mutual TLS, and HTTP of either version: 2 for gRPC, 1.1 for what was never moved there.
     Caller(Box<Tls>, Box<PlaneService>),
     /// TLS without a certificate.
     Stranger(Box<Tls>),
@@ -257,7 +256,7 @@ impl Front {
             };
         };
         if !is_grpc(&request) {
-            return web::not_found();
+            return web::ask(&service, request.method(), request.uri().path()).await;
         }
         match tower::ServiceExt::oneshot(service, request).await {
             Ok(answer) => answer,
@@ -268,5 +267,6 @@ impl Front {
 
 fn is_grpc<B>(request: &Request<B>) -> bool {
     let kind = request.headers().get(http::header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+    request.version() == http::Version::HTTP_2
+        && kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }

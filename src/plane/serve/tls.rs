@@ -24,7 +24,7 @@ use crate::plane::settings::Caller;
 const PROTOCOLS: [&[u8]; 3] = [H2, b"http/1.1", REVERSE_TUNNEL];
 
 /// HTTP/2, which gRPC needs.
-pub(super) const H2: &[u8] = b"h2";
+const H2: &[u8] = b"h2";
 
 /// SSH inside of TLS, which is not spoken here.
 pub(super) const REVERSE_TUNNEL: &[u8] = b"teleport-reversetunnel";
@@ -51,7 +51,9 @@ pub(super) fn config(
 /// Who is at the other end. `None`: nobody, no certificate was shown.
 pub(super) fn caller(certificates: Option<&[CertificateDer<'_>]>) -> Option<Caller> {
     let subject = Subject::of(certificates?.first()?).ok()?;
-    Some(Caller { name: subject.user, roles: subject.roles, admin: false })
+    // A host's are roles of servers, not of this API: by them it may do what everybody may.
+    let roles = if subject.host { Vec::new() } else { subject.roles };
+    Some(Caller { name: subject.user, roles, admin: false })
 }
 
 /// Verifies what callers show: users by the user authority, hosts by the host authority.

@@ -1,11 +1,14 @@
-//! What a proxy tells everybody: `/webapi/find` and `/webapi/ping`.
+//! What is asked over plain HTTP: `/webapi/find` and `/webapi/ping`, which a proxy tells everybody,
+//! and the calls of the Auth Service that were never moved to gRPC, for callers who are known.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tonic::body::Body;
 
-use crate::plane::rules::SERVER_VERSION;
+use super::{PlaneService, Status, grpc};
+use crate::plane::rules::{self, SERVER_VERSION};
+use crate::plane::status::code;
 
 /// Clients of older majors are refused by a real server of this version.
 const MIN_CLIENT_VERSION: &str = "17.0.0-aa";
@@ -86,6 +89,39 @@ impl Web {
     }
 }
 
+/// Answers a known caller. `/v2/proxies` is the method `GET /proxies` of the core: programs put
+/// a version before the path, which has no meaning.
+pub(super) async fn ask(service: &PlaneService, method: &Method, path: &str) -> Response<Body> {
+    let asked = path.strip_prefix("/v").and_then(|path| path.split_once('/'));
+    let asked = asked.map(|(_version, rest)| format!("GET /{rest}"));
+    let Some(asked) = asked.filter(|asked| rules::find(asked).is_some()) else {
+        return not_found();
+    };
+    if method != Method::GET {
+        return reply(StatusCode::METHOD_NOT_ALLOWED, &error("method not allowed"));
+    }
+    match service.get(&asked).await {
+        Some(Ok(told)) => json_body(StatusCode::OK, told.into()),
+        Some(Err(status)) => reply(status_code(&status), &error(&status.message)),
+        None => grpc::broken(),
+    }
+}
+
+/// The number by which HTTP's clients know the failure.
+fn status_code(status: &Status) -> StatusCode {
+    match status.code {
+        code::INVALID_ARGUMENT => StatusCode::BAD_REQUEST,
+        code::PERMISSION_DENIED => StatusCode::FORBIDDEN,
+        code::NOT_FOUND => StatusCode::NOT_FOUND,
+        code::ALREADY_EXISTS => StatusCode::CONFLICT,
+        code::FAILED_PRECONDITION => StatusCode::PRECONDITION_FAILED,
+        code::RESOURCE_EXHAUSTED => StatusCode::TOO_MANY_REQUESTS,
+        code::UNIMPLEMENTED => StatusCode::NOT_IMPLEMENTED,
+        code::UNAVAILABLE => StatusCode::REQUEST_TIMEOUT,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
 /// The answer to everything that is not there.
 pub(super) fn not_found() -> Response<Body> {
     reply(StatusCode::NOT_FOUND, &error("path not found"))
@@ -96,7 +132,11 @@ fn error(message: &str) -> Value {
 }
 
 fn reply(status: StatusCode, told: &Value) -> Response<Body> {
-    let body = http_body_util::Full::new(Bytes::from(told.to_string()));
+    json_body(status, told.to_string().into())
+}
+
+fn json_body(status: StatusCode, told: Bytes) -> Response<Body> {
+    let body = http_body_util::Full::new(told);
     let mut response = Response::new(Body::new(body));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");

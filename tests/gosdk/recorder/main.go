@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 
 	"github.com/gravitational/teleport/api/client/proto"
 	machineid "github.com/gravitational/teleport/api/gen/proto/go/teleport/machineid/v1"
@@ -36,12 +37,12 @@ func main() {
 	if err != nil {
 		fail(err)
 	}
-	server := grpc.NewServer(grpc.UnknownServiceHandler(children{file}.handle))
-	proto.RegisterAuthServiceServer(server, &auth{})
-	trust.RegisterTrustServiceServer(server, trusts{})
-	users.RegisterUsersServiceServer(server, people{})
-	machineid.RegisterBotServiceServer(server, bots{})
-	presence.RegisterPresenceServiceServer(server, remotes{})
+	server := grpc.NewServer(grpc.UnaryInterceptor(heard), grpc.UnknownServiceHandler(children{file}.handle))
+	proto.RegisterAuthServiceServer(server, &proto.UnimplementedAuthServiceServer{})
+	trust.RegisterTrustServiceServer(server, trust.UnimplementedTrustServiceServer{})
+	users.RegisterUsersServiceServer(server, users.UnimplementedUsersServiceServer{})
+	machineid.RegisterBotServiceServer(server, machineid.UnimplementedBotServiceServer{})
+	presence.RegisterPresenceServiceServer(server, presence.UnimplementedPresenceServiceServer{})
 	fmt.Println(listener.Addr())
 	// The starting test ends this process by closing its standard input.
 	go func() {
@@ -75,94 +76,42 @@ func noteProto(method string, message pb.Message) {
 	note(method, json.RawMessage(text))
 }
 
-type auth struct {
-	proto.UnimplementedAuthServiceServer
-}
-
-func (auth) CreateRole(_ context.Context, req *proto.CreateRoleRequest) (*types.RoleV6, error) {
-	note("CreateRole", req.Role)
-	return req.Role, nil
-}
-
-func (auth) UpdateRole(_ context.Context, req *proto.UpdateRoleRequest) (*types.RoleV6, error) {
-	note("UpdateRole", req.Role)
-	return req.Role, nil
-}
-
-func (auth) CreateKubernetesCluster(_ context.Context, req *types.KubernetesClusterV3) (*emptypb.Empty, error) {
-	note("CreateKubernetesCluster", req)
-	return &emptypb.Empty{}, nil
-}
-
-func (auth) UpdateKubernetesCluster(_ context.Context, req *types.KubernetesClusterV3) (*emptypb.Empty, error) {
-	note("UpdateKubernetesCluster", req)
-	return &emptypb.Empty{}, nil
-}
-
-func (auth) CreateTokenV2(_ context.Context, req *proto.CreateTokenV2Request) (*emptypb.Empty, error) {
-	note("CreateTokenV2", req.GetV2())
-	return &emptypb.Empty{}, nil
-}
-
-func (auth) UpsertTokenV2(_ context.Context, req *proto.UpsertTokenV2Request) (*emptypb.Empty, error) {
-	note("UpsertTokenV2", req.GetV2())
-	return &emptypb.Empty{}, nil
-}
-
-type trusts struct {
-	trust.UnimplementedTrustServiceServer
-}
-
-func (trusts) CreateTrustedCluster(_ context.Context, req *trust.CreateTrustedClusterRequest) (*types.TrustedClusterV2, error) {
-	note("CreateTrustedCluster", req.TrustedCluster)
-	return req.TrustedCluster, nil
-}
-
-func (trusts) UpdateTrustedCluster(_ context.Context, req *trust.UpdateTrustedClusterRequest) (*types.TrustedClusterV2, error) {
-	note("UpdateTrustedCluster", req.TrustedCluster)
-	return req.TrustedCluster, nil
-}
-
-type people struct {
-	users.UnimplementedUsersServiceServer
-}
-
-func (people) CreateUser(_ context.Context, req *users.CreateUserRequest) (*users.CreateUserResponse, error) {
-	note("CreateUser", req.User)
-	return &users.CreateUserResponse{User: req.User}, nil
-}
-
-func (people) UpdateUser(_ context.Context, req *users.UpdateUserRequest) (*users.UpdateUserResponse, error) {
-	note("UpdateUser", req.User)
-	return &users.UpdateUserResponse{User: req.User}, nil
-}
-
-type bots struct {
-	machineid.UnimplementedBotServiceServer
-}
-
-func (bots) CreateBot(_ context.Context, req *machineid.CreateBotRequest) (*machineid.Bot, error) {
-	noteProto("CreateBot", req.Bot)
-	return req.Bot, nil
-}
-
-func (bots) UpdateBot(_ context.Context, req *machineid.UpdateBotRequest) (*machineid.Bot, error) {
-	noteProto("UpdateBot", req.Bot)
-	return req.Bot, nil
-}
-
-func (bots) UpsertBot(_ context.Context, req *machineid.UpsertBotRequest) (*machineid.Bot, error) {
-	noteProto("UpsertBot", req.Bot)
-	return req.Bot, nil
-}
-
-type remotes struct {
-	presence.UnimplementedPresenceServiceServer
-}
-
-func (remotes) UpdateRemoteCluster(_ context.Context, req *presence.UpdateRemoteClusterRequest) (*types.RemoteClusterV3, error) {
-	note("UpdateRemoteCluster", req.RemoteCluster)
-	return req.RemoteCluster, nil
+// heard takes every call of the generated stubs once its request is decoded: it prints the resource
+// in it and answers with that, or with nothing where the call does.
+func heard(_ context.Context, request any, info *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
+	_, method, _ := strings.Cut(strings.TrimPrefix(info.FullMethod, "/"), "/")
+	switch req := request.(type) {
+	case interface{ GetRole() *types.RoleV6 }:
+		note(method, req.GetRole())
+		return req.GetRole(), nil
+	case *types.KubernetesClusterV3:
+		note(method, req)
+		return &emptypb.Empty{}, nil
+	case interface {
+		GetTrustedCluster() *types.TrustedClusterV2
+	}:
+		note(method, req.GetTrustedCluster())
+		return req.GetTrustedCluster(), nil
+	case interface{ GetUser() *types.UserV2 }:
+		note(method, req.GetUser())
+		// The answers to Create and Update are the same on the wire.
+		return &users.CreateUserResponse{User: req.GetUser()}, nil
+	case interface {
+		GetV2() *types.ProvisionTokenV2
+	}:
+		note(method, req.GetV2())
+		return &emptypb.Empty{}, nil
+	case interface{ GetBot() *machineid.Bot }:
+		noteProto(method, req.GetBot())
+		return req.GetBot(), nil
+	case *presence.UpdateRemoteClusterRequest:
+		if req.UpdateMask != nil {
+			return nil, status.Error(codes.InvalidArgument, "a mask turns the comparison of revisions off")
+		}
+		note(method, req.RemoteCluster)
+		return req.RemoteCluster, nil
+	}
+	return nil, status.Error(codes.Unimplemented, info.FullMethod)
 }
 
 // children answers for workload clusters, of which the SDK has no stub.
