@@ -4,7 +4,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::print_stdout,
     clippy::disallowed_methods,
     clippy::indexing_slicing,
@@ -17,12 +16,14 @@ use std::time::{Duration, Instant};
 
 use reconciler::adapter::clock::System;
 use reconciler::adapter::cluster::Remote;
+use reconciler::adapter::commands::{Environment, Runner};
 use reconciler::adapter::files::{Directory, Globs};
 use reconciler::adapter::sqlite::Sqlite;
 use reconciler::adapter::teleport::Link;
 use reconciler::adapter::watch::SourceWatch;
 use reconciler::driver::{World, drive};
 use reconciler::engine::{Config, Engine, Mode, Outcome};
+use reconciler::labels::allow::Allow;
 use reconciler::model::FingerprintKey;
 use reconciler::plane::{Plane, Settings};
 use reconciler::port::Clock as _;
@@ -50,6 +51,8 @@ async fn pass(count: usize, latency: Duration) -> Times {
     let world = World {
         cluster: Remote::new(Link::fixed(plane.in_process().unwrap())),
         files: Arc::new(Directory::new(&source, Globs::new(&["**/*.yaml"], &[]).unwrap())),
+        commands: Arc::new(Runner::new(source.clone(), Allow::default(), Environment::of([], &[]))),
+        secrets: None,
         source: SourceWatch::new(&source, Duration::from_hours(1)),
         storage: Arc::new(Sqlite::open(&dir.path().join("state.db"), &KEY).unwrap()),
         clock: Arc::new(System::start()),

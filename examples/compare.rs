@@ -43,7 +43,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let plan = plan::plan(&input);
     let locate = |place: &Place| place.path.to_string();
-    let view = render::View { plan: &plan, gated: None, key: &key, locate: &locate, colour: false };
+    let view = render::View {
+        plan: &plan,
+        gated: None,
+        key: &key,
+        locate: &locate,
+        colour: false,
+        serving: &[],
+    };
     std::io::stdout().write_all(render::text(&view).as_bytes())?;
     Ok(())
 }

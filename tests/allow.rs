@@ -1,6 +1,6 @@
 //! Which commands may be run.
 
-#![expect(clippy::panic, clippy::unwrap_used, reason = "test code")]
+#![expect(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "test code")]
 
 use proptest::prelude::*;
 use reconciler::labels::allow::{Allow, line};
@@ -159,9 +159,8 @@ fn patterns_that_let_anything_run_are_refused() {
         ("scripts/[", "is not a pattern: "),
     ];
     for (pattern, expected) in table {
-        let refused = match Allow::new(&argv(&["echo fine", pattern])) {
-            Err(refused) => refused,
-            Ok(_) => panic!("`{pattern}` is taken"),
+        let Err(refused) = Allow::new(&argv(&["echo fine", pattern])) else {
+            panic!("`{pattern}` is taken");
         };
         assert_eq!(refused.len(), 1);
         assert_eq!(refused[0].index, 1);

@@ -303,7 +303,6 @@ fn copy_of_fixture(fixture: &str, dir: &Path) -> PathBuf {
     copy
 }
 
-
 #[test]
 fn every_version_is_still_read() {
     let stories = [story(), [story(), labels()].concat()];

@@ -14,9 +14,10 @@ use reconciler::labels::value::{Command, Failing, Good, Known, Values};
 use reconciler::labels::{Mode, OnFailure, blocked};
 use reconciler::live::{Coverage, Live, LiveState, Observed};
 use reconciler::manifest::{Directives, Manifest, Reading};
-use reconciler::model::{Cluster, Place, ResourceId, Timestamp, Value};
+use reconciler::model::{Cluster, FingerprintKey, Place, ResourceId, Timestamp, Value};
 
 pub(crate) const AGENT: &str = "reconciler";
+pub(crate) const KEY: FingerprintKey = FingerprintKey([7; 32]);
 
 pub(crate) fn items(items: &[&[(&str, &str)]]) -> Selectors {
     let of = |pairs: &&[(&str, &str)]| -> BTreeMap<String, Vec<String>> {
@@ -40,7 +41,7 @@ pub(crate) fn resource(name: &str, labels: &str, spec: &str) -> reconciler::mani
         "spec":{spec}}}"#
     );
     let kind = kind::find("kube_cluster").unwrap();
-    canonical::resource(kind, Cluster::Parent, name, Value::from_json(&text).unwrap())
+    canonical::resource(kind, Cluster::Parent, name, Value::from_json(&text).unwrap(), &KEY)
 }
 
 /// `region` from `say WORD`, with a pasted result.
@@ -84,7 +85,7 @@ fn live_state(resource: Option<reconciler::manifest::Resource>) -> LiveState {
     let kind = kind::find("kube_cluster").unwrap();
     let live = resource.map(|resource| {
         let wire = canonical::encode(kind, &resource, None, AGENT).unwrap();
-        canonical::decode(kind, Cluster::Parent, wire).unwrap()
+        canonical::decode(kind, Cluster::Parent, wire, &KEY).unwrap()
     });
     let observed = Observed::new(live, Coverage::Complete);
     LiveState { kinds: [((Cluster::Parent, kind.name), observed)].into() }

@@ -9,10 +9,16 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reconciler::adapter::files::{Directory, Globs, Places, SECRET_SIZE_MAX};
-use reconciler::manifest::decode::{Cache, read, read_with_cache};
+use reconciler::manifest::decode::{self, Cache, read_with_cache};
 use reconciler::manifest::reference::{Content, Reference, find};
 use reconciler::manifest::{Reading, Snapshot, render};
-use reconciler::model::{Severity, Value};
+use reconciler::model::{FingerprintKey, Severity, Value};
+
+const KEY: FingerprintKey = FingerprintKey([7; 32]);
+
+fn read(snapshot: &Snapshot) -> Reading {
+    decode::read(snapshot, &KEY)
+}
 
 const TRUST: &str = "\
 kind: trusted_cluster
@@ -158,7 +164,7 @@ kind: role\nversion: v7\nmetadata: {name: r}\n"
 #[test]
 fn a_change_of_the_content_alone_is_noticed() {
     let text = TRUST.replace("REFERENCE", "env://T");
-    let mut cache = Cache::default();
+    let mut cache = Cache::new(&KEY);
     let with = |content| snapshot(&text, &[("env://T", content)]);
     let one = read_with_cache(&with(Ok(b"one")), &mut cache);
     let again = read_with_cache(&with(Ok(b"one")), &mut cache);

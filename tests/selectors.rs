@@ -9,7 +9,10 @@ use proptest::prelude::*;
 use reconciler::labels::Labels;
 use reconciler::labels::selector::{Item, Matching, Selectors};
 
-fn known(pairs: &[(&str, &str)]) -> Labels {
+/// Keys with values.
+type Pairs<'a> = &'a [(&'a str, &'a str)];
+
+fn known(pairs: Pairs<'_>) -> Labels {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), Some((*value).to_owned()))).collect()
 }
 
@@ -63,7 +66,7 @@ const AB: &str = r#"[{"env":"prod","region":"us-east-2"},{"env":"test","region":
 
 /// The rows of the facts: list, labels, whether it matches, whether the list is taken at load.
 #[rustfmt::skip]
-const ROWS: &[(&str, &[(&str, &str)], bool, bool)] = &[
+const ROWS: &[(&str, Pairs<'_>, bool, bool)] = &[
     (AB, &[("env", "prod"), ("region", "us-west-1")], false, true),
     (AB, &[("env", "test"), ("region", "us-west-1")], true, true),
     (AB, &[("env", "prod"), ("region", "us-east-2"), ("x", "y")], true, true),
@@ -215,7 +218,7 @@ fn only_what_could_change_the_answer_is_unknown() {
             }
         }
     };
-    let table: [(&[(&str, &str)], &[&str], &str); 9] = [
+    let table: [(Pairs<'_>, &[&str], &str); 9] = [
         (&[("env", "prod")], &["region"], "region?"),
         (&[("env", "prod"), ("region", "us-1")], &["team"], "1: env=prod, region=us-1"),
         (&[("env", "test")], &["region"], "2: env=test"),

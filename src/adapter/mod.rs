@@ -9,7 +9,6 @@ pub mod kubectl;
 mod limit;
 pub mod lock;
 pub mod memory;
-pub mod no_commands;
 pub mod offline;
 pub mod sqlite;
 pub mod teleport;

@@ -17,7 +17,6 @@ use super::session::Session;
 use super::setup::Setup;
 use crate::adapter::clock::System;
 use crate::adapter::entropy::Seeded;
-use crate::adapter::no_commands::NoCommands;
 use crate::adapter::watch::SourceWatch;
 use crate::driver::{Asked, OnReading, World, drive};
 use crate::engine::{Engine, Mode, Outcome};
@@ -54,7 +53,7 @@ pub(super) async fn run(
     let world = World {
         cluster: session.cluster.clone(),
         files: Arc::new(setup.files()?),
-        commands: Arc::new(NoCommands),
+        commands: Arc::new(setup.runner()),
         source: SourceWatch::new(&setup.source, setup.config.source.resync),
         secrets: secrets.as_ref().map(|dir| SourceWatch::new(dir, setup.config.source.resync)),
         storage,

@@ -139,7 +139,7 @@ pub(super) enum Command {
     },
     /// What stands between this agent and its control plane, with the role that is missing
     Doctor,
-    /// Kubernetes clusters by their labels
+    /// Kubernetes clusters: who serves them, and who would
     #[command(subcommand)]
     Kube(KubeCommand),
     /// The embedded control plane, by hand
@@ -196,6 +196,29 @@ pub(super) enum KubeCommand {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
+    /// List what is served, as `tsh kube ls` does (`-v`: all labels), and what is served by nobody
+    Ls {
+        /// How the list is printed
+        #[arg(short, long, value_enum, default_value_t = ListFormat::Text)]
+        format: ListFormat,
+        /// Only names and labels
+        #[arg(short, long)]
+        quiet: bool,
+        /// Only what is registered and served by nobody, or listed and served no more
+        #[arg(long)]
+        unserved: bool,
+    },
+}
+
+/// How `kube ls` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum ListFormat {
+    /// A table
+    Text,
+    /// For programs
+    Json,
+    /// For programs
+    Yaml,
 }
 
 /// Changing the live side by hand, for trying drift.
@@ -218,6 +241,8 @@ pub(super) enum PlaneCommand {
     },
     /// How often each method was called
     Calls,
+    /// What its Kubernetes Services serve, and why their rounds fail
+    Services,
     /// Serve it over mutual TLS, as a Teleport Auth Service; `--state memory` keeps nothing
     Serve {
         /// Where to listen; port 0 takes a free one. The address is printed

@@ -13,16 +13,18 @@ mod log;
 mod plane;
 mod report;
 mod resources;
+mod served;
 mod session;
 mod setup;
 mod show;
 mod survey;
+mod table;
 
 use std::path::Path;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use args::{Args, Command, Common, PlaneCommand, RunArgs};
+use args::{Args, Command, Common, KubeCommand, PlaneCommand, RunArgs};
 use error::CliError;
 pub use exit::Exit;
 use report::Streams;
@@ -116,6 +118,17 @@ async fn on_state(
     match command {
         Command::Status { format } => return show::status(&setup, *format, clock, to).await,
         Command::Doctor => return doctor::doctor(&setup, clock, to).await,
+        Command::Kube(KubeCommand::Ls { format, quiet, unserved }) => {
+            setup.warn();
+            let session = Session::open(&setup, Access::Read, "kube ls", clock).await?;
+            let view = served::View {
+                format: *format,
+                quiet: *quiet,
+                verbose: common.verbose > 0,
+                unserved: *unserved,
+            };
+            return served::ls(&setup, &session, view, to).await;
+        }
         Command::Kube(command) => {
             setup.warn();
             return kube::run(&setup, command, to);
@@ -142,6 +155,7 @@ async fn on_state(
             let access = match command {
                 PlaneCommand::Get { .. }
                 | PlaneCommand::Calls
+                | PlaneCommand::Services
                 | PlaneCommand::Serve { .. }
                 | PlaneCommand::Identity { .. } => Access::Read,
                 PlaneCommand::Set { .. } | PlaneCommand::Rm { .. } => Access::Change,

@@ -18,7 +18,7 @@ use super::exit::Exit;
 use super::report::Streams;
 use super::resources;
 use super::session::{Session, open_plane};
-use super::setup::{Setup, Target};
+use super::setup::{Setup, Target, played};
 use crate::adapter::clock::System;
 use crate::adapter::cluster::Remote;
 use crate::adapter::lock::Lock;
@@ -186,11 +186,14 @@ async fn mint_here(
 }
 
 /// Opens the embedded plane as the configuration says; with one that points at a Teleport, as
-/// it is without a configuration.
+/// it is without one but for the Kubernetes Services.
 fn open_here(setup: &Setup, file: Option<&Path>, clock: &System) -> Result<Plane, CliError> {
     match &setup.target {
         Target::Embedded { settings, faults } => open_plane(settings, faults, file, clock),
-        Target::Teleport(_) => open_plane(&Settings::default(), &Faults::default(), file, clock),
+        Target::Teleport(_) => {
+            let settings = Settings { services: played(&setup.config), ..Settings::default() };
+            open_plane(&settings, &Faults::default(), file, clock)
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use super::error::CliError;
 use super::exit::Exit;
 use super::kinds::{other_meaning, parse_one};
 use super::log::colour;
+use super::served;
 use super::session::{Access, Session, new_key};
 use super::setup::Setup;
 use super::survey::{self, Survey};
@@ -95,12 +96,14 @@ pub(super) async fn plan(
         to.remark(&text)?;
     }
     let locate = |place: &Place| line_of(snapshot, place);
+    let serving = served::notes(setup, &session, plan).await;
     let view = render::View {
         plan,
         gated: Some(gated),
         key: &session.key,
         locate: &locate,
         colour: colour(to.color, std::io::stdout().is_terminal()),
+        serving: &serving,
     };
     to.print(&match format {
         Format::Text => render::text(&view),

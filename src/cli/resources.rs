@@ -184,6 +184,11 @@ pub(super) async fn plane(
             let answer = send(session, &call::Request { path: CALLS, body: Bytes::new() }).await?;
             say(out, String::from_utf8_lossy(&answer).trim_end())
         }
+        PlaneCommand::Services => {
+            let request = call::Request { path: SERVICES, body: Bytes::new() };
+            let answer = send(session, &request).await?;
+            say(out, String::from_utf8_lossy(&answer).trim_end())
+        }
         // These have a way of their own to the plane.
         PlaneCommand::Serve { .. } | PlaneCommand::Identity { .. } => Ok(()),
     }
@@ -191,6 +196,9 @@ pub(super) async fn plane(
 
 /// The embedded plane's own method: a line `COUNT METHOD` for each method that was called.
 const CALLS: &str = "/reconciler.plane.v1.Plane/Calls";
+
+/// Another: a line for each service, and one for each cluster that makes its rounds fail.
+const SERVICES: &str = "/reconciler.plane.v1.Plane/Services";
 
 async fn set(session: &Session, file: &Path, out: &mut dyn Write) -> Result<(), CliError> {
     let mut text = Vec::new();

@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use super::args::{Common, ControlPlane as Plane};
 use super::error::CliError;
+use crate::adapter::commands::{Environment, Runner};
 use crate::adapter::files::{Directory, Globs, Places};
 use crate::adapter::teleport::{self, Address, HttpProxy, Source, Teleport, outer_roots};
-use crate::config::{Config, ControlPlane, Kubernetes, Search};
+use crate::config::{Config, ControlPlane, DynamicLabels, Kubernetes, Search};
 use crate::engine;
 use crate::labels::resolve::Rules;
 use crate::labels::selector::Selectors;
+use crate::labels::serve::Service;
 use crate::plan::Policy;
-use crate::plane::{Faults, Settings};
+use crate::plane::{Faults, KubeService, Settings};
 
 /// Looked for when nobody names a configuration.
 const USUAL: [&str; 2] = ["reconciler.toml", "/etc/reconciler/reconciler.toml"];
@@ -139,6 +141,13 @@ impl Setup {
         Ok(Directory::new(&self.source, globs).with_places(places))
     }
 
+    /// What runs the commands of labels, in the agent's environment cut down to what they may see.
+    pub(super) fn runner(&self) -> Runner {
+        let DynamicLabels { allow, environment, .. } = &self.config.kubernetes.dynamic_labels;
+        let environment = Environment::of(std::env::vars_os(), environment);
+        Runner::new(self.source.clone(), allow.clone(), environment)
+    }
+
     /// What planner and guards go by.
     pub(super) fn policy(&self) -> Policy {
         let safety = &self.config.safety;
@@ -192,7 +201,12 @@ fn target(common: &Common, config: &Config) -> Result<Target, CliError> {
     };
     match chosen {
         ControlPlane::Embedded { provision, lag, faults } => {
-            let settings = Settings { provisioning: *provision, lag: *lag, ..Settings::default() };
+            let settings = Settings {
+                provisioning: *provision,
+                lag: *lag,
+                services: played(config),
+                ..Settings::default()
+            };
             let faults = faults.parse().map_err(|error| {
                 CliError::new(format!("configuration: `control_plane.faults`: {error}"))
             })?;
@@ -210,6 +224,16 @@ fn target(common: &Common, config: &Config) -> Result<Target, CliError> {
             }))
         }
     }
+}
+
+/// The embedded plane plays the Kubernetes Services that the configuration describes.
+pub(super) fn played(config: &Config) -> Vec<KubeService> {
+    let services = config.kubernetes.services.iter();
+    let one = |it: &Service| KubeService {
+        name: it.name.clone(),
+        resources: it.resources.items().to_vec(),
+    };
+    services.map(one).collect()
 }
 
 /// The official clients' variable: whether a load balancer before the proxy ends TLS.

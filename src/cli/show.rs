@@ -5,6 +5,7 @@ use super::control;
 use super::error::CliError;
 use super::exit::Exit;
 use super::report::Streams;
+use super::served;
 use super::session::{Access, Session};
 use super::setup::Setup;
 use super::survey;
@@ -39,6 +40,7 @@ pub(super) async fn status(
                 CliError::new(format!("the agent's answer is unreadable: {error}"))
             })?;
             to.print(&text(&status))?;
+            to.print(&served::status_lines(setup, &session).await?)?;
         }
     }
     Ok(Exit::Done)

@@ -21,6 +21,7 @@ pub mod call;
 pub mod canonical;
 pub mod codes;
 pub mod hide;
+pub mod kube_server;
 pub mod schema;
 pub mod unknown;
 

@@ -8,6 +8,7 @@ mod because;
 pub mod blocked;
 mod case;
 mod pattern;
+pub mod preview;
 mod programs;
 mod re2;
 mod re2_class;

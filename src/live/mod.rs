@@ -3,6 +3,7 @@
 //! Deliberately absent: decisions.
 
 pub mod list;
+pub mod servers;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

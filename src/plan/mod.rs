@@ -8,6 +8,7 @@ pub mod diff;
 pub mod guard;
 pub mod planner;
 pub mod render;
+pub mod serving;
 
 mod order;
 mod seal;

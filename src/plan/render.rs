@@ -15,6 +15,7 @@ use super::guard::Gated;
 use super::{Action, FieldChange, Plan, Step, Verb, diff};
 use crate::kind;
 use crate::kind::unknown::{self, Unknown};
+use crate::labels::preview::Note;
 use crate::live::Coverage;
 use crate::model::{Cluster, FingerprintKey, Place, ResourceId, Value};
 
@@ -31,6 +32,8 @@ pub struct View<'a> {
     pub locate: &'a dyn Fn(&Place) -> String,
     /// Whether to colour the text.
     pub colour: bool,
+    /// Who serves the Kubernetes clusters that the plan touches.
+    pub serving: &'a [Note],
 }
 
 impl std::fmt::Debug for View<'_> {

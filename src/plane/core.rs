@@ -2,13 +2,13 @@
 //!
 //! No clock, no disk, no task: the shell (`serve`) and the simulator drive the same core.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use prost::Message as _;
 
 use super::faults::Faults;
-use super::rules::{self, Effect, Tx};
+use super::rules::{self, Effect, Playing, Tx};
 use super::settings::{Authority, Caller, Settings};
 use super::status::Status;
 use super::store::{Change, Item, Key, Store, View};
@@ -21,6 +21,8 @@ pub const CALLS: &str = "/reconciler.plane.v1.Plane/Calls";
 
 /// What calls of methods that there are not are counted under, whatever their names.
 const UNKNOWN: &str = "(unimplemented)";
+/// Our own method: what the Kubernetes Services serve, and what they cannot, as text.
+pub const SERVICES: &str = "/reconciler.plane.v1.Plane/Services";
 
 /// The one method that streams.
 pub const WATCH_EVENTS: &str = "/proto.AuthService/WatchEvents";
@@ -70,6 +72,7 @@ pub struct Core {
     rng: fastrand::Rng,
     faults: Faults,
     counters: BTreeMap<String, Counters>,
+    services: Vec<Playing>,
 }
 
 impl Core {
@@ -89,6 +92,7 @@ impl Core {
         let seed =
             digest.as_bytes().iter().take(8).fold(0, |all, byte| all << 8 | u64::from(*byte));
         let mut core = Self {
+            services: settings.services.iter().map(Playing::new).collect(),
             settings,
             store,
             watches: Watches::default(),
@@ -98,6 +102,8 @@ impl Core {
         };
         rules::open(&mut core.tx(now, &Caller::admin()), openings);
         // What a new cluster begins with is seen at once, whatever the lag.
+        core.store.settle();
+        core.for_services(now, Playing::start);
         let changes = core.store.take_written();
         core.store.settle();
         (core, changes)
@@ -106,9 +112,13 @@ impl Core {
     /// Answers one unary call. Never panics, whatever the bytes are.
     pub fn call(&mut self, now: Now, caller: &Caller, method: &str, body: &[u8]) -> Answer {
         self.advance(now);
-        if method == CALLS {
-            let changes = self.store.take_written();
-            return Answer { result: Ok(self.calls_text().into_bytes()), changes };
+        let ours = match method {
+            CALLS => Some(self.calls_text()),
+            SERVICES => Some(self.services_text(now)),
+            _ => None,
+        };
+        if let Some(text) = ours {
+            return Answer { result: Ok(text.into_bytes()), changes: self.store.take_written() };
         }
         if let Some(status) = self.faults.take_failure(method) {
             self.count(method, false);
@@ -134,6 +144,27 @@ impl Core {
         let line =
             |(method, counters): (&String, &Counters)| format!("{} {method}\n", counters.calls);
         self.counters.iter().map(line).collect()
+    }
+
+    /// A line for each service, and one for each cluster that makes its rounds fail.
+    fn services_text(&self, now: Now) -> String {
+        let mut lines = Vec::new();
+        for service in &self.services {
+            let served = self.store.list(View::Cache, rules::KUBE_SERVER, "", now);
+            let served = served.filter(|(key, _)| service.is_host_of(key)).count();
+            lines.push(format!("{}: serves {served}\n", service.name()));
+            let failed = service.failed().values();
+            lines.extend(failed.map(|error| format!("{}: {error}\n", service.name())));
+        }
+        lines.concat()
+    }
+
+    /// Why the rounds of the Kubernetes Services fail: service, cluster and error.
+    pub fn service_failures(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.services.iter().flat_map(|service| {
+            let failed = service.failed().iter();
+            failed.map(|(name, why)| (service.name(), name.as_str(), why.as_str()))
+        })
     }
 
     /// Opens a watch; `body` is a `proto.Watch`.
@@ -198,7 +229,9 @@ impl Core {
     /// How long until something happens without a call: a change becomes visible, something
     /// expires, a cluster becomes active. Call [`Self::tick`] then.
     pub fn next_wakeup(&self, now: Now) -> Option<Duration> {
-        self.store.next_wakeup(now)
+        let stored = self.store.next_wakeup(now);
+        let due = self.services.iter().filter_map(Playing::due).map(|at| at.since(now.wall));
+        stored.into_iter().chain(due).min()
     }
 
     /// Does what is due. The changes must be persisted.
@@ -267,14 +300,46 @@ impl Core {
         Tx { now, caller, store: &mut self.store, rng: &mut self.rng, settings: &self.settings }
     }
 
-    /// Lets time pass: the cache catches up, watches hear of it, what is over ends.
+    /// Lets time pass: the cache catches up, watches and services hear of it, what is over ends.
     fn advance(&mut self, now: Now) {
-        for change in self.store.catch_up(now) {
-            self.watches.publish(&change);
+        let mut clusters = self.catch_up(now);
+        if self.services.iter().filter_map(Playing::due).any(|at| at <= now.wall) {
+            self.serve_all(now);
+            clusters.clear();
         }
+        if !clusters.is_empty() {
+            self.for_services(now, |service, tx| service.look(tx, &clusters));
+        }
+        // Without a lag, what the services wrote just now is seen now.
+        self.catch_up(now);
         for key in self.store.expired(now) {
             rules::expire(&mut self.tx(now, &Caller::admin()), key);
         }
+    }
+
+    /// Lets the cache see what is due and tells the watches. The Kubernetes clusters among it.
+    fn catch_up(&mut self, now: Now) -> BTreeSet<String> {
+        let mut clusters = BTreeSet::new();
+        for change in self.store.catch_up(now) {
+            self.watches.publish(&change);
+            if change.key.kind == rules::KUBE_CLUSTER {
+                clusters.insert(change.key.name);
+            }
+        }
+        clusters
+    }
+
+    /// Lets every service look at everything.
+    fn serve_all(&mut self, now: Now) {
+        self.for_services(now, Playing::look_at_all);
+    }
+
+    fn for_services(&mut self, now: Now, mut look: impl FnMut(&mut Playing, &mut Tx<'_>)) {
+        let mut services = std::mem::take(&mut self.services);
+        for service in &mut services {
+            look(service, &mut self.tx(now, &Caller::admin()));
+        }
+        self.services = services;
     }
 
     fn count(&mut self, method: &str, wrote: bool) {

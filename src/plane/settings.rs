@@ -23,6 +23,25 @@ pub struct Authority {
     pub jwt: Vec<Vec<u8>>,
 }
 
+/// A Kubernetes Service that the plane plays: it serves the clusters that its selectors match.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KubeService {
+    /// Its host's name; the host's id follows from it.
+    pub name: String,
+    /// `kubernetes_service.resources`: keys and values of each item, in order.
+    pub resources: Vec<BTreeMap<String, Vec<String>>>,
+}
+
+/// What becomes of the `kube_server` of a cluster that its service serves no longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dropped {
+    /// It goes at once.
+    #[default]
+    Gone,
+    /// It stays, heartbeat and all, until the services begin anew: so it was seen with 18.0.0.
+    Lingers,
+}
+
 /// What answers when a trusted cluster is created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Trust {
@@ -52,6 +71,10 @@ pub struct Settings {
     pub workload_clusters: bool,
     /// Whether role options of the enterprise edition are accepted.
     pub enterprise: bool,
+    /// The Kubernetes Services that serve its clusters.
+    pub services: Vec<KubeService>,
+    /// What becomes of a cluster that a service serves no longer.
+    pub dropped: Dropped,
     /// `HOST:PORT` of the web pages, in invitations and in the answer to Ping.
     pub proxy_address: String,
     /// The cluster's certificate authorities by Teleport's names of their types: `host`, `user`
@@ -71,6 +94,8 @@ impl Default for Settings {
             trust: Trust::Simulated,
             workload_clusters: true,
             enterprise: false,
+            services: Vec::new(),
+            dropped: Dropped::default(),
             proxy_address: DEFAULT_PROXY_ADDRESS.to_owned(),
             authorities: BTreeMap::new(),
             seed: 0,

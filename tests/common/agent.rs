@@ -8,12 +8,14 @@ use std::time::{Duration, Instant};
 
 use reconciler::adapter::clock::System;
 use reconciler::adapter::cluster::Remote;
+use reconciler::adapter::commands::{Environment, Runner};
 use reconciler::adapter::files::{Directory, Globs};
 use reconciler::adapter::memory::Memory;
 use reconciler::adapter::teleport::Link;
 use reconciler::adapter::watch::SourceWatch;
 use reconciler::driver::{Asked, Question, World, drive};
 use reconciler::engine::{Config, Engine, Mode, Outcome, Status};
+use reconciler::labels::allow::Allow;
 use reconciler::model::FingerprintKey;
 use reconciler::port::Storage;
 use tokio::sync::{mpsc, oneshot};
@@ -69,6 +71,12 @@ impl Agent {
         let world = World {
             cluster,
             files: Arc::new(Directory::new(dir.path(), Globs::new(&["**/*.yaml"], &[]).unwrap())),
+            commands: Arc::new(Runner::new(
+                dir.path().to_owned(),
+                Allow::default(),
+                Environment::of([], &[]),
+            )),
+            secrets: None,
             source: SourceWatch::new(dir.path(), Duration::from_hours(1)),
             storage,
             clock: Arc::new(System::start()),

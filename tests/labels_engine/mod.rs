@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use reconciler::engine::{Config, Effect, Engine, Event, MAX_COMMANDS, Mode, Outcome};
 use reconciler::journal::{Record, State};
-use reconciler::kind::{KINDS, canonical};
+use reconciler::kind::canonical;
 use reconciler::labels::Mode as Labels;
 use reconciler::labels::resolve::Rules;
 use reconciler::labels::value::Command;
@@ -18,7 +18,7 @@ use reconciler::model::{Cluster, FingerprintKey, KindName, Now, Timestamp};
 use reconciler::plan::{Action, Verb};
 use reconciler::port::{CallCode, CallError, RunError};
 
-use super::{AGENT, dynamic, id, items, reading, resource, rules};
+use super::{AGENT, KEY, dynamic, id, items, reading, resource, rules};
 
 /// The world around one engine: everything works at once, but for what a test answers itself.
 struct Bench {
@@ -90,7 +90,7 @@ impl Bench {
     fn answer(&mut self, effect: Effect) -> Vec<Event> {
         match effect {
             Effect::ReadSource => vec![Event::SourceRead(Ok(Arc::clone(&self.reading)))],
-            Effect::Watch => vec![Event::WatchOpened(KINDS.iter().map(|it| it.name).collect())],
+            Effect::Watch { kinds } => vec![Event::WatchOpened(kinds)],
             Effect::List { cluster, kind, ticket } => {
                 let observed = self.observed(kind);
                 vec![Event::Listed { cluster, kind, ticket, observed }]
@@ -126,7 +126,7 @@ impl Bench {
                     Action::Create { after } | Action::Update { after, .. } => {
                         let kind = reconciler::kind::row(step.id.kind).unwrap();
                         let wire = canonical::encode(kind, after, None, self.agent).unwrap();
-                        let live = canonical::decode(kind, Cluster::Parent, wire).unwrap();
+                        let live = canonical::decode(kind, Cluster::Parent, wire, &KEY).unwrap();
                         self.live.insert(step.id.name.to_string(), live.clone());
                         Event::Put(live)
                     }

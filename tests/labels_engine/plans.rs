@@ -10,14 +10,12 @@ use reconciler::labels::resolve::{Desired, Rules, Unmatched, resolve};
 use reconciler::labels::value::Values;
 use reconciler::live::{Coverage, LiveState, Observed};
 use reconciler::manifest::{Reading, Resource};
-use reconciler::model::{Cluster, FingerprintKey, ResourceId, Timestamp, Value};
+use reconciler::model::{Cluster, ResourceId, Timestamp, Value};
 use reconciler::plan::check::{Rule, check};
 use reconciler::plan::render::{View, json, markdown, path_only, text};
 use reconciler::plan::{Input, LabelInput, Plan, Policy, plan};
 
-use super::super::{AGENT, dynamic, id, items, reading, resource, rules};
-
-const KEY: FingerprintKey = FingerprintKey([7; 32]);
+use super::super::{AGENT, KEY, dynamic, id, items, reading, resource, rules};
 
 /// All that a plan is made from.
 struct Table {
@@ -37,10 +35,11 @@ impl Table {
         for resource in ours {
             let value = Value::from_json(&resource.canonical).unwrap();
             let applied = canonical::mask(kind, &value, &KEY).to_json();
-            let entry = Entry { applied, adopted: false, path: String::new(), keep: false };
+            let entry =
+                Entry { applied: applied.into(), adopted: false, path: String::new(), keep: false };
             inventory.insert(resource.id.clone(), entry);
             let wire = canonical::encode(kind, &resource, None, AGENT).unwrap();
-            lives.push(canonical::decode(kind, Cluster::Parent, wire).unwrap());
+            lives.push(canonical::decode(kind, Cluster::Parent, wire, &KEY).unwrap());
         }
         let observed = Observed::new(lives, Coverage::Complete);
         let policy = Policy {
@@ -110,7 +109,14 @@ fn a_plan_tells_what_matches_what_does_not_and_what_nobody_knows() {
     let desired = table.desired(&all);
     let plan = table.plan(&desired);
     assert_eq!(table.broken(&plan, &desired), []);
-    let view = View { plan: &plan, gated: None, key: &KEY, locate: &path_only, colour: false };
+    let view = View {
+        plan: &plan,
+        gated: None,
+        key: &KEY,
+        locate: &path_only,
+        colour: false,
+        serving: &[],
+    };
     let shown = text(&view);
     for line in [
         "+ kube_cluster/new  (missing, matches item 1: env=prod)",

@@ -113,7 +113,7 @@ proptest! {
         };
         let gated = guard(&plan, &facts);
         let view = View {
-            plan: &plan, gated: Some(&gated), key: &KEY, locate: &path_only, colour: true,
+            plan: &plan, gated: Some(&gated), key: &KEY, locate: &path_only, colour: true, serving: &[],
         };
         for out in [text(&view), json(&view), markdown(&view), format!("{plan:?}{gated:?}")] {
             prop_assert!(!out.contains(SECRET), "{}", out);
@@ -127,6 +127,13 @@ fn the_secrets_of_these_worlds_are_there_to_be_shown() {
     let manifest = world.reading.manifests.values().next().unwrap();
     assert!(manifest.resource.canonical.contains(SECRET), "the canonical form holds it");
     let plan = world.plan();
-    let view = View { plan: &plan, gated: None, key: &KEY, locate: &path_only, colour: false };
+    let view = View {
+        plan: &plan,
+        gated: None,
+        key: &KEY,
+        locate: &path_only,
+        colour: false,
+        serving: &[],
+    };
     assert!(text(&view).contains("kubeconfig: (secret "), "and it is shown as a fingerprint");
 }

@@ -36,7 +36,7 @@ fn gated(world: &World, plan: &Plan) -> Gated {
 }
 
 fn view<'a>(plan: &'a Plan, gated: Option<&'a Gated>) -> View<'a> {
-    View { plan, gated, key: &KEY, locate: &path_only, colour: false }
+    View { plan, gated, key: &KEY, locate: &path_only, colour: false, serving: &[] }
 }
 
 #[test]

@@ -252,6 +252,7 @@ async fn a_plane_with_many_users_is_listed_whole() {
             id: manifest.resource.id.clone(),
             action: reconciler::plan::Action::Create { after: manifest.resource.clone() },
             reason: reconciler::plan::Reason::Missing,
+            note: None,
             at: None,
             after: Vec::new(),
         };

@@ -1,7 +1,7 @@
 //! A plane in this process, the client before it, and a journal: what a pass of the agent is
 //! made of, one step at a time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

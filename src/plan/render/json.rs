@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::super::{Action, Deferred, FieldChange, Step, Unmatched, Verb};
 use super::{View, is_unsafe, told, unknown_fields};
 use crate::kind::{self, canonical};
+use crate::labels::preview::{Fact, Note};
 use crate::live::Coverage;
 use crate::model::{Cluster, FingerprintKey, ResourceId, Value};
 
@@ -37,6 +38,7 @@ pub fn json(view: &View<'_>) -> String {
             .iter()
             .map(|((cluster, kind), coverage)| coverage_of(cluster, kind.as_str(), coverage))
             .collect(),
+        serving: view.serving.iter().map(serving_of).collect(),
         guards: guards_of(view),
         approval: view.gated.and_then(|gated| gated.approval.as_ref()).map(|approval| Approval {
             hash: approval.hash.clone(),
@@ -72,6 +74,9 @@ struct Document {
     forget: Vec<String>,
     /// How much of the live side was seen.
     coverage: Vec<CoverageOut>,
+    /// Who serves the Kubernetes clusters of the steps, in their order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    serving: Vec<ServingOut>,
     /// Steps that wait, one entry for each guard that holds one.
     guards: Vec<HeldOut>,
     /// What a person can let through.
@@ -89,6 +94,32 @@ struct Summary {
     deferred: usize,
     forget: usize,
     unchanged: usize,
+}
+
+#[derive(Serialize)]
+struct ServingOut {
+    name: String,
+    /// `served_by`, `nobody`, `unregisters`, `clash`, `no_credentials`.
+    fact: &'static str,
+    /// Whether somebody should look at it.
+    warning: bool,
+    /// Names of services: who serves it, or from whom it is unregistered; the clashing host.
+    services: Vec<String>,
+    /// Names of services for which it depends on a label that is not known yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    perhaps: Vec<String>,
+}
+
+fn serving_of(note: &Note) -> ServingOut {
+    let (fact, services, perhaps) = match &note.fact {
+        Fact::ServedBy(by) => ("served_by", by.names.clone(), by.unknown.clone()),
+        Fact::Nobody => ("nobody", Vec::new(), Vec::new()),
+        Fact::Unregisters(from) => ("unregisters", from.clone(), Vec::new()),
+        Fact::Clash(host) => ("clash", vec![host.clone()], Vec::new()),
+        Fact::NoCredentials => ("no_credentials", Vec::new(), Vec::new()),
+    };
+    let warning = note.fact.is_warning();
+    ServingOut { name: note.name.clone(), fact, warning, services, perhaps }
 }
 
 #[derive(Serialize)]

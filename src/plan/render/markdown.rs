@@ -42,6 +42,8 @@ fn blocks<'a>(view: &'a View<'a>) -> impl Iterator<Item = String> + 'a {
             notes.push(format!("- to let it through: `reconciler approve {}`\n", approval.hash));
         }
     }
+    let serving = view.serving.iter().map(|note| format!("- {}\n", prose(&note.to_string())));
+    notes.extend(serving);
     notes.extend(unknowns(view.plan).iter().map(|line| format!("- {}\n", prose(line))));
     if !notes.is_empty() {
         notes.push("\n".to_owned());

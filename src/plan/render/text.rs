@@ -31,6 +31,13 @@ pub fn text(view: &View<'_>) -> String {
         }
     }
     add_held(&mut page, view);
+    if !view.serving.is_empty() {
+        page.title("Kubernetes Services:");
+        for note in view.serving {
+            let style = if note.fact.is_warning() { WARN } else { PLAIN };
+            page.line("  ", &note.to_string(), style);
+        }
+    }
     let unknown = unknowns(view.plan);
     if !unknown.is_empty() {
         page.title("Not known:");

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::labels::Selector;
-use super::{Tx, role};
+use super::{Tx, kube_cluster, role};
 use crate::plane::status::Status;
 use crate::wire::message::{types, wrappers};
 
@@ -145,10 +145,7 @@ impl Reach {
 
     /// Whether the Kubernetes cluster is reached, by its own labels and the results of commands.
     pub(super) fn kube(&self, cluster: &types::KubernetesClusterV3) -> bool {
-        let mut all = cluster.metadata.clone().unwrap_or_default().labels;
-        let dynamic = cluster.spec.iter().flat_map(|spec| &spec.dynamic_labels);
-        all.extend(dynamic.map(|(key, label)| (key.clone(), label.result.clone())));
-        self.has(&all)
+        self.has(&kube_cluster::all_labels(cluster))
     }
 
     /// Refuses a Kubernetes cluster that is not reached.

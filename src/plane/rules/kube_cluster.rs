@@ -2,6 +2,8 @@
 //!
 //! Updates do not compare revisions: the last writer wins, as on the real server.
 
+use std::collections::BTreeMap;
+
 use prost::Message as _;
 
 use super::access::{Reach, kube_denied};
@@ -12,7 +14,7 @@ use crate::plane::store::{Item, View};
 use crate::wire::message::proto::event::Resource;
 use crate::wire::message::{proto, types};
 
-const KIND: &str = "kube_cluster";
+pub(in crate::plane) const KIND: &str = "kube_cluster";
 const VERSION: &str = "v3";
 
 pub(super) static RULES: Rules = Rules {
@@ -21,7 +23,6 @@ pub(super) static RULES: Rules = Rules {
         read("/proto.AuthService/GetKubernetesClusters", list),
         read("/proto.AuthService/ListKubernetesClusters", list_page),
         read("/proto.AuthService/GetKubernetesCluster", get),
-        read("/proto.AuthService/ListResources", list_resources),
         write("/proto.AuthService/CreateKubernetesCluster", create),
         write("/proto.AuthService/UpdateKubernetesCluster", update),
         write("/proto.AuthService/DeleteKubernetesCluster", delete),
@@ -33,7 +34,7 @@ pub(super) static RULES: Rules = Rules {
     expire: None,
 };
 
-fn load(item: &Item) -> Result<types::KubernetesClusterV3, Status> {
+pub(super) fn load(item: &Item) -> Result<types::KubernetesClusterV3, Status> {
     let mut cluster: types::KubernetesClusterV3 = decode(&item.value)?;
     cluster.metadata.get_or_insert_default().revision.clone_from(&item.revision);
     Ok(cluster)
@@ -76,22 +77,6 @@ fn list_page(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     let (kubernetes_clusters, next_page_token) = page::cut(reached, page::size(request.page_size));
     Ok(proto::ListKubernetesClustersResponse { kubernetes_clusters, next_page_token }
         .encode_to_vec())
-}
-
-/// Lists what Kubernetes Services serve; there is none yet, so nothing is served.
-fn list_resources(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
-    let request: proto::ListResourcesRequest = decode(body)?;
-    if request.limit < 0 {
-        return Err(Status::invalid("negative parameter limit"));
-    }
-    if !["kube_cluster", "kube_server"].contains(&request.resource_type.as_str()) {
-        return Err(Status::unimplemented(format!(
-            "resource type {} does not support pagination",
-            quoted(&request.resource_type)
-        )));
-    }
-    tx.allow("kube_server", "list")?;
-    Ok(proto::ListResourcesResponse::default().encode_to_vec())
 }
 
 fn create(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
@@ -159,16 +144,24 @@ fn check_access(tx: &Tx<'_>, cluster: &types::KubernetesClusterV3) -> Result<(),
     Reach::of_kube(tx).check_kube(cluster)
 }
 
+/// Sets the defaults of a cluster that a call makes, and refuses what cannot be.
 fn check(cluster: &mut types::KubernetesClusterV3) -> Result<(), Status> {
-    KIND.clone_into(&mut cluster.kind);
-    VERSION.clone_into(&mut cluster.version);
+    check_whole(cluster)?;
     let metadata = cluster.metadata.get_or_insert_default();
-    metadata::check(metadata)?;
     metadata.revision.clear();
     let origin = metadata.labels.entry(ORIGIN.to_owned()).or_default();
     if origin.is_empty() {
         "dynamic".clone_into(origin);
     }
+    Ok(())
+}
+
+/// Sets the defaults of any cluster, static ones too, and refuses what cannot be.
+pub(super) fn check_whole(cluster: &mut types::KubernetesClusterV3) -> Result<(), Status> {
+    KIND.clone_into(&mut cluster.kind);
+    VERSION.clone_into(&mut cluster.version);
+    let metadata = cluster.metadata.get_or_insert_default();
+    metadata::check(metadata)?;
     let name = &metadata.name;
     let spec = cluster.spec.get_or_insert_default();
     for key in spec.dynamic_labels.keys() {
@@ -188,6 +181,24 @@ fn check(cluster: &mut types::KubernetesClusterV3) -> Result<(), Status> {
     }
     metadata::check_backend_key(&format!("/kubernetes/{name}"))?;
     check_credentials(spec)
+}
+
+/// All labels: its own, over them the stored results of its commands.
+pub(super) fn all_labels(cluster: &types::KubernetesClusterV3) -> BTreeMap<String, String> {
+    let mut all = cluster.metadata.clone().unwrap_or_default().labels;
+    let dynamic = cluster.spec.iter().flat_map(|spec| &spec.dynamic_labels);
+    all.extend(dynamic.map(|(key, label)| (key.clone(), label.result.clone())));
+    all
+}
+
+/// Whether there is any way in.
+pub(super) fn has_credentials(cluster: &types::KubernetesClusterV3) -> bool {
+    cluster.spec.as_ref().is_some_and(|spec| {
+        !spec.kubeconfig.is_empty()
+            || spec.azure.as_ref().is_some_and(|it| *it != types::KubeAzure::default())
+            || spec.aws.as_ref().is_some_and(|it| *it != types::KubeAws::default())
+            || spec.gcp.as_ref().is_some_and(|it| *it != types::KubeGcp::default())
+    })
 }
 
 fn check_credentials(spec: &mut types::KubernetesClusterSpecV3) -> Result<(), Status> {

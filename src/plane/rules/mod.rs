@@ -9,6 +9,8 @@ mod bot;
 mod cluster;
 mod go_regex;
 mod kube_cluster;
+mod kube_server;
+mod kube_service;
 pub mod labels;
 mod metadata;
 mod page;
@@ -32,6 +34,9 @@ mod workload_cluster;
 use prost::Message;
 
 pub(super) use self::cluster::{SERVER_VERSION, local_name};
+pub(super) use self::kube_cluster::KIND as KUBE_CLUSTER;
+pub(super) use self::kube_server::KIND as KUBE_SERVER;
+pub(super) use self::kube_service::Playing;
 use super::core::not_a_message;
 use super::settings::{Caller, Settings};
 use super::status::Status;
@@ -108,6 +113,7 @@ static RULES: &[&Rules] = &[
     &semaphore::RULES,
     &remote_cluster::RULES,
     &kube_cluster::RULES,
+    &kube_server::RULES,
     &trusted_cluster::RULES,
     &workload_cluster::RULES,
     &workload_cluster::PROVISIONING,
@@ -201,12 +207,18 @@ pub(super) fn event_of(change: &Change) -> Option<proto::Event> {
     let (operation, resource) = if let Some(item) = &change.after {
         (proto::Operation::Put, (events.put)(item)?)
     } else {
+        // A server's key is its host and its name; a deletion tells the host as a description.
+        let (host, name) = match rules.kind {
+            kube_server::KIND => kube_server::parts(&change.key.name),
+            _ => ("", change.key.name.as_str()),
+        };
         let header = types::ResourceHeader {
             kind: rules.kind.to_owned(),
             version: events.version.to_owned(),
             metadata: Some(types::Metadata {
-                name: change.key.name.clone(),
+                name: name.to_owned(),
                 namespace: NAMESPACE.to_owned(),
+                description: host.to_owned(),
                 ..Default::default()
             }),
             ..Default::default()
