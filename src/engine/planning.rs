@@ -239,7 +239,8 @@ impl Engine {
 
     /// When the next delete has waited long enough, of those that had not when planning.
     pub(super) fn next_mature(&self) -> Option<Duration> {
-        let made = self.planned.as_ref()?.made;
+        // While a kind that came into use is not known, whoever lists it asks for the plan.
+        let made = self.planned.as_ref().filter(|_| self.may_plan())?.made;
         let times = self.pending.values().map(|since| *since + self.config.prune_delay);
         times.filter(|at| *at > made).min()
     }

@@ -13,6 +13,7 @@ use super::machine::{Engine, Life};
 use super::slot::Condition;
 use crate::journal::parse_id;
 use crate::kind::{self, Follow};
+use crate::live::Lack;
 use crate::manifest::Reading;
 use crate::model::{KindName, ResourceId};
 use crate::plan::{in_use, kinds};
@@ -65,9 +66,14 @@ impl Engine {
         if self.life != Life::Running {
             return;
         }
-        for kind in self.live.kinds.values_mut() {
+        for (key, kind) in &mut self.live.kinds {
             kind.confirmed = None;
-            kind.followed = false;
+            // Between the old watch and the first list under the new one anything may be missed.
+            if std::mem::take(&mut kind.followed)
+                && let Some(observed) = self.live.state.kinds.get_mut(key)
+            {
+                observed.degrade("the watch is opened anew", Lack::Passing);
+            }
         }
         let names: BTreeSet<KindName> =
             self.live.kinds.keys().map(|key| key.1).filter(|name| is_watched(*name)).collect();
