@@ -3,26 +3,27 @@
 //! It decides nothing but order. Every task it starts is in one `JoinSet`; one that dies ends
 //! the program, because an agent that has lost a part of itself must not go on looking healthy.
 
+mod watching;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{AbortHandle, JoinError, JoinSet};
-use tokio_stream::StreamExt as _;
+use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
+use self::watching::{Watching, changed, follow, next_of};
 use crate::adapter::cluster::Remote;
 use crate::adapter::teleport::Link;
 use crate::adapter::watch::SourceWatch;
 use crate::engine::{Effect, Engine, Event, Level, Notice};
 use crate::journal::Record;
-use crate::kind::call::{self, Watched};
 use crate::kind::{self, Kind};
 use crate::live::{Observed, list};
 use crate::manifest::decode::{Cache, read_with_cache};
 use crate::manifest::{Reading, Snapshot};
-use crate::model::{Cluster, FingerprintKey, KindName, ResourceId};
+use crate::model::{FingerprintKey, KindName, ResourceId};
 use crate::port::{CallCode, CallError, Clock, Commands, Files, Storage};
 
 /// Watch events that may wait for the engine; then the stream's own flow control holds the
@@ -357,52 +358,6 @@ const NO_ROW: &str = "this version does not know the kind";
 fn row(id: &ResourceId) -> Result<&'static Kind, CallError> {
     kind::row(id.kind)
         .ok_or_else(|| CallError { code: CallCode::Unimplemented, message: NO_ROW.to_owned() })
-}
-
-/// A watch's events and the task that brings them.
-type Watching = (mpsc::Receiver<Event>, AbortHandle);
-
-/// The next event of the watch; none, while there is no watch.
-async fn next_of(watch: &mut Option<Watching>) -> Option<Event> {
-    match watch {
-        Some((told, _)) => told.recv().await,
-        None => None,
-    }
-}
-
-async fn changed(watch: &mut Option<SourceWatch>) {
-    match watch {
-        Some(watch) => watch.changed().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Passes on what the watch says until it ends; why it ended.
-async fn follow(
-    port: &Remote<Link>,
-    kinds: &[&Kind],
-    key: &FingerprintKey,
-    tell: &mpsc::Sender<Event>,
-) -> String {
-    let request = call::watch(kinds);
-    let mut stream = match port.watch(request.path, request.body).await {
-        Ok(stream) => std::pin::pin!(stream),
-        Err(error) => return error.to_string(),
-    };
-    while let Some(item) = stream.next().await {
-        let event = match item.map(|bytes| call::watched(&Cluster::Parent, bytes, key)) {
-            Ok(Ok(Watched::Opened(kinds))) => Event::WatchOpened(kinds),
-            Ok(Ok(Watched::Put(live))) => Event::Put(live),
-            Ok(Ok(Watched::Gone(id))) => Event::Gone(id),
-            Ok(Ok(Watched::Other)) => continue,
-            Ok(Err(unreadable)) => return unreadable.to_string(),
-            Err(error) => return error.to_string(),
-        };
-        if tell.send(event).await.is_err() {
-            return "replaced by a newer watch".to_owned();
-        }
-    }
-    "the server ended the watch".to_owned()
 }
 
 /// One line of the log.

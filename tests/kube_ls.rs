@@ -25,7 +25,7 @@ resources = [{ labels = { region = \"us-west-1\" } }]
 fn cluster(name: &str, labels: &str) -> String {
     format!(
         "kind: kube_cluster\nversion: v3\nmetadata: {{name: {name}, labels: {labels}}}\nspec: \
-         {{kubeconfig: YXBpVmVyc2lvbjogdjEKa2luZDogQ29uZmlnCg==}}\n"
+         {{kubeconfig: eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6eyJ0b2tlbiI6InQifX1dfQ==}}\n"
     )
 }
 

@@ -214,7 +214,7 @@ const PLANTED: &[(Planted, &[&str])] = &[
 ];
 
 /// Seeds that a planted bug may need.
-const PATIENCE: u64 = 400;
+const PATIENCE: u64 = 1000;
 
 #[test]
 fn every_planted_bug_is_caught_by_its_invariant() {

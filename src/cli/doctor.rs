@@ -198,9 +198,8 @@ struct Rights {
 
 impl Rights {
     fn all() -> Self {
-        let every = BTreeMap::from([(ANY.to_owned(), BTreeSet::from([ANY.to_owned()]))]);
         Self {
-            allowed: every,
+            allowed: BTreeMap::from([(ANY.to_owned(), BTreeSet::from([ANY.to_owned()]))]),
             denied: BTreeMap::new(),
             labels: KINDS.iter().filter_map(|kind| seen_by(kind)).collect(),
             known: true,

@@ -311,11 +311,10 @@ impl Engine {
         for key in self.live.kinds.keys().cloned().collect::<Vec<_>>() {
             let Some(kind) = self.live.kinds.get_mut(&key) else { continue };
             kind.confirmed = None;
-            let followed = std::mem::take(&mut kind.followed);
             if ignore {
-                kind.followed = followed;
                 continue;
             }
+            let followed = std::mem::take(&mut kind.followed);
             if followed && let Some(observed) = self.live.state.kinds.get_mut(&key) {
                 observed.degrade(format!("the watch ended: {reason}"), Lack::Passing);
                 self.replan();

@@ -179,10 +179,11 @@ impl Engine {
                 self.say(Level::Info, Some(&step.id), text);
             }
         }
+        let flap = self.planted(Planted::IgnoreFlap);
         let stays = |id: &ResourceId| {
             let planned =
                 |step: &Step| step.id == *id && matches!(step.action, Action::Delete { before: _ });
-            plan.steps.iter().any(planned)
+            flap || plan.steps.iter().any(planned)
                 || plan.deferred.iter().any(|it| it.id == *id && is_out_of_sight(&it.why))
         };
         let over: Vec<ResourceId> = self.pending.keys().filter(|id| !stays(id)).cloned().collect();

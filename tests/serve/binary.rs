@@ -148,7 +148,7 @@ fn a_state_belongs_to_one_control_plane() {
     let theirs = other.identity("edge", "everything");
     let (code, said) = once(&other, &theirs);
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("belongs to the control plane `embedded.local"), "{said}");
+    assert!(said.contains("belongs to the control plane `teleport:embedded.local"), "{said}");
     assert!(said.contains("state.db"), "{said}");
     let there = other.run(&["plane", "get", "role/a", "--state", "state.db"]);
     assert!(!there.status.success(), "nothing was done there");
