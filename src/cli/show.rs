@@ -12,7 +12,13 @@ use super::survey;
 use crate::adapter::clock::System;
 use crate::driver::Question;
 use crate::engine::{LabelStatus, ResourceStatus, Status};
+use crate::labels::allow::Allow;
+use crate::labels::resolve::Resolver;
+use crate::labels::value::Values;
+use crate::manifest::Reading;
+use crate::model::Timestamp;
 use crate::plan::render::{self, clean};
+use crate::port::Clock as _;
 
 /// Prints how everything is: asked of a running agent, else looked up.
 ///
@@ -30,6 +36,10 @@ pub(super) async fn status(
         let seen = survey::take(setup, source, &mut session, clock).await?;
         to.remark("no agent is running; this is what one would do\n")?;
         to.print(&format!("{}\n", render::summary(&seen.plan)))?;
+        let nothing = Values::new();
+        let values = session.known.as_ref().map_or(&nothing, |state| &state.labels);
+        let labels = stored(&seen.reading, values, &setup.labels().allow, clock.now().wall);
+        to.print(&labels)?;
         return Ok(Exit::Done);
     };
     let json = control::ask_agent(agent, &Question::Status).await?;
@@ -44,6 +54,44 @@ pub(super) async fn status(
         }
     }
     Ok(Exit::Done)
+}
+
+/// The dynamic labels that manifests declare, with what an agent last wrote down about each; by
+/// manifest.
+fn stored(reading: &Reading, values: &Values, allow: &Allow, wall: Timestamp) -> String {
+    let resolver = Resolver::default();
+    let mut text = String::new();
+    for (id, manifest) in &reading.manifests {
+        let Some(declared) = resolver.look(id, manifest) else { continue };
+        if !declared.commands.is_empty() {
+            text.push_str(&clean(&format!("{id}")));
+            text.push('\n');
+        }
+        for (key, command) in &declared.commands {
+            let known = values.get(command);
+            let good = known.and_then(|known| known.good.as_ref());
+            let failing = known.and_then(|known| known.failing.as_ref());
+            let why = match failing {
+                _ if !allow.permits(&command.argv) => Some(format!(
+                    "may not run; to let it, add {} to `kubernetes.dynamic_labels.allow`",
+                    Allow::line_to_add(&command.argv)
+                )),
+                Some(failing) => Some(failing.why.clone()),
+                None if good.is_none() => Some("no agent has run it yet".to_owned()),
+                None => None,
+            };
+            let label = LabelStatus {
+                command: command.to_string(),
+                value: good.map(|good| good.value.clone()),
+                age_ms: good.map(|good| wall.since(good.seen).as_millis()),
+                failing_since: failing.map(|failing| failing.since.to_string()),
+                why,
+            };
+            text.push_str(&label_line(key, &label));
+            text.push('\n');
+        }
+    }
+    text
 }
 
 /// One dynamic label: value, age, and what is wrong.

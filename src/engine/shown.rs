@@ -6,17 +6,22 @@ use super::machine::Engine;
 use super::status::{LabelStatus, ResourceStatus};
 use crate::labels::allow::Allow;
 use crate::labels::value::Command;
+use crate::model::Timestamp;
 
 impl Engine {
     /// What selectors and commands say of each declared resource.
-    pub(super) fn labels_status(&self, all: &mut BTreeMap<String, ResourceStatus>) {
+    pub(super) fn labels_status(
+        &self,
+        wall: Timestamp,
+        all: &mut BTreeMap<String, ResourceStatus>,
+    ) {
         let Some(reading) = &self.source.reading else { return };
         for (id, manifest) in &reading.manifests {
             let Some(declared) = self.labels.resolver.look(id, manifest) else { continue };
             let Some(one) = all.get_mut(&id.to_string()) else { continue };
             for key in declared.parts.dynamic.keys() {
                 let status = match declared.commands.get(key) {
-                    Some(command) => self.label_status(command),
+                    Some(command) => self.label_status(command, wall),
                     None => LabelStatus {
                         why: Some("it has no command".to_owned()),
                         ..LabelStatus::default()
@@ -33,7 +38,7 @@ impl Engine {
         }
     }
 
-    fn label_status(&self, command: &Command) -> LabelStatus {
+    fn label_status(&self, command: &Command, wall: Timestamp) -> LabelStatus {
         let known = self.labels.values.get(command);
         let good = known.and_then(|known| known.good.as_ref());
         let failing = known.and_then(|known| known.failing.as_ref());
@@ -54,7 +59,7 @@ impl Engine {
         LabelStatus {
             command: command.to_string(),
             value: good.map(|good| good.value.clone()),
-            age_ms: good.map(|good| self.now.wall.since(good.seen).as_millis()),
+            age_ms: good.map(|good| wall.since(good.seen).as_millis()),
             failing_since: failing.map(|failing| failing.since.to_string()),
             why,
         }

@@ -119,7 +119,6 @@ impl Engine {
             *findings.entry(finding.severity.to_string()).or_insert(0) += 1;
         }
         let planned = self.planned.as_ref();
-        let now = now.monotonic;
         Status {
             outcome: self.outcome,
             converged: self.converged(),
@@ -139,7 +138,9 @@ impl Engine {
                 .iter()
                 .map(|(id, since)| PendingStatus {
                     id: id.to_string(),
-                    left_ms: (*since + self.config.prune_delay).saturating_sub(now).as_millis(),
+                    left_ms: (*since + self.config.prune_delay)
+                        .saturating_sub(now.monotonic)
+                        .as_millis(),
                 })
                 .collect(),
             held: planned
@@ -171,7 +172,7 @@ impl Engine {
         kinds.collect()
     }
 
-    fn resources_status(&self, now: Duration) -> BTreeMap<String, ResourceStatus> {
+    fn resources_status(&self, now: Now) -> BTreeMap<String, ResourceStatus> {
         let mut all: BTreeMap<String, ResourceStatus> = BTreeMap::new();
         let declared = self.source.reading.iter().flat_map(|it| it.manifests.keys());
         for id in declared.chain(self.journal.inventory.keys()) {
@@ -179,7 +180,7 @@ impl Engine {
             let one = ResourceStatus { state: state.to_owned(), ..ResourceStatus::default() };
             all.insert(id.to_string(), one);
         }
-        self.labels_status(&mut all);
+        self.labels_status(now.wall, &mut all);
         if let Some(planned) = &self.planned {
             for step in planned.plan.steps.iter().filter(|it| !self.finished.contains(&it.id)) {
                 let one = all.entry(step.id.to_string()).or_default();
@@ -194,7 +195,7 @@ impl Engine {
         }
         for (id, slot) in &self.slots {
             let one = all.entry(id.to_string()).or_default();
-            slot_status(slot, now, one);
+            slot_status(slot, now.monotonic, one);
         }
         let live = self.live.state.kinds.values().flat_map(Observed::seen);
         for (id, word) in live.filter_map(|live| match &live.readiness {
