@@ -42,6 +42,23 @@
 //!   deleted.
 //! - The `result` of a dynamic label in a manifest counts only in mode `forward`, as long as its
 //!   command may not run here; the last good value of our own run replaces it.
+//! - A dynamic label hides a static one of the same key, in both modes, as it does in Teleport.
+//! - A command whose value cannot change anything, because the static labels alone rule every
+//!   selector out, is not run.
+//! - The period of a label counts from the start of a run, a tenth more or less. Of labels that
+//!   share a command the shortest period counts. A value is planned with a quarter of a second
+//!   after it came, because many come at a time.
+//! - A failed run is no value, and no reason to unregister anything (`keep-last`); with `drop` the
+//!   label is not there until the command works again, and the ordinary pending period is all
+//!   that stands between a failure and the deletion. Values that no manifest has named for a week
+//!   are forgotten.
+//! - Agents of different names share a directory. A cluster that moves from one to the other is
+//!   deleted by the one, after its pending period, and then created by the other: for a moment it
+//!   is nobody's, and at no time do two claim it.
+//! - A cluster that exists and is hidden from our identity (`AlreadyExists`, then `AccessDenied`)
+//!   is reported once and tried again after ten minutes, or when its manifest changes.
+//! - A command's descendant that makes a session of its own leaves the process group, and after
+//!   `kill -9` of the agent a running command ends by itself: both are the service manager's.
 //! - The embedded plane pretends that a trusted cluster's root answers and accepts the token; it
 //!   has no second cluster to ask.
 

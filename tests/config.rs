@@ -348,3 +348,55 @@ fn where_the_state_is() {
     let files = parse(FULL).unwrap().files(Path::new("x"), Some(Path::new("/elsewhere")));
     assert_eq!(files.state, Path::new("/var/lib/reconciler/state.db"));
 }
+
+/// What stands in comments in one table of the example, as if it were in force.
+fn uncommented(table: &str) -> String {
+    let example = include_str!("../examples/reconciler.toml");
+    let title = format!("[{table}]");
+    let lines = example.lines().skip_while(|line| *line != title).skip(1);
+    let lines = lines.take_while(|line| !line.starts_with('['));
+    let is_value = |line: &&str| {
+        let first = line.split([' ', '=']).next().unwrap_or("");
+        let is_key = !first.is_empty() && first.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+        (is_key && line.contains(" = ")) || line.starts_with(['[', ']']) || line.starts_with("  {")
+    };
+    lines.filter_map(|line| line.strip_prefix("# ")).filter(is_value).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_example_is_the_defaults_and_has_every_key() {
+    let example = include_str!("../examples/reconciler.toml");
+    let mut config = Config::parse(example, Path::new("reconciler.toml")).unwrap();
+    let everything = Selectors::new(&[Item::from([("*".into(), vec!["*".into()])])]).unwrap();
+    assert_eq!(std::mem::take(&mut config.warnings), []);
+    assert_eq!(config.kubernetes.selectors, everything);
+    // The others are written as the path that is the default.
+    assert_eq!(config.state.path.take().as_deref(), Some(Path::new(".reconciler/state.db")));
+    let default = Config::default();
+    config.kubernetes.selectors = default.kubernetes.selectors.clone();
+    config.file = None;
+    assert_eq!(config, default);
+
+    let teleport = uncommented("control_plane");
+    let config = parse(&format!("[agent]\nname = \"a\"\n[control_plane]\n{teleport}")).unwrap();
+    assert!(matches!(config.control_plane, ControlPlane::Teleport { .. }), "{teleport}");
+    let labels = uncommented("kubernetes");
+    let config = parse(&format!("[kubernetes]\n{labels}")).unwrap();
+    assert_ne!(config.kubernetes.selectors, everything, "{labels}");
+    let service = uncommented("kubernetes.dynamic_labels");
+    let config = parse(&service).unwrap();
+    assert_eq!(config.kubernetes.services.len(), 1, "{service}");
+
+    let full: toml::Table = toml::from_str(FULL).unwrap();
+    let mut keys = vec!["faults", "address", "identity_file", "ca_file", "dir", "roots"];
+    for table in full.values() {
+        keys.extend(table.as_table().unwrap().keys().map(String::as_str));
+    }
+    for key in keys {
+        let is_there = |line: &str| {
+            let line = line.trim_start_matches("# ").trim_start_matches(['[', ']']);
+            line.starts_with(&format!("{key} =")) || line.contains(&format!("kubernetes.{key}]"))
+        };
+        assert!(example.lines().any(is_there), "{key}");
+    }
+}
