@@ -2,6 +2,7 @@ package gosdk
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +62,47 @@ func TestKubeClusterKeepsEveryField(t *testing.T) {
 	equal(t, "result", label.GetResult(), "h")
 	equal(t, "command", label.GetCommand()[0], "hostname")
 	must(t, "delete", clt.DeleteKubernetesCluster(ctx, "go-kube-fields"))
+}
+
+// TestKubeClusterKeepsBytesAndResults sends a kubeconfig that is no text, and labels as odd as the
+// server takes them.
+func TestKubeClusterKeepsBytesAndResults(t *testing.T) {
+	ctx, clt := connect(t)
+	sent := kube(t, "go-kube-bytes")
+	config := []byte{0x00, 0xff, '\n', 0xc3, 0x28, 0x00}
+	sent.SetKubeconfig(config)
+	sent.SetDynamicLabels(map[string]types.CommandLabel{
+		"region":  &types.CommandLabelV2{Period: types.Duration(90 * time.Second), Command: []string{"sh", "-c", "echo 'a  b'", ""}, Result: "us-east-1"},
+		"unknown": &types.CommandLabelV2{Period: types.Duration(time.Nanosecond), Command: []string{"true"}},
+	})
+	must(t, "create", clt.CreateKubernetesCluster(ctx, sent))
+	got, err := clt.GetKubernetesCluster(ctx, "go-kube-bytes")
+	must(t, "get", err)
+	equal(t, "kubeconfig", string(got.GetKubeconfig()), string(config))
+	labels := got.GetDynamicLabels()
+	equal(t, "labels", len(labels), 2)
+	equal(t, "arguments", strings.Join(labels["region"].GetCommand(), "|"), "sh|-c|echo 'a  b'|")
+	equal(t, "period", labels["region"].GetPeriod(), 90*time.Second)
+	equal(t, "result", labels["region"].GetResult(), "us-east-1")
+	equal(t, "short period", labels["unknown"].GetPeriod(), time.Nanosecond)
+	equal(t, "no result", labels["unknown"].GetResult(), "")
+
+	// What it matches on is the stored result.
+	region, _ := got.GetLabel("region")
+	equal(t, "the label's value", region, "us-east-1")
+	labels["region"].SetResult("eu-1")
+	got.SetDynamicLabels(labels)
+	must(t, "update", clt.UpdateKubernetesCluster(ctx, got))
+	all, err := clt.GetKubernetesClusters(ctx)
+	must(t, "list", err)
+	for _, cluster := range all {
+		if cluster.GetName() == "go-kube-bytes" {
+			equal(t, "result", cluster.GetDynamicLabels()["region"].GetResult(), "eu-1")
+			equal(t, "kubeconfig", string(cluster.GetKubeconfig()), string(config))
+		}
+	}
+	equal(t, "times", times(all, "go-kube-bytes"), 1)
+	must(t, "delete", clt.DeleteKubernetesCluster(ctx, "go-kube-bytes"))
 }
 
 func TestKubeClusterIsRefused(t *testing.T) {
