@@ -77,8 +77,8 @@ fn credentials(cluster: &Node, findings: &mut Findings<'_>) {
                 codes::CREDENTIALS_NONE,
                 node,
                 "the cluster has no credentials",
-                "give `kubeconfig`, `aws`, `azure` or `gcp`: one cluster without stops agents \
-                 from registering the others as well",
+                "give `kubeconfig`, `aws`, `azure` or `gcp`: each round of the agents ends in an \
+                 error while there is one without",
             );
         }
         [_] => {}
