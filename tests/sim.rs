@@ -68,8 +68,11 @@ const EXPECTED: &[&str] = &[
     "step delete",
     "step update",
     "unreadable file",
+    "watch event late",
+    "watch event twice",
     "watch refused",
     "watch reset",
+    "watch silent",
     "write after crash",
     "write met AlreadyExists",
 ];

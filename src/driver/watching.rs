@@ -1,8 +1,11 @@
 //! What comes by itself: the events of the watch, and hints about secrets.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio_stream::StreamExt as _;
+use tokio_stream::{Stream, StreamExt as _};
 
 use crate::adapter::cluster::Remote;
 use crate::adapter::teleport::Link;
@@ -11,6 +14,11 @@ use crate::engine::Event;
 use crate::kind::Kind;
 use crate::kind::call::{self, Watched};
 use crate::model::{Cluster, FingerprintKey};
+use crate::port::CallError;
+
+/// Longest wait for the first message of a watch that was accepted: what is silent for so long is
+/// asked for anew, on another connection perhaps.
+const INIT_MAX: Duration = Duration::from_secs(30);
 
 /// A watch's events and the task that brings them.
 pub(super) type Watching = (mpsc::Receiver<Event>, AbortHandle);
@@ -39,13 +47,35 @@ pub(super) async fn follow(
     tell: &mpsc::Sender<Event>,
 ) -> String {
     let request = call::watch(kinds);
-    let mut stream = match port.watch(request.path, request.body).await {
-        Ok(stream) => std::pin::pin!(stream),
-        Err(error) => return error.to_string(),
-    };
-    while let Some(item) = stream.next().await {
+    match port.watch(request.path, request.body).await {
+        Ok(stream) => pass_on(stream, INIT_MAX, key, tell).await,
+        Err(error) => error.to_string(),
+    }
+}
+
+async fn pass_on(
+    stream: impl Stream<Item = Result<Bytes, CallError>>,
+    patience: Duration,
+    key: &FingerprintKey,
+    tell: &mpsc::Sender<Event>,
+) -> String {
+    let mut stream = std::pin::pin!(stream);
+    let mut opened = false;
+    loop {
+        let next = if opened {
+            stream.next().await
+        } else {
+            match tokio::time::timeout(patience, stream.next()).await {
+                Ok(next) => next,
+                Err(_) => return format!("the server did not open the watch within {patience:?}"),
+            }
+        };
+        let Some(item) = next else { return "the server ended the watch".to_owned() };
         let event = match item.map(|bytes| call::watched(&Cluster::Parent, bytes, key)) {
-            Ok(Ok(Watched::Opened(kinds))) => Event::WatchOpened(kinds),
+            Ok(Ok(Watched::Opened(kinds))) => {
+                opened = true;
+                Event::WatchOpened(kinds)
+            }
             Ok(Ok(Watched::Put(live))) => Event::Put(live),
             Ok(Ok(Watched::Gone(id))) => Event::Gone(id),
             Ok(Ok(Watched::Other)) => continue,
@@ -56,5 +86,25 @@ pub(super) async fn follow(
             return "replaced by a newer watch".to_owned();
         }
     }
-    "the server ended the watch".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(20);
+
+    #[tokio::test]
+    async fn a_watch_that_is_never_opened_ends_and_a_quiet_one_does_not() {
+        let key = FingerprintKey([7; 32]);
+        let (tell, mut told) = mpsc::channel(4);
+        let why = pass_on(tokio_stream::pending(), SOON, &key, &tell).await;
+        assert_eq!(why, "the server did not open the watch within 20ms");
+
+        // An event without a field is INIT.
+        let quiet = tokio_stream::once(Ok(Bytes::new())).chain(tokio_stream::pending());
+        let following = pass_on(quiet, SOON, &key, &tell);
+        assert!(tokio::time::timeout(SOON * 10, following).await.is_err(), "it was given up");
+        assert!(matches!(told.try_recv(), Ok(Event::WatchOpened(_))));
+    }
 }

@@ -13,6 +13,11 @@ use crate::model::{Cluster, KindName, ResourceId, Timestamp};
 use crate::plan::Step;
 use crate::port::{CallCode, CallError, NotYet};
 
+/// How long the driver waits for the first message of a watch.
+const SILENT_MAX: Duration = Duration::from_secs(30);
+/// An event of the watch comes later by so much, at most; those after it wait for it.
+const EVENT_LATE_MAX_MS: u64 = 1_500;
+
 /// What a call may fail with.
 const CODES: &[(CallCode, &str)] = &[
     (CallCode::NoAnswer, "no answer, not done"),
@@ -214,6 +219,13 @@ impl World {
             self.schedule(wait, Item::Watched(self.watches, Box::new(lost)));
             return;
         }
+        if self.phase.is_faulty() && self.streams.u32(..1000) < self.faults {
+            // Accepted, and nothing is ever said.
+            self.count("watch silent");
+            let lost = Event::WatchLost("no INIT".to_owned());
+            self.schedule(SILENT_MAX, Item::Watched(self.watches, Box::new(lost)));
+            return;
+        }
         let rows: Vec<_> = kinds.iter().filter_map(|name| kind::row(*name)).collect();
         let request = call::watch(&rows);
         let caller = crate::plane::Caller::admin();
@@ -261,7 +273,16 @@ impl World {
         }
         for event in events {
             last = last.max(self.at + self.delay() / 4);
+            let is_faulty = self.phase.is_faulty();
+            if is_faulty && self.streams.u32(..1000) < self.faults {
+                self.count("watch event late");
+                last += Duration::from_millis(self.streams.u64(..EVENT_LATE_MAX_MS));
+            }
             let wait = last.saturating_sub(self.at);
+            if is_faulty && self.streams.u32(..1000) < self.faults {
+                self.count("watch event twice");
+                self.schedule(wait, Item::Watched(self.watches, Box::new(event.clone())));
+            }
             self.schedule(wait, Item::Watched(self.watches, Box::new(event)));
         }
         self.watch = (!ended).then_some((id, last));

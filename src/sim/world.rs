@@ -117,6 +117,8 @@ pub(super) struct World {
     pub delays: fastrand::Rng,
     pub slices: fastrand::Rng,
     pub labels: fastrand::Rng,
+    /// What goes wrong with the events of the watch.
+    pub streams: fastrand::Rng,
     /// What each label command does.
     pub scripts: BTreeMap<String, super::labels::Script>,
     pub dice: fastrand::Rng,
@@ -176,6 +178,7 @@ impl World {
             delays: stream(seed, "delays"),
             slices: stream(seed, "slices"),
             labels: stream(seed, "labels"),
+            streams: stream(seed, "streams"),
             scripts: BTreeMap::new(),
             dice: stream(seed, "dice"),
             counts: BTreeMap::new(),

@@ -33,11 +33,23 @@ pub use self::pem::PemError;
 pub use self::tls::{SERVER_NAME, alpn_of, outer_roots, provider};
 use crate::model::Timestamp;
 
-/// Time between pings on a connection. The Auth Service closes connections that ping more often
-/// than once in 60 s.
-const KEEPALIVE: Duration = Duration::from_secs(65);
-/// Longest wait for the answer to a ping.
-const KEEPALIVE_ANSWER: Duration = Duration::from_secs(20);
+/// How a connection on which nothing comes any more is found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Time between pings. The Auth Service closes connections that ping more often than once in
+    /// 60 s.
+    pub every: Duration,
+    /// Longest wait for the answer to a ping.
+    pub answer: Duration,
+}
+
+impl Default for Keepalive {
+    /// 65 s and 20 s.
+    fn default() -> Self {
+        Self { every: Duration::from_secs(65), answer: Duration::from_secs(20) }
+    }
+}
+
 /// Longest time for a whole connection with all its steps.
 const CONNECT_MAX: Duration = Duration::from_secs(30);
 /// Bytes that may come unasked on one stream: a page of a thousand roles in one go.
@@ -127,19 +139,24 @@ impl Teleport {
     /// and anew when the identity was renewed. When it ended without that, calls fail without
     /// being sent. To be called inside a tokio runtime.
     pub fn link(&self) -> Link {
+        self.link_with(Keepalive::default())
+    }
+
+    /// The same, with other times between pings.
+    pub fn link_with(&self, keepalive: Keepalive) -> Link {
         let shared = Arc::clone(&self.shared);
-        Link::turning(channel(&self.shared), move |since| {
+        Link::turning(channel(&self.shared, keepalive), move |since| {
             let number = lock(&shared.held).look();
             (number != since).then(|| {
                 // What failed before says nothing about the new identity.
                 *lock(&shared.gate) = Gate::default();
-                (number, channel(&shared))
+                (number, channel(&shared, keepalive))
             })
         })
     }
 }
 
-fn channel(shared: &Arc<Shared>) -> Channel {
+fn channel(shared: &Arc<Shared>, keepalive: Keepalive) -> Channel {
     let shared = Arc::clone(shared);
     let connector = tower::service_fn(move |_: Uri| {
         let shared = Arc::clone(&shared);
@@ -149,8 +166,8 @@ fn channel(shared: &Arc<Shared>) -> Channel {
     Endpoint::from_static("http://teleport.cluster.local")
         .origin(Uri::from_static("https://teleport.cluster.local"))
         .connect_timeout(CONNECT_MAX)
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE_ANSWER)
+        .http2_keep_alive_interval(keepalive.every)
+        .keep_alive_timeout(keepalive.answer)
         .keep_alive_while_idle(true)
         .initial_stream_window_size(WINDOW_STREAM)
         .initial_connection_window_size(WINDOW_CONNECTION)
