@@ -3,7 +3,7 @@
 #![allow(unreachable_pub, reason = "a module of a test")]
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use prost::Message;
@@ -18,9 +18,33 @@ use crate::Server;
 const NAME: &str = "reconciler-walk";
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Longest time that a server takes to start anew.
+const RESTART: Duration = Duration::from_mins(1);
+
+pub const DELETE_KUBE: &str = "/proto.AuthService/DeleteKubernetesCluster";
+
+/// The calls of a kind whose request holds nothing but the name, in field 1.
+pub struct Named {
+    pub get: &'static str,
+    pub delete: &'static str,
+}
+
+pub const ROLE: Named =
+    Named { get: "/proto.AuthService/GetRole", delete: "/proto.AuthService/DeleteRole" };
+pub const USER: Named = Named {
+    get: "/teleport.users.v1.UsersService/GetUser",
+    delete: "/teleport.users.v1.UsersService/DeleteUser",
+};
+pub const TOKEN: Named =
+    Named { get: "/proto.AuthService/GetToken", delete: "/proto.AuthService/DeleteToken" };
+pub const BOT: Named = Named {
+    get: "/teleport.machineid.v1.BotService/GetBot",
+    delete: "/teleport.machineid.v1.BotService/DeleteBot",
+};
+
 pub struct Live {
-    runtime: Runtime,
-    remote: Remote<Link>,
+    pub runtime: Runtime,
+    pub remote: Remote<Link>,
 }
 
 impl Live {
@@ -44,9 +68,21 @@ impl Live {
         Self { runtime, remote }
     }
 
+    /// Waits for a server that is being started anew. These calls may be sent twice.
     fn call(&self, path: &'static str, request: &impl Message) -> Result<Bytes, CallError> {
-        let body = Bytes::from(request.encode_to_vec());
-        self.runtime.block_on(self.remote.call(path, body, PATIENCE))
+        let started = Instant::now();
+        loop {
+            let body = Bytes::from(request.encode_to_vec());
+            let answer = self.runtime.block_on(self.remote.call(path, body, PATIENCE));
+            let is_away = matches!(
+                &answer,
+                Err(CallError { code: CallCode::Unavailable | CallCode::NoAnswer, message: _ })
+            );
+            if !is_away || started.elapsed() > RESTART {
+                return answer;
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
     }
 
     /// `None`: the server says that there is none.
@@ -58,9 +94,12 @@ impl Live {
         }
     }
 
+    fn named(&self, path: &'static str, name: &str) -> Option<Bytes> {
+        Self::found(self.call(path, &message::types::ResourceRequest { name: name.to_owned() }))
+    }
+
     fn kube(&self) -> Option<message::types::KubernetesClusterV3> {
-        let request = message::types::ResourceRequest { name: NAME.to_owned() };
-        let answer = Self::found(self.call("/proto.AuthService/GetKubernetesCluster", &request))?;
+        let answer = self.named("/proto.AuthService/GetKubernetesCluster", NAME)?;
         Some(Message::decode(answer).unwrap())
     }
 
@@ -79,20 +118,29 @@ impl Live {
         self.call("/proto.AuthService/UpdateKubernetesCluster", &kube).unwrap();
     }
 
-    pub fn role_exists(&self) -> bool {
-        let request = message::proto::GetRoleRequest { name: NAME.to_owned() };
-        Self::found(self.call("/proto.AuthService/GetRole", &request)).is_some()
+    pub fn exists(&self, kind: &Named) -> bool {
+        self.named(kind.get, NAME).is_some()
     }
 
-    pub fn remove_role(&self) {
-        let request = message::proto::DeleteRoleRequest { name: NAME.to_owned() };
-        Self::found(self.call("/proto.AuthService/DeleteRole", &request));
+    /// Whether its bytes hold `text`.
+    pub fn holds(&self, kind: &Named, text: &str) -> bool {
+        let bytes = self.named(kind.get, NAME).unwrap_or_default();
+        bytes.windows(text.len()).any(|window| window == text.as_bytes())
     }
 
-    /// Of a walk that was broken off.
+    pub fn remove(&self, kind: &Named) {
+        self.named(kind.delete, NAME);
+    }
+
+    pub fn remove_kube(&self, name: &str) {
+        self.named(DELETE_KUBE, name);
+    }
+
+    /// Of a walk that was broken off. The user goes before its role.
     pub fn remove_leftovers(&self) {
-        let request = message::types::ResourceRequest { name: NAME.to_owned() };
-        Self::found(self.call("/proto.AuthService/DeleteKubernetesCluster", &request));
-        self.remove_role();
+        self.remove_kube(NAME);
+        for kind in [USER, TOKEN, BOT, ROLE] {
+            self.remove(&kind);
+        }
     }
 }

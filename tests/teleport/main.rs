@@ -1,29 +1,45 @@
-//! The user's walk against a running Teleport, with the built binary and real files.
+//! Against a running Teleport, with the built binary and real files. What was seen is written to
+//! `report.json` beside this file. Left out unless asked for:
 //!
-//! Left out unless asked for:
 //! `RECONCILER_TEST_TELEPORT='ADDRESS,IDENTITY_FILE[,CA_FILE]' cargo test --test teleport -- --ignored`
+//!
 //! Several of these may follow each other with `;` between them: the proxy and the Auth Service
 //! of one cluster, for example. The identity needs everything that `reconciler doctor` asks for.
-//! What was seen is written to `report.json` beside this file.
+//! One word more runs one test: `walk`, `services`, `creates`. These variables add to it:
+//!
+//! - `RECONCILER_TEST_TELEPORT_NEXT`: a second identity file of the same user (`tctl auth sign`
+//!   once more). The walk then writes it over the first one under the running agent.
+//! - `RECONCILER_TEST_TELEPORT_RESTART`: a shell command that restarts the server. The walk then
+//!   does so, with edits before and meanwhile.
+//! - `RECONCILER_TEST_TSH`: `tsh`, for `services`, which compares what is foretold with what is
+//!   served. It wants a Kubernetes Service whose `resources` are those of `selectors.yaml`, and
+//!   the first server to be a proxy (`SSL_CERT_FILE` if its certificate is of an authority of
+//!   yours). Without it `services` is left out.
+//! - `RECONCILER_TEST_BINARY`: a release build, for the figures of `creates`, which wants Go (and
+//!   `go mod download` in `tests/gosdk`) and the last server to be an Auth Service.
 
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stderr,
     clippy::disallowed_methods,
     reason = "test code"
 )]
 
 #[path = "../common/mod.rs"]
 mod common;
+mod creates;
 mod live;
+mod services;
+mod walk;
 
-use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use common::{Agent, Place, until};
-use live::Live;
+use common::Place;
+use serde_json::Value;
 
 /// Where the server under test is.
 const VARIABLE: &str = "RECONCILER_TEST_TELEPORT";
@@ -31,26 +47,11 @@ const VARIABLE: &str = "RECONCILER_TEST_TELEPORT";
 /// Longer than a default server's cache lags behind a write.
 const LAG: Duration = Duration::from_millis(2500);
 
-const KUBE: &str = "\
-kind: kube_cluster
-version: v3
-metadata:
-  name: reconciler-walk
-  labels: {env: prod, team: dev}
-spec:
-  kubeconfig: eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6eyJ0b2tlbiI6InQifX1dfQ==
-";
+/// A kubeconfig that leads nowhere.
+const KUBECONFIG: &str = "eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6eyJ0b2tlbiI6InQifX1dfQ==";
 
-const ROLE: &str = "\
-kind: role
-version: v7
-metadata:
-  name: reconciler-walk
-spec:
-  allow:
-    logins: [visitor]
-    node_labels: {'*': '*'}
-";
+/// One at a time: they use one server, and one of them measures it.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// One server, as named in the environment.
 struct Server {
@@ -74,8 +75,8 @@ fn servers() -> Vec<Server> {
     servers
 }
 
-/// A place of its own whose configuration names the server.
-fn place(server: &Server) -> Place {
+/// A place of its own whose configuration names the server and ends with `more`.
+fn place(server: &Server, agent: &str, more: &str) -> Place {
     let place = Place::new("");
     let identity = std::fs::read_to_string(&server.identity).expect("the identity is readable");
     write_identity(&place, &identity);
@@ -87,9 +88,9 @@ fn place(server: &Server) -> Place {
         None => String::new(),
     };
     let text = format!(
-        "[agent]\nname = \"walk\"\n[source]\npath = \"desired-state\"\nsettle = \"100ms\"\n\
+        "[agent]\nname = \"{agent}\"\n[source]\npath = \"desired-state\"\nsettle = \"100ms\"\n\
          [control_plane]\nkind = \"teleport\"\naddress = \"{}\"\nidentity_file = \"identity\"\n\
-         {ca_file}[safety]\nprune_delay = \"1s\"\n[state]\npath = \"state/state.db\"\n",
+         {ca_file}[safety]\nprune_delay = \"1s\"\n[state]\npath = \"state/state.db\"\n{more}",
         server.address
     );
     std::fs::write(place.dir.path().join("reconciler.toml"), text).unwrap();
@@ -104,131 +105,67 @@ fn write_identity(place: &Place, text: &str) {
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-/// Calls per method that an agent's log tells of.
-fn calls(agent: &Agent) -> BTreeMap<String, u64> {
-    let mut calls = BTreeMap::new();
-    for line in agent.log().lines() {
-        if let Some((_, method)) = line.split_once(" call /") {
-            let method = method.split_whitespace().next().unwrap_or_default();
-            *calls.entry(format!("/{method}")).or_insert(0) += 1;
-        }
-    }
-    assert!(!calls.is_empty(), "the log tells of no call:\n{}", agent.log());
-    calls
-}
-
-fn writes(calls: &BTreeMap<String, u64>) -> u64 {
-    let is_write = |method: &str| {
-        let name = method.rsplit('/').next().unwrap_or_default();
-        ["Create", "Update", "Upsert", "Delete"].iter().any(|verb| name.starts_with(verb))
-    };
-    calls.iter().filter(|(method, _)| is_write(method)).map(|(_, count)| count).sum()
-}
-
-fn in_sync(place: &Place) -> bool {
-    place.ok(&["--dry-run"]).contains("No changes. 2 resources in sync")
-}
-
-/// Walks; what the first agent and the second one called.
-fn walk(server: &Server) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
-    let place = place(server);
-    let live = Live::connect(&server.address, &place.dir.path().join("identity"), server);
-    live.remove_leftovers();
-    std::thread::sleep(LAG);
-
-    // Drop two files.
-    place.put("kube.yaml", KUBE);
-    place.put("role.yaml", ROLE);
-    let agent = place.agent();
-    until("the cluster is there", &agent, || live.label("env").as_deref() == Some("prod"));
-    until("the role is there", &agent, || live.role_exists());
-
-    // Edit; then edit at once again, while reads still show the old state.
-    place.put("kube.yaml", &KUBE.replace("env: prod", "env: test"));
-    std::thread::sleep(Duration::from_millis(400));
-    place.put("kube.yaml", &KUBE.replace("env: prod", "env: stage"));
-    until("the last edit is live", &agent, || live.label("env").as_deref() == Some("stage"));
-
-    // Break: a finding with its place, and nothing is touched.
-    place.put("kube.yaml", &KUBE.replace("labels:", "lables:"));
-    until("the finding is shown", &agent, || agent.log().contains("kube.yaml:5:3"));
-    std::thread::sleep(LAG);
-    assert_eq!(live.label("env").as_deref(), Some("stage"), "a broken file touched something");
-    place.put("kube.yaml", &KUBE.replace("env: prod", "env: stage"));
-
-    // A torn identity file stops nothing.
-    let identity = std::fs::read_to_string(&server.identity).unwrap();
-    write_identity(&place, identity.get(..identity.len() / 2).unwrap());
-    std::thread::sleep(LAG);
-
-    // Drift is undone; what somebody removed is made again.
-    live.set_label("env", "drift");
-    until("the drift is undone", &agent, || live.label("env").as_deref() == Some("stage"));
-    until("the torn file was told", &agent, || agent.log().contains("is not whole"));
-    write_identity(&place, &identity);
-    live.remove_role();
-    until("the role was made again", &agent, || {
-        agent.log().matches("created role/reconciler-walk").count() == 2 && live.role_exists()
-    });
-
-    // Everything is quiet, and a new agent on the same state finds nothing to do.
-    until("in sync", &agent, || in_sync(&place));
-    std::thread::sleep(LAG);
-    let first = calls(&agent);
-    assert!(agent.interrupt().success());
-    let revision = live.revision();
-    let agent = place.agent();
-    until("in sync", &agent, || in_sync(&place));
-    std::thread::sleep(LAG);
-    let second = calls(&agent);
-    assert_eq!(writes(&second), 0, "the second run wrote: {second:?}\n{}", agent.log());
-    assert_eq!(live.revision(), revision);
-
-    // Delete, change one's mind, delete.
-    place.remove("kube.yaml");
-    until("the deletion is pending", &agent, || place.ok(&["status"]).contains("pending"));
-    place.put("kube.yaml", &KUBE.replace("env: prod", "env: stage"));
-    std::thread::sleep(LAG);
-    assert_eq!(live.revision(), revision, "restoring the file did not cancel");
-    place.remove("kube.yaml");
-    place.put("role.yaml", &ROLE.replace("[visitor]", "[visitor, guest]"));
-    until("it is gone", &agent, || live.revision().is_none());
-    assert!(live.role_exists());
-    assert!(agent.interrupt().success());
-    live.remove_leftovers();
-    (first, second)
-}
-
 /// Two lines of `doctor`: how the server was reached, and its version.
 fn doctor(server: &Server) -> (String, String) {
-    let text = place(server).ok(&["doctor"]);
+    let text = place(server, "doctor", "").ok(&["doctor"]);
     let line = |what: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(what));
         line.unwrap_or_else(|| panic!("no {what} in {text}")).trim().to_owned()
     };
-    (line("reached"), line("server"))
+    let version = line("server").split([' ', ';']).nth(1).unwrap_or_default().to_owned();
+    (line("reached"), version)
+}
+
+/// Writes one part of the report anew; the others stay as they are.
+fn report(part: &str, seen: Value) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/teleport/report.json");
+    let old = std::fs::read(&path).unwrap();
+    let mut report: serde_json::Map<String, Value> = serde_json::from_slice(&old).unwrap();
+    report.insert(part.to_owned(), seen);
+    std::fs::write(path, format!("{:#}\n", Value::Object(report))).unwrap();
 }
 
 #[test]
 #[ignore = "needs a running Teleport, named by RECONCILER_TEST_TELEPORT"]
 fn the_walk_on_a_running_teleport() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut walks = Vec::new();
-    let mut version = String::new();
     for server in servers() {
-        let (reached, server_version) = doctor(&server);
-        version = server_version.split([' ', ';']).nth(1).unwrap_or_default().to_owned();
+        let (reached, version) = doctor(&server);
         let started = Instant::now();
-        let (first, second) = walk(&server);
+        let walked = walk::walk(&server);
         walks.push(serde_json::json!({
+            "server_version": version,
             "reached": reached,
             "converged": true,
+            "kinds": ["bot", "kube_cluster", "role", "token", "user"],
+            "new_identity_under_the_agent": walked.new_identity,
+            "server_restarted_under_the_agent": walked.restarted,
             "seconds": started.elapsed().as_secs(),
-            "calls": first,
-            "writes_of_second_run": writes(&second),
-            "calls_of_second_run": second,
+            "writes_of_second_run": walk::writes(&walked.second),
+            "calls": walked.first,
+            "calls_of_second_run": walked.second,
         }));
     }
-    let report = serde_json::json!({ "server_version": version, "walks": walks });
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/teleport/report.json");
-    std::fs::write(path, format!("{report:#}\n")).unwrap();
+    report("walks", walks.into());
+}
+
+#[test]
+#[ignore = "needs a running Teleport, a Kubernetes Service and tsh"]
+fn services_serve_what_was_foretold() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let servers = servers();
+    match std::env::var_os(services::TSH) {
+        Some(tsh) => report("services", services::compare(servers.first().unwrap(), &tsh)),
+        None => eprintln!("left out: {} names no tsh", services::TSH),
+    }
+}
+
+#[test]
+#[ignore = "needs a running Teleport that does nothing else"]
+fn creates_take_as_long_as_the_server_needs() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let servers = servers();
+    // The last one: the Auth Service itself, if it is named.
+    report("creates", creates::measure(servers.last().unwrap()));
 }
