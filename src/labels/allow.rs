@@ -4,8 +4,8 @@
 //! letters, digits and `_@%+=:,./-`, otherwise in single quotes (a single quote itself in double
 //! quotes between them). So two commands never look the same, and an argument with a space in it
 //! never looks like two. In a pattern `*` stands for any text without `/`, further arguments
-//! included; `**`, `?`, `[…]` and `{…}` are as in `.gitignore`; `\` takes a wildcard's meaning
-//! away.
+//! included; `?`, `[…]` and `{…}` are as in `.gitignore`, and so is `**`, which is a wildcard only
+//! as a whole part of a path; `\` takes a wildcard's meaning away.
 //!
 //! What a wildcard cannot do: stand for a program on PATH, or for one in a directory of system
 //! programs; choose what an interpreter runs; lead out of a directory by `..`. The list of
