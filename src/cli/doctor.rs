@@ -276,7 +276,7 @@ type Missing = BTreeMap<&'static str, (Vec<&'static str>, Option<&'static str>)>
 
 /// The kinds in use, which are all that an agent asks for. `None`: nothing says which they are.
 async fn used(setup: &Setup, session: &Session, clock: &System) -> Option<BTreeSet<KindName>> {
-    let (_, reading) = survey::begin(setup, clock).ok()?.end(setup, &session.key).await.ok()?;
+    let (_, reading, _) = survey::begin(setup, clock).ok()?.end(setup, &session.key).await.ok()?;
     let nothing = State::default();
     let inventory = &session.known.as_ref().unwrap_or(&nothing).inventory;
     let used: BTreeSet<KindName> =

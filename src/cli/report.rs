@@ -128,7 +128,7 @@ pub(super) async fn validate(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let (snapshot, reading) = survey::begin(setup, clock)?.end(setup, &new_key()?).await?;
+    let (snapshot, reading, _) = survey::begin(setup, clock)?.end(setup, &new_key()?).await?;
     match format {
         Format::Json => to.print(&json_findings(&reading, &snapshot)?)?,
         Format::Text | Format::Markdown => {

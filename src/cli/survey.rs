@@ -11,7 +11,7 @@ use super::session::Session;
 use super::setup::Setup;
 use crate::adapter::clock::System;
 use crate::journal::{State, parse_id};
-use crate::labels::blocked::named;
+use crate::labels::blocked::{Named, named};
 use crate::labels::resolve::resolve;
 use crate::live::Observed;
 use crate::manifest::{Reading, Snapshot, decode};
@@ -47,7 +47,8 @@ pub(super) struct Survey {
 pub(super) struct Underway(JoinSet<Result<Snapshot, CliError>>);
 
 impl Underway {
-    /// Waits for the files and says what they mean. Names that are secrets are veiled under the
+    /// Waits for the files and says what they mean, and which label commands they name; the
+    /// findings about those are among the reading's. Names that are secrets are veiled under the
     /// installation's key.
     ///
     /// # Errors
@@ -56,17 +57,17 @@ impl Underway {
         mut self,
         setup: &Setup,
         key: &FingerprintKey,
-    ) -> Result<(Snapshot, Reading), CliError> {
+    ) -> Result<(Snapshot, Reading, Named), CliError> {
         let Some(ended) = self.0.join_next().await else {
             return Err(CliError::new("the source was not read"));
         };
         let lost = |error| CliError::new(format!("the reading was lost: {error}"));
         let snapshot = ended.map_err(lost)??;
         let mut reading = decode::read(&snapshot, key);
-        let owner = &setup.config.agent.name;
-        reading.findings.extend(named(&reading, &setup.labels(), owner).findings);
+        let mut named = named(&reading, &setup.labels(), &setup.config.agent.name);
+        reading.findings.append(&mut named.findings);
         reading.findings.sort();
-        Ok((snapshot, reading))
+        Ok((snapshot, reading, named))
     }
 }
 
@@ -107,7 +108,7 @@ pub(super) async fn take(
     session: &mut Session,
     clock: &System,
 ) -> Result<Survey, CliError> {
-    let (snapshot, mut reading) = source.end(setup, &session.key).await?;
+    let (snapshot, mut reading, named) = source.end(setup, &session.key).await?;
     session.share(&reading);
     let nothing = State::default();
     let state = session.known.as_ref().unwrap_or(&nothing);
@@ -164,7 +165,6 @@ pub(super) async fn take(
             key: &session.key,
         },
     );
-    let named = named(&reading, &rules, &policy.agent);
     let commands = (named.commands.len(), named.known(&state.labels));
     Ok(Survey { snapshot, reading, plan, commands, gated })
 }

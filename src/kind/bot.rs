@@ -34,12 +34,7 @@ pub(super) static BOT: Kind = Kind {
             request: "teleport.machineid.v1.ListBotsRequest",
             answer: "teleport.machineid.v1.ListBotsResponse",
             items: "bots",
-            page: Some(Page {
-                size: "page_size",
-                token: "page_token",
-                next: "next_page_token",
-                left_out: None,
-            }),
+            page: Some(Page::BY_TOKEN),
         },
         old_list: None,
         get: Call {

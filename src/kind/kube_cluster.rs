@@ -28,12 +28,7 @@ pub(super) static KUBE_CLUSTER: Kind = Kind {
             request: "proto.ListKubernetesClustersRequest",
             answer: "proto.ListKubernetesClustersResponse",
             items: "kubernetes_clusters",
-            page: Some(Page {
-                size: "page_size",
-                token: "page_token",
-                next: "next_page_token",
-                left_out: None,
-            }),
+            page: Some(Page::BY_TOKEN),
         },
         old_list: Some(List {
             path: "/proto.AuthService/GetKubernetesClusters",

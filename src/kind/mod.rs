@@ -219,6 +219,16 @@ pub struct Page {
     pub left_out: Option<fn(&str) -> Option<&str>>,
 }
 
+impl Page {
+    /// As most services name them.
+    const BY_TOKEN: Self =
+        Self { size: "page_size", token: "page_token", next: "next_page_token", left_out: None };
+
+    /// As the older lists of the Auth Service name them.
+    const BY_KEY: Self =
+        Self { size: "limit", token: "start_key", next: "next_key", left_out: None };
+}
+
 /// Asked of every paged list; the servers' own upper bound.
 pub const PAGE_SIZE: i32 = 1000;
 

@@ -28,12 +28,7 @@ pub(super) static REMOTE_CLUSTER: Kind = Kind {
             request: "teleport.presence.v1.ListRemoteClustersRequest",
             answer: "teleport.presence.v1.ListRemoteClustersResponse",
             items: "remote_clusters",
-            page: Some(Page {
-                size: "page_size",
-                token: "page_token",
-                next: "next_page_token",
-                left_out: None,
-            }),
+            page: Some(Page::BY_TOKEN),
         },
         old_list: None,
         get: Call {

@@ -27,12 +27,7 @@ pub(super) static ROLE: Kind = Kind {
             request: "proto.ListRolesRequest",
             answer: "proto.ListRolesResponse",
             items: "roles",
-            page: Some(Page {
-                size: "limit",
-                token: "start_key",
-                next: "next_key",
-                left_out: None,
-            }),
+            page: Some(Page::BY_KEY),
         },
         old_list: None,
         get: Call {

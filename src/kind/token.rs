@@ -37,12 +37,7 @@ pub(super) static TOKEN: Kind = Kind {
             request: "proto.ListProvisionTokensRequest",
             answer: "proto.ListProvisionTokensResponse",
             items: "tokens",
-            page: Some(Page {
-                size: "limit",
-                token: "start_key",
-                next: "next_key",
-                left_out: None,
-            }),
+            page: Some(Page::BY_KEY),
         },
         old_list: Some(List {
             path: "/proto.AuthService/GetTokens",

@@ -27,12 +27,7 @@ pub(super) static TRUSTED_CLUSTER: Kind = Kind {
             request: "teleport.trust.v1.ListTrustedClustersRequest",
             answer: "teleport.trust.v1.ListTrustedClustersResponse",
             items: "trusted_clusters",
-            page: Some(Page {
-                size: "page_size",
-                token: "page_token",
-                next: "next_page_token",
-                left_out: None,
-            }),
+            page: Some(Page::BY_TOKEN),
         },
         old_list: Some(List {
             path: "/proto.AuthService/GetTrustedClusters",

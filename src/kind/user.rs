@@ -27,12 +27,7 @@ pub(super) static USER: Kind = Kind {
             request: "teleport.users.v1.ListUsersRequest",
             answer: "teleport.users.v1.ListUsersResponse",
             items: "users",
-            page: Some(Page {
-                size: "page_size",
-                token: "page_token",
-                next: "next_page_token",
-                left_out: Some(left_out),
-            }),
+            page: Some(Page { left_out: Some(left_out), ..Page::BY_TOKEN }),
         },
         old_list: None,
         get: Call {

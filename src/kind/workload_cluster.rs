@@ -30,12 +30,7 @@ pub(super) static WORKLOAD_CLUSTER: Kind = Kind {
             request: "teleport.workloadcluster.v1.ListWorkloadClustersRequest",
             answer: "teleport.workloadcluster.v1.ListWorkloadClustersResponse",
             items: "clusters",
-            page: Some(Page {
-                size: "page_size",
-                token: "page_token",
-                next: "next_page_token",
-                left_out: None,
-            }),
+            page: Some(Page::BY_TOKEN),
         },
         old_list: None,
         get: Call {

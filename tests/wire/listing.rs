@@ -5,6 +5,7 @@ use prost::Message as _;
 use reconciler::kind::{self, Kind};
 use reconciler::live::list::{self, PAGES_MAX};
 use reconciler::live::{Coverage, Observed, Seen};
+use reconciler::manifest::Reading;
 use reconciler::model::{Cluster, ResourceId};
 use reconciler::port::CallCode;
 use reconciler::wire::message::{proto, types};
@@ -203,16 +204,17 @@ async fn a_read_names_what_was_asked_for() {
 }
 
 /// More than two pages of the size that is asked for.
-#[tokio::test]
-async fn a_plane_with_many_roles_is_listed_whole() {
-    const COUNT: usize = 2_500;
+const COUNT: usize = 2_500;
+
+/// Makes that many of a kind; what declares them.
+async fn with_many(stack: &Stack, kind: &'static Kind, version: &str) -> Reading {
+    let name = kind.name;
     let text: Vec<String> = (0..COUNT)
-        .map(|n| format!("kind: role\nversion: v7\nmetadata: {{name: r{n:04}}}\n"))
+        .map(|n| format!("kind: {name}\n{version}\nmetadata: {{name: n{n:04}}}\nspec: {{}}\n"))
         .collect();
     let texts: Vec<String> = text.chunks(900).map(|some| some.join("---\n")).collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let reading = read_right(&texts);
-    let mut stack = Stack::new();
     for manifest in reading.manifests.values() {
         let step = reconciler::plan::Step {
             id: manifest.resource.id.clone(),
@@ -222,8 +224,15 @@ async fn a_plane_with_many_roles_is_listed_whole() {
             at: None,
             after: Vec::new(),
         };
-        list::write(&stack.cluster, roles(), &step, crate::stack::OWNER).await.unwrap();
+        list::write(&stack.cluster, kind, &step, crate::stack::OWNER).await.unwrap();
     }
+    reading
+}
+
+#[tokio::test]
+async fn a_plane_with_many_roles_is_listed_whole() {
+    let mut stack = Stack::new();
+    let reading = with_many(&stack, roles(), "version: v7").await;
     let before = stack.calls("ListRoles");
     let live = stack.live().await;
     assert_eq!(stack.calls("ListRoles"), before + 3);
@@ -238,26 +247,9 @@ async fn a_plane_with_many_roles_is_listed_whole() {
 /// Servers leave one user out at each page's end; it is read by itself.
 #[tokio::test]
 async fn a_plane_with_many_users_is_listed_whole() {
-    const COUNT: usize = 2_500;
-    let text: Vec<String> = (0..COUNT)
-        .map(|n| format!("kind: user\nversion: v2\nmetadata: {{name: u{n:04}}}\nspec: {{}}\n"))
-        .collect();
-    let texts: Vec<String> = text.chunks(900).map(|some| some.join("---\n")).collect();
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let reading = read_right(&texts);
     let stack = Stack::new();
     let users = kind::find("user").unwrap();
-    for manifest in reading.manifests.values() {
-        let step = reconciler::plan::Step {
-            id: manifest.resource.id.clone(),
-            action: reconciler::plan::Action::Create { after: manifest.resource.clone() },
-            reason: reconciler::plan::Reason::Missing,
-            note: None,
-            at: None,
-            after: Vec::new(),
-        };
-        list::write(&stack.cluster, users, &step, crate::stack::OWNER).await.unwrap();
-    }
+    let reading = with_many(&stack, users, "version: v2").await;
     let (lists, reads) = (stack.calls("ListUsers"), stack.calls("GetUser"));
     let observed = list::list(&stack.cluster, users, Cluster::Parent, &KEY).await;
     assert_eq!(observed.coverage(), &Coverage::Complete);
