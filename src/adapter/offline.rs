@@ -44,8 +44,8 @@ impl Offline {
         Ok(read(path, 0, None)?.map(|(identity, state, _)| Self { identity, state }))
     }
 
-    /// The last `limit` records of its history, newest first, of one resource if `id` is given.
-    /// `None`: there is no state.
+    /// The last `limit` operations, approvals and adoptions of its history, newest first, of one
+    /// resource if `id` is given. `None`: there is no state.
     ///
     /// # Errors
     /// As [`Offline::read`].

@@ -1,6 +1,5 @@
 //! `plan`, `validate`, `status`, `history`, `approve`: what is printed about plans and states.
 
-use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write};
 
 use super::args::{Color, Format};
@@ -17,7 +16,7 @@ use crate::adapter::clock::System;
 use crate::adapter::offline::Offline;
 use crate::adapter::sqlite::Line;
 use crate::driver::Question;
-use crate::journal::{OpId, Outcome, Record};
+use crate::journal::{Outcome, Record};
 use crate::manifest::{Reading, Snapshot, render as findings};
 use crate::model::{Place, ResourceId, Severity};
 use crate::plan::guard::APPROVAL_LIFETIME;
@@ -242,23 +241,12 @@ pub(super) fn history(
 /// One line for each operation, approval and adoption; an operation without an outcome is in
 /// doubt.
 fn lines(history: &[Line]) -> String {
-    let outcomes: BTreeMap<OpId, &Outcome> = history
-        .iter()
-        .filter_map(|line| match &line.record {
-            Record::Settled { op, outcome, at: _ } => Some((*op, outcome)),
-            Record::Intended { .. }
-            | Record::Adopted { .. }
-            | Record::Forgotten { .. }
-            | Record::Label { .. }
-            | Record::Approved { .. } => None,
-        })
-        .collect();
     let mut text = String::new();
     for line in history {
         let at = line.at;
         let said = match &line.record {
-            Record::Intended { op, run, id, verb, reason, .. } => {
-                let outcome = match outcomes.get(op) {
+            Record::Intended { run, id, verb, reason, .. } => {
+                let outcome = match &line.outcome {
                     None => "in doubt".to_owned(),
                     Some(Outcome::Done { revision: _ }) => "done".to_owned(),
                     Some(Outcome::Refused { error }) => format!("refused: {error}"),

@@ -104,7 +104,8 @@ impl Sqlite {
         })
     }
 
-    /// The last `limit` records of history, newest first, of one resource if `id` is given.
+    /// The last `limit` operations, approvals and adoptions, newest first, of one resource if `id`
+    /// is given.
     ///
     /// # Errors
     /// The disk's.

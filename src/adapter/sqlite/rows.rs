@@ -40,21 +40,15 @@ pub(super) enum RowError {
     },
 }
 
-/// One line of history.
+/// One operation, approval or adoption, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// When.
     pub at: Timestamp,
-    /// In which run; absent for what belongs to none.
-    pub run: Option<RunId>,
-    /// To what; absent for approvals.
-    pub id: Option<String>,
-    /// What was to be done.
-    pub verb: Option<Verb>,
-    /// How it ended: `done`, `refused`, `not_done`; absent for an intent.
-    pub outcome: Option<String>,
-    /// The whole record.
+    /// What was recorded first; never [`Record::Settled`].
     pub record: Record,
+    /// How it ended; absent for what is in doubt, and for what is no operation.
+    pub outcome: Option<Outcome>,
 }
 
 /// [`Open`] as it stands in its row.
@@ -337,33 +331,30 @@ pub(super) fn cut_history(connection: &Connection, keep: u64) -> Result<(), RowE
     Ok(())
 }
 
+/// Counts operations, not records: what settles one may lie far behind what began it.
 pub(super) fn history(
     connection: &Connection,
     limit: u32,
     id: Option<&str>,
 ) -> Result<Vec<Line>, RowError> {
     let mut statement = connection.prepare(
-        "SELECT at, run, id, verb, outcome, record FROM records
-         WHERE ?1 IS NULL OR id = ?1 ORDER BY seq DESC LIMIT ?2",
+        "SELECT at, record,
+                (SELECT record FROM records AS end WHERE end.op = begun.op AND end.outcome IS NOT NULL)
+         FROM records AS begun
+         WHERE (op IS NULL OR outcome IS NULL) AND (?1 IS NULL OR id = ?1)
+         ORDER BY seq DESC LIMIT ?2",
     )?;
     let mut rows = statement.query(params![id, limit])?;
     let mut lines = Vec::new();
     while let Some(row) = rows.next()? {
-        let verb: Option<String> = row.get(3)?;
-        let record: String = row.get(5)?;
-        lines.push(Line {
-            at: Timestamp(row.get(0)?),
-            run: row.get::<_, Option<i64>>(1)?.map(u64::try_from).transpose()?.map(RunId),
-            id: row.get(2)?,
-            verb: verb
-                .map(|verb| {
-                    serde_json::from_value(serde_json::Value::String(verb))
-                        .map_err(|_| RowError::Cell("a row of `records` has no such verb".into()))
-                })
-                .transpose()?,
-            outcome: row.get(4)?,
-            record: json(&record, "records")?,
-        });
+        let record: String = row.get(1)?;
+        let end: Option<String> = row.get(2)?;
+        let outcome = match end.map(|text| json(&text, "records")).transpose()? {
+            Some(Record::Settled { outcome, .. }) => Some(outcome),
+            Some(_) | None => None,
+        };
+        let at = Timestamp(row.get(0)?);
+        lines.push(Line { at, record: json(&record, "records")?, outcome });
     }
     Ok(lines)
 }
