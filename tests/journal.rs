@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use reconciler::adapter::lock::{Lock, LockError};
@@ -18,7 +19,8 @@ use reconciler::plan::Verb;
 use reconciler::port::Storage;
 
 /// One database of each version, newest last.
-const FIXTURES: [&str; 2] = ["tests/data/journal/v1.db", "tests/data/journal/v2.db"];
+const FIXTURES: [&str; 3] =
+    ["tests/data/journal/v1.db", "tests/data/journal/v2.db", "tests/data/journal/v3.db"];
 
 const NEWEST: &str = FIXTURES[FIXTURES.len() - 1];
 const KEY: FingerprintKey = FingerprintKey([7; 32]);
@@ -294,6 +296,7 @@ fn make_fixture() {
     storage.claim("embedded").unwrap();
     storage.append(&story()).unwrap();
     storage.append(&labels()).unwrap();
+    storage.append(&unasked()).unwrap();
 }
 
 /// What version 2 brought: a value, one that fails, one that was forgotten.
@@ -311,6 +314,77 @@ fn labels() -> Vec<Record> {
     ]
 }
 
+/// What version 3 brought: a delete that nobody had approved.
+fn unasked() -> Vec<Record> {
+    vec![
+        Record::Adopted { id: "role/c".into(), entry: entry("{}"), at: Timestamp(40) },
+        intended(4, "role/c", Verb::Delete, None),
+        done(4),
+    ]
+}
+
+#[test]
+fn deletes_without_approval_are_remembered_for_a_day() {
+    let hours = |hours: u64| Duration::from_hours(hours);
+    let at = |time: Duration| Timestamp(5000).plus(time);
+    let mut state = State::fold(&[story(), unasked()].concat()).unwrap();
+    let counted = |state: &State, window, wall| {
+        let all = state.deleted_within(window, wall);
+        all.map(|(op, id, left)| (op.0, id.to_string(), left)).collect::<Vec<_>>()
+    };
+    let c = |left| vec![(4, "role/c".to_owned(), left)];
+    // Done at 5,000; what a person approved (2) does not count.
+    assert_eq!(counted(&state, hours(3), at(hours(1))), c(hours(2)));
+    assert_eq!(counted(&state, hours(3), at(hours(3))), []);
+    // The clock was set back: it counts as new.
+    assert_eq!(counted(&state, hours(3), Timestamp(0)), c(hours(3)));
+    let again = |op, after| {
+        [
+            intended(op, "role/d", Verb::Delete, None),
+            Record::Settled {
+                op: OpId(op),
+                outcome: Outcome::Done { revision: None },
+                at: at(after),
+            },
+        ]
+    };
+    again(5, hours(23)).iter().for_each(|it| drop(state.apply(it)));
+    assert_eq!(counted(&state, hours(100), at(hours(23))).len(), 2);
+    let [begun, settled] = again(6, hours(24));
+    state.apply(&begun);
+    let touched = state.apply(&settled);
+    assert_eq!(touched.deleted, [OpId(4), OpId(6)].into(), "the row of 4 goes");
+    assert_eq!(counted(&state, hours(100), at(hours(24))).len(), 2);
+}
+
+#[test]
+fn deletes_of_an_older_version_count_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = copy_of_fixture(FIXTURES[1], dir.path());
+    let sql = rusqlite::Connection::open(&path).unwrap();
+    let add =
+        "INSERT INTO records (at, op, id, verb, outcome, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let day = 86_400_000_i64;
+    for (op, at, approval) in
+        [(50, 0, None), (51, day, None), (52, day, Some("abc")), (53, 2 * day, None)]
+    {
+        let begun = intended(op, "role/x", Verb::Delete, approval);
+        let ended = Record::Settled {
+            op: OpId(op),
+            outcome: Outcome::Done { revision: None },
+            at: Timestamp(at),
+        };
+        for (record, outcome) in [(begun, None), (ended, Some("done"))] {
+            let text = serde_json::to_string(&record).unwrap();
+            let op = i64::try_from(op).unwrap();
+            sql.execute(add, rusqlite::params![at, op, "role/x", "delete", outcome, text]).unwrap();
+        }
+    }
+    drop(sql);
+    let state = Sqlite::open(&path, &KEY).unwrap().load().unwrap();
+    assert_eq!(state.deleted.keys().map(|op| op.0).collect::<Vec<_>>(), [53]);
+}
+
 fn copy_of_fixture(fixture: &str, dir: &Path) -> PathBuf {
     let copy = dir.join("state.db");
     fs::copy(fixture, &copy).unwrap();
@@ -319,7 +393,7 @@ fn copy_of_fixture(fixture: &str, dir: &Path) -> PathBuf {
 
 #[test]
 fn every_version_is_still_read() {
-    let stories = [story(), [story(), labels()].concat()];
+    let stories = [story(), [story(), labels()].concat(), [story(), labels(), unasked()].concat()];
     assert_eq!(stories.len(), FIXTURES.len());
     for (fixture, records) in FIXTURES.into_iter().zip(stories) {
         let dir = tempfile::tempdir().unwrap();
@@ -331,8 +405,9 @@ fn every_version_is_still_read() {
         assert_eq!(storage.identity().unwrap().key, KEY);
         assert_eq!(storage.identity().unwrap().control_plane.as_deref(), Some("embedded"));
         // Values of labels have no history.
-        let begun = story().iter().filter(|it| !matches!(it, Record::Settled { .. })).count();
-        assert_eq!(storage.history(100, None).unwrap().len(), begun);
+        let is_line = |it: &&Record| !matches!(it, Record::Settled { .. } | Record::Label { .. });
+        let lines = records.iter().filter(is_line).count();
+        assert_eq!(storage.history(100, None).unwrap().len(), lines);
         // What an older version had, the newest can go on with.
         storage.append(&labels()).unwrap();
         let state = Sqlite::open(&path, &KEY).unwrap().load().unwrap();

@@ -206,6 +206,7 @@ const PLANTED: &[(Planted, &[&str])] = &[
     (Planted::FrozenIsAbsent, &["delete_while_source_in_doubt"]),
     (Planted::TwoAtOnce, &["two_in_flight"]),
     (Planted::ForgetDeletes, &["guard_exceeded"]),
+    (Planted::ForgetAtStart, &["guard_exceeded"]),
     (Planted::SplitApproval, &["approval_split"]),
     (Planted::ForgetGrants, &["asked_again"]),
     (Planted::TellErrors, &["secret_shown"]),

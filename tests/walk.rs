@@ -6,6 +6,8 @@
 mod common;
 #[path = "walk/names.rs"]
 mod names;
+#[path = "walk/slices.rs"]
+mod slices;
 
 use common::{Agent, Place, bytes_of, until};
 

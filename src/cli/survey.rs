@@ -15,9 +15,9 @@ use crate::labels::blocked::{Named, named};
 use crate::labels::resolve::resolve;
 use crate::live::Observed;
 use crate::manifest::{Reading, Snapshot, decode};
-use crate::model::FingerprintKey;
+use crate::model::{FingerprintKey, Timestamp};
 use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
-use crate::plan::{Action, Input, LabelInput, Plan, check, in_use};
+use crate::plan::{Action, Input, LabelInput, Plan, Verb, check, in_use};
 use crate::port::{Clock as _, Files, NotYet};
 
 /// How long a command waits for a source that is being changed just now. Longer than a `git
@@ -152,6 +152,7 @@ pub(super) async fn take(
     }
     let deletes = plan.steps.iter().filter(|step| matches!(step.action, Action::Delete { .. }));
     let matured = deletes.map(|step| step.id.clone()).collect();
+    let begun = begun(setup, state, wall);
     let gated = guard(
         &plan,
         &GuardFacts {
@@ -161,10 +162,21 @@ pub(super) async fn take(
             approvals: &state.approvals,
             wall,
             matured: &matured,
-            begun: &Begun::default(),
+            begun: &begun,
             key: &session.key,
         },
     );
     let commands = (named.commands.len(), named.known(&state.labels));
     Ok(Survey { snapshot, reading, plan, commands, gated })
+}
+
+/// What counts beside the plan, as the next agent will count it.
+fn begun(setup: &Setup, state: &State, wall: Timestamp) -> Begun {
+    let window = setup.config.source.resync;
+    let in_doubt = state.open.values().filter(|open| open.verb == Verb::Delete);
+    let in_doubt = in_doubt.filter_map(|open| parse_id(&open.id));
+    let done = state.deleted_within(window, wall).map(|(_, id, _)| id);
+    let deletes: BTreeSet<_> = done.chain(in_doubt).collect();
+    let gone = deletes.iter().filter(|id| !state.inventory.contains_key(*id)).count();
+    Begun { deletes, gone, ..Begun::default() }
 }

@@ -25,11 +25,20 @@ pub(super) struct Scene<'a> {
     pub present: bool,
 }
 
-/// Deletes without approval of this life of the engine.
+/// A delete without approval.
+#[derive(Debug)]
+struct Sent {
+    at: Duration,
+    /// When the disk has it done, by the calendar; from one life to the next that decides.
+    done: Option<Timestamp>,
+    op: OpId,
+    id: ResourceId,
+}
+
+/// Deletes without approval, of all lives of the engine.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
-    /// When each was sent.
-    pub deletes: Vec<(Duration, OpId, ResourceId)>,
+    deletes: Vec<Sent>,
     /// How many resources were ours with those that we deleted, and when.
     managed: Vec<(Duration, usize)>,
 }
@@ -37,9 +46,25 @@ pub(super) struct Limits {
 impl Limits {
     /// What was deleted counts as if it were still ours: the share is one of both together.
     pub(super) fn managed(&mut self, at: Duration, disk: &State) {
-        let deleted = self.deletes.iter().map(|(_, _, id)| id);
+        let deleted = self.deletes.iter().map(|it| &it.id);
         let all: BTreeSet<_> = disk.inventory.keys().chain(deleted).collect();
         self.managed.push((at, all.len()));
+    }
+
+    /// The disk says what became of it: what was not done does not count.
+    pub(super) fn settled(&mut self, op: OpId, done: Option<Timestamp>) {
+        match done {
+            Some(_) => {
+                self.deletes.iter_mut().filter(|it| it.op == op).for_each(|it| it.done = done);
+            }
+            None => self.deletes.retain(|it| it.op != op),
+        }
+    }
+
+    /// Another life begins: what is long done, by the calendar, counts no more.
+    pub(super) fn restarted(&mut self, config: &Config, wall: Timestamp) {
+        let is_old = |done: Timestamp| wall.since(done) >= config.resync;
+        self.deletes.retain(|it| !it.done.is_some_and(is_old));
     }
 
     /// Counts one more delete: how many different resources go within one window, and how many
@@ -47,9 +72,9 @@ impl Limits {
     pub(super) fn count(&mut self, now: &Scene<'_>, op: OpId, id: &ResourceId) -> (usize, usize) {
         let window = now.config.resync.saturating_sub(SLACK);
         let is_recent = |at: &Duration| *at + window > now.at;
-        self.deletes.push((now.at, op, id.clone()));
-        self.deletes.retain(|(at, _, _)| is_recent(at));
-        let deletes: BTreeSet<_> = self.deletes.iter().map(|(_, _, id)| id).collect();
+        self.deletes.push(Sent { at: now.at, done: None, op, id: id.clone() });
+        self.deletes.retain(|it| is_recent(&it.at));
+        let deletes: BTreeSet<_> = self.deletes.iter().map(|it| &it.id).collect();
         // What was ours when the window began counts until the next change.
         let first = self.managed.iter().rposition(|(at, _)| !is_recent(at)).unwrap_or(0);
         self.managed.drain(..first);

@@ -338,7 +338,8 @@ impl World {
         self.disk_fails = false;
         self.engine = engine(&self.config, self.seed, life);
         self.oracle.life = super::told::Told::default();
-        self.oracle.limits.deletes.clear();
+        let wall = self.now().wall;
+        self.oracle.limits.restarted(&self.config, wall);
         self.oracle.approvals.granted.clear();
         self.step(Event::Started(self.disk.clone()));
     }

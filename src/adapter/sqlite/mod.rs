@@ -1,6 +1,6 @@
 //! The journal on disk: `SQLite`, one file, 0600.
 //!
-//! `inventory`, `open`, `approvals` and `meta` are the fold of all records; `records` is history
+//! `inventory`, `open`, `approvals`, `deleted` and `meta` are the fold of all records; `records` is history
 //! for people and is cut at [`HISTORY_MAX`]. Both change in one transaction.
 
 mod rows;

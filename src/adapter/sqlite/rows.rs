@@ -1,12 +1,13 @@
 //! Rows of the state database, each way.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{
-    Damaged, Entry, Identity, OpId, Open, Outcome, Record, RunId, State, Touched, parse_id,
+    Damaged, Deleted, Entry, Identity, OpId, Open, Outcome, Record, RunId, State, Touched, parse_id,
 };
 use crate::labels::value::Command;
 use crate::model::{FingerprintKey, Timestamp};
@@ -58,6 +59,9 @@ struct Intent {
     verb: Verb,
     entry: Option<Entry>,
     before: Option<String>,
+    /// Absent in what versions before 3 wrote.
+    #[serde(default)]
+    approved: bool,
     at: Timestamp,
 }
 
@@ -154,7 +158,7 @@ pub(super) fn load(connection: &Connection) -> Result<State, RowError> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let op = OpId(u64::try_from(row.get::<_, i64>(0)?)?);
-        let Intent { id, verb, entry, before, at } =
+        let Intent { id, verb, entry, before, approved, at } =
             json(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?, "open")?;
         if op.0 >= state.next_op {
             return Err(RowError::Cell(format!(
@@ -162,7 +166,7 @@ pub(super) fn load(connection: &Connection) -> Result<State, RowError> {
                 op.0
             )));
         }
-        state.open.insert(op, Open { id, verb, entry, before, at });
+        state.open.insert(op, Open { id, verb, entry, before, approved, at });
     }
     let mut statement = connection.prepare("SELECT command, known FROM labels")?;
     let mut rows = statement.query([])?;
@@ -176,6 +180,12 @@ pub(super) fn load(connection: &Connection) -> Result<State, RowError> {
     while let Some(row) = rows.next()? {
         state.approvals.insert(row.get(0)?, Timestamp(row.get(1)?));
     }
+    let mut statement = connection.prepare("SELECT op, id, at FROM deleted")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let op = OpId(u64::try_from(row.get::<_, i64>(0)?)?);
+        state.deleted.insert(op, Deleted { id: row.get(1)?, at: Timestamp(row.get(2)?) });
+    }
     Ok(state)
 }
 
@@ -185,7 +195,8 @@ pub(super) fn write_state(
     state: &State,
     touched: &Touched,
 ) -> Result<(), RowError> {
-    let Touched { inventory, open, approvals, labels } = touched;
+    let Touched { inventory, open, approvals, deleted, labels } = touched;
+    write_deleted(connection, state, deleted)?;
     for command in labels {
         let key = to_json(command)?;
         match state.labels.get(command) {
@@ -209,12 +220,13 @@ pub(super) fn write_state(
     }
     for op in open {
         match state.open.get(op) {
-            Some(Open { id, verb, entry, before, at }) => {
+            Some(Open { id, verb, entry, before, approved, at }) => {
                 let intent = Intent {
                     id: id.clone(),
                     verb: *verb,
                     entry: entry.clone(),
                     before: before.clone(),
+                    approved: *approved,
                     at: *at,
                 };
                 connection
@@ -238,6 +250,26 @@ pub(super) fn write_state(
     }
     set_meta(connection, "next_op", &state.next_op.to_be_bytes())?;
     set_meta(connection, "next_run", &state.next_run.to_be_bytes())
+}
+
+/// Writes these rows of what was deleted lately.
+fn write_deleted(
+    connection: &Connection,
+    state: &State,
+    deleted: &BTreeSet<OpId>,
+) -> Result<(), RowError> {
+    for op in deleted {
+        let key = i64::try_from(op.0)?;
+        match state.deleted.get(op) {
+            Some(Deleted { id, at }) => connection
+                .prepare_cached("INSERT OR REPLACE INTO deleted (op, id, at) VALUES (?1, ?2, ?3)")?
+                .execute(params![key, id, at.0])?,
+            None => {
+                connection.prepare_cached("DELETE FROM deleted WHERE op = ?1")?.execute([key])?
+            }
+        };
+    }
+    Ok(())
 }
 
 /// Adds to the history. `before` is the state that the record meets.
