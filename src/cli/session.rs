@@ -1,7 +1,7 @@
 //! One way to the control plane and to the state, for every command.
 //!
 //! A running agent is asked through its socket; without one, a command that changes something
-//! takes the lock itself, and one that only reads works on copies and leaves no trace.
+//! takes the lock itself, and one that only reads looks at the files and leaves no trace.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::adapter::cluster::Remote;
 use crate::adapter::entropy;
 use crate::adapter::lock::Lock;
 use crate::adapter::memory::Memory;
-use crate::adapter::offline::{self, Copied, Offline};
+use crate::adapter::offline::{self, Offline};
 use crate::adapter::sqlite::{Sqlite, same_control_plane};
 use crate::adapter::teleport::{Link, Teleport};
 use crate::journal::State;
@@ -54,7 +54,6 @@ pub(super) struct Session {
     /// The real Teleport, when it is one.
     pub teleport: Option<Teleport>,
     _lock: Option<Lock>,
-    _copy: Option<Copied>,
 }
 
 impl std::fmt::Debug for Session {
@@ -97,7 +96,6 @@ impl Session {
             plane: Some(plane.clone()),
             teleport: None,
             _lock: None,
-            _copy: None,
         })
     }
 
@@ -128,18 +126,23 @@ impl Session {
             plane: None,
             teleport,
             _lock: None,
-            _copy: None,
         })
     }
 
     fn looking(setup: &Setup, clock: &System) -> Result<Self, CliError> {
         let offline = if setup.memory { None } else { Offline::read(&setup.state)? };
-        let mut copy = None;
         let (cluster, plane, teleport) = match &setup.target {
             Target::Embedded { settings, faults } => {
-                copy = if setup.memory { None } else { offline::copy(&setup.plane)? };
-                let file = copy.as_ref().map(Copied::path);
-                let plane = open_plane(settings, faults, file, clock)?;
+                let look = |name: &str| {
+                    let ticks = *clock;
+                    Plane::look(settings.clone(), name, Arc::new(move || ticks.now()))
+                        .map_err(|error| chain(&error))
+                };
+                let file = if setup.memory { None } else { offline::look(&setup.plane, look)? };
+                let plane = match file {
+                    Some(plane) => with_faults(plane, faults)?,
+                    None => open_plane(settings, faults, None, clock)?,
+                };
                 (connect(&plane)?, Some(plane), None)
             }
             Target::Teleport(remote) => {
@@ -163,7 +166,6 @@ impl Session {
             plane,
             teleport,
             _lock: None,
-            _copy: copy,
         })
     }
 
@@ -212,7 +214,6 @@ impl Session {
             plane,
             teleport,
             _lock: lock,
-            _copy: None,
         })
     }
 
@@ -284,6 +285,10 @@ pub(super) fn open_plane(
     let clock = *clock;
     let plane = Plane::open(settings.clone(), file, Arc::new(move || clock.now()))
         .map_err(|error| CliError::new(chain(&error)))?;
+    with_faults(plane, faults)
+}
+
+fn with_faults(plane: Plane, faults: &Faults) -> Result<Plane, CliError> {
     plane
         .with_core(|core| *core.faults_mut() = faults.clone())
         .map_err(|status| CliError::new(status.to_string()))?;

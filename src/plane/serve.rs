@@ -114,6 +114,21 @@ impl Plane {
         if let Some(disk) = &mut disk {
             disk.commit(&changes).map_err(named)?;
         }
+        Ok(Self::over(core, disk, clock))
+    }
+
+    /// Opens the plane over what its database holds now, opened by a URI for reading only. What is
+    /// written goes to memory alone.
+    ///
+    /// # Errors
+    /// A database that is damaged, newer, or another program's.
+    pub fn look(settings: Settings, name: &str, clock: Clock) -> Result<Self, DiskError> {
+        let stored = Disk::look(name)?;
+        let (core, _changes) = Core::open(settings, clock(), stored);
+        Ok(Self::over(core, None, clock))
+    }
+
+    fn over(core: Core, disk: Option<Disk>, clock: Clock) -> Self {
         let shared = Shared {
             state: Mutex::new(State { core, disk, broken: None }),
             changed: Notify::new(),
@@ -121,7 +136,7 @@ impl Plane {
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
     /// Answers one unary call, with the faults that are in force.

@@ -19,6 +19,9 @@ pub(super) enum RowError {
     /// The database's.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    /// The tables'.
+    #[error(transparent)]
+    Schema(#[from] super::schema::SchemaError),
     /// A record that cannot follow.
     #[error(transparent)]
     Record(#[from] Damaged),

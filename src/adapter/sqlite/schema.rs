@@ -118,6 +118,12 @@ pub(super) fn version(connection: &Connection) -> Result<Option<u32>, SchemaErro
         .map_or(Err(SchemaError::Foreign), |version| Ok(Some(version)))
 }
 
+/// Whether the file is to be brought forward.
+pub(super) fn is_older(connection: &Connection) -> Result<bool, SchemaError> {
+    let found = version(connection)?.map(|found| usize::try_from(found).unwrap_or(usize::MAX));
+    Ok(found.is_none_or(|found| found < STEPS.len()))
+}
+
 /// Brings the file to the newest of `steps`, inside the caller's transaction.
 pub(super) fn migrate(transaction: &Transaction<'_>, steps: &[&str]) -> Result<(), SchemaError> {
     let known = u32::try_from(steps.len()).unwrap_or(u32::MAX);
