@@ -92,7 +92,10 @@ pub(super) struct Socket {
 
 /// The socket's place in the file system.
 #[derive(Debug)]
-pub(super) struct SocketFile(PathBuf);
+pub(super) struct SocketFile {
+    path: PathBuf,
+    inode: u64,
+}
 
 impl Socket {
     /// Binds, mode 0600. The caller holds the lock of the state, so that a file which is there
@@ -112,13 +115,21 @@ impl Socket {
         let listener = UnixListener::bind(path).map_err(failed)?;
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(path, mode).map_err(failed)?;
-        Ok(Self { listener, file: SocketFile(path.to_owned()) })
+        let inode = inode(path).map_err(failed)?;
+        Ok(Self { listener, file: SocketFile { path: path.to_owned(), inode } })
     }
+}
+
+fn inode(path: &Path) -> std::io::Result<u64> {
+    std::fs::symlink_metadata(path).map(|stat| std::os::unix::fs::MetadataExt::ino(&stat))
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0));
+        // Where our own was removed, this may be that of another agent.
+        if inode(&self.path).is_ok_and(|now| now == self.inode) {
+            drop(std::fs::remove_file(&self.path));
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use super::setup::{Setup, Target};
 use crate::adapter::clock::System;
 use crate::adapter::cluster::Remote;
 use crate::adapter::entropy;
-use crate::adapter::lock::Lock;
+use crate::adapter::lock::{Guarded, Lock};
 use crate::adapter::memory::Memory;
 use crate::adapter::offline::{self, Offline};
 use crate::adapter::sqlite::{Sqlite, same_control_plane};
@@ -53,7 +53,6 @@ pub(super) struct Session {
     pub plane: Option<Plane>,
     /// The real Teleport, when it is one.
     pub teleport: Option<Teleport>,
-    _lock: Option<Lock>,
 }
 
 impl std::fmt::Debug for Session {
@@ -95,7 +94,6 @@ impl Session {
             storage: None,
             plane: Some(plane.clone()),
             teleport: None,
-            _lock: None,
         })
     }
 
@@ -117,16 +115,7 @@ impl Session {
             Some(offline) => (offline.identity.key, Some(offline.state)),
             None => (new_key()?, None),
         };
-        Ok(Self {
-            cluster,
-            key,
-            known,
-            agent: Some(agent),
-            storage: None,
-            plane: None,
-            teleport,
-            _lock: None,
-        })
+        Ok(Self { cluster, key, known, agent: Some(agent), storage: None, plane: None, teleport })
     }
 
     fn looking(setup: &Setup, clock: &System) -> Result<Self, CliError> {
@@ -165,7 +154,6 @@ impl Session {
             storage: None,
             plane,
             teleport,
-            _lock: None,
         })
     }
 
@@ -183,15 +171,15 @@ impl Session {
             None => EMBEDDED.to_owned(),
         };
         let key = new_key()?;
-        let (storage, key, lock): (Arc<dyn Storage>, _, _) = if setup.memory {
-            (Arc::new(Memory::default()), key, None)
+        let (storage, key): (Arc<dyn Storage>, _) = if setup.memory {
+            (Arc::new(Memory::default()), key)
         } else {
             let lock = Lock::take(&setup.state, command)
                 .map_err(|error| CliError::new(error.to_string()))?;
             let disk = Sqlite::open(&setup.state, &key)?;
             disk.claim(&name)?;
             let key = disk.identity()?.key;
-            (Arc::new(disk), key, Some(lock))
+            (Arc::new(Guarded::new(Arc::new(disk), &setup.state, Arc::new(lock))), key)
         };
         let (cluster, plane) = match (&setup.target, &teleport) {
             (Target::Embedded { settings, faults }, _) => {
@@ -213,7 +201,6 @@ impl Session {
             storage: Some(storage),
             plane,
             teleport,
-            _lock: lock,
         })
     }
 
