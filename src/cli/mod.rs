@@ -47,10 +47,16 @@ pub fn main() -> Exit {
     };
     let (mut out, mut err) = (anstream::stdout(), anstream::stderr());
     let mut to = Streams { out: &mut out, err: &mut err, color: args.common.color };
-    match start(&args, &mut to) {
+    let ended = start(&args, &mut to).and_then(|exit| {
+        to.out.flush().map_err(|error| CliError::output(&error))?;
+        Ok(exit)
+    });
+    match ended {
         Ok(exit) => exit,
         Err(error) => {
-            drop(to.remark(&format!("error: {}\n", error.message)));
+            if !error.message.is_empty() {
+                drop(to.remark(&format!("error: {}\n", error.message)));
+            }
             error.exit
         }
     }
@@ -58,7 +64,10 @@ pub fn main() -> Exit {
 
 fn start(args: &Args, to: &mut Streams<'_>) -> Result<Exit, CliError> {
     if let Some(Command::Completions { shell }) = &args.command {
-        clap_complete::generate(*shell, &mut Args::command(), "reconciler", &mut to.out);
+        // It panics when it cannot write; memory it can.
+        let mut script = Vec::new();
+        clap_complete::generate(*shell, &mut Args::command(), "reconciler", &mut script);
+        to.print(&String::from_utf8_lossy(&script))?;
         return Ok(Exit::Done);
     }
     let clock = System::start();

@@ -73,7 +73,7 @@ pub(super) async fn serve(
     let Socket { listener: local, file } = Socket::bind(&setup.socket)?;
     writeln!(to.out, "listening on {address}")
         .and_then(|()| to.out.flush())
-        .map_err(|error| CliError::new(error.to_string()))?;
+        .map_err(|error| CliError::output(&error))?;
 
     let stop = CancellationToken::new();
     let incoming = UnixListenerStream::new(local);
@@ -160,8 +160,7 @@ pub(super) async fn identity(
     };
     for (path, text) in parts {
         write_private(&path, text)?;
-        writeln!(to.out, "wrote {}", path.display())
-            .map_err(|error| CliError::new(error.to_string()))?;
+        writeln!(to.out, "wrote {}", path.display()).map_err(|error| CliError::output(&error))?;
     }
     Ok(Exit::Done)
 }

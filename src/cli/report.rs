@@ -45,7 +45,7 @@ impl Streams<'_> {
     /// # Errors
     /// The stream's.
     pub(super) fn print(&mut self, text: &str) -> Result<(), CliError> {
-        self.out.write_all(text.as_bytes()).map_err(|error| CliError::new(error.to_string()))
+        self.out.write_all(text.as_bytes()).map_err(|error| CliError::output(&error))
     }
 
     /// Writes a remark.
@@ -53,7 +53,7 @@ impl Streams<'_> {
     /// # Errors
     /// The stream's.
     pub(super) fn remark(&mut self, text: &str) -> Result<(), CliError> {
-        self.err.write_all(text.as_bytes()).map_err(|error| CliError::new(error.to_string()))
+        self.err.write_all(text.as_bytes()).map_err(|error| CliError::output(&error))
     }
 }
 

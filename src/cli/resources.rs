@@ -77,7 +77,7 @@ pub(super) async fn get(
             values.iter().map(one).collect::<Vec<_>>().join("---\n")
         }
     };
-    out.write_all(text.as_bytes()).map_err(|error| CliError::new(error.to_string()))
+    out.write_all(text.as_bytes()).map_err(|error| CliError::output(&error))
 }
 
 /// What this version cannot name stands beside the resource's own fields.
@@ -273,5 +273,5 @@ async fn send(session: &Session, request: &call::Request) -> Result<Bytes, CliEr
 }
 
 fn say(out: &mut dyn Write, line: &str) -> Result<(), CliError> {
-    writeln!(out, "{line}").map_err(|error| CliError::new(error.to_string()))
+    writeln!(out, "{line}").map_err(|error| CliError::output(&error))
 }
