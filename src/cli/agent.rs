@@ -3,7 +3,6 @@
 use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +14,7 @@ use super::exit::Exit;
 use super::log::colour;
 use super::session::Session;
 use super::setup::Setup;
+use super::signals::{Wish, Wishes};
 use crate::adapter::clock::System;
 use crate::adapter::entropy::Seeded;
 use crate::adapter::watch::SourceWatch;
@@ -45,6 +45,7 @@ pub(super) async fn run(
     let Some(storage) = session.storage.clone() else {
         return Err(CliError::new("the state was opened for reading only"));
     };
+    let wishes = Wishes::listen(clock)?;
     let (ask, asked) = mpsc::channel(ASKED_MAX);
     let stop = CancellationToken::new();
     let served = CancellationToken::new();
@@ -81,7 +82,7 @@ pub(super) async fn run(
         served.cancel();
         ended
     };
-    let (ended, served, ()) = tokio::join!(driving, serving, signals(&stop, &served));
+    let (ended, served, ()) = tokio::join!(driving, serving, signals(wishes, &stop, &served));
     ended.map_err(|error| CliError::new(chain(&error)))?;
     served?;
     if let Some(plane) = &session.plane {
@@ -130,28 +131,26 @@ async fn serve(
     ended.map_err(|error| CliError::new(chain(&error)))
 }
 
-/// Turns the first SIGINT or SIGTERM into a wish to stop; the second ends at once, with a
-/// journal that is read back at the next start.
-async fn signals(stop: &CancellationToken, done: &CancellationToken) {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        done.cancelled().await;
-        return;
-    };
-    for asked in ["finishing what is in flight; again to stop at once", "stopping at once"] {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+/// Turns the first wish to end into one to finish; the second ends at once, with a journal that
+/// is read back at the next start.
+async fn signals(mut wishes: Wishes, stop: &CancellationToken, done: &CancellationToken) {
+    loop {
+        let wish = tokio::select! {
+            wish = wishes.next() => wish,
             () = done.cancelled() => return,
+        };
+        match wish {
+            Wish::End => {
+                tracing::info!("finishing what is in flight; again to stop at once");
+                stop.cancel();
+            }
+            Wish::AtOnce => {
+                tracing::info!("stopping at once");
+                #[expect(clippy::exit, reason = "the person asked twice")]
+                #[expect(clippy::disallowed_methods, reason = "the person asked twice")]
+                std::process::exit(i32::from(super::exit::ERROR));
+            }
         }
-        tracing::info!("{asked}");
-        if stop.is_cancelled() {
-            #[expect(clippy::exit, reason = "the person asked twice")]
-            #[expect(clippy::disallowed_methods, reason = "the person asked twice")]
-            std::process::exit(i32::from(super::exit::ERROR));
-        }
-        stop.cancel();
     }
 }
 

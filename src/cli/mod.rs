@@ -17,6 +17,7 @@ mod served;
 mod session;
 mod setup;
 mod show;
+mod signals;
 mod survey;
 mod table;
 

@@ -7,7 +7,6 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +18,7 @@ use super::report::Streams;
 use super::resources;
 use super::session::{Session, open_plane};
 use super::setup::{Setup, Target, played};
+use super::signals::Wishes;
 use crate::adapter::clock::System;
 use crate::adapter::cluster::Remote;
 use crate::adapter::lock::Lock;
@@ -62,6 +62,7 @@ pub(super) async fn serve(
         let lock = Lock::take(&setup.state, "reconciler plane serve");
         Some(lock.map_err(|error| CliError::new(error.to_string()))?)
     };
+    let mut wishes = Wishes::listen(clock)?;
     let plane = open_here(setup, (!memory).then_some(setup.plane.as_path()), clock)?;
     if let Some(dir) = load {
         fill(&plane, dir, to).await?;
@@ -82,24 +83,12 @@ pub(super) async fn serve(
         ended = plane.serve_incoming(incoming, stop.cancelled()) => {
             ended.map_err(|error| CliError::new(chain(&error)))
         }
-        ended = asked_to_stop() => ended,
+        _ = wishes.next() => Ok(()),
     };
     drop(file);
     plane.close().await;
     drop(lock);
     ended.map(|()| Exit::Done)
-}
-
-/// Waits for SIGINT or SIGTERM.
-async fn asked_to_stop() -> Result<(), CliError> {
-    let failed = |error: std::io::Error| CliError::new(format!("cannot wait for signals: {error}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
 }
 
 /// Makes what the manifests of a directory say, by the plane's own calls, files in order of their
