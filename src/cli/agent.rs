@@ -1,17 +1,17 @@
 //! The agent itself: everything put together and run.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 
-use super::args::Color;
+use super::args::{Common, LogFormat};
 use super::control::{NoPlane, Socket, Switch};
 use super::error::{CliError, chain};
 use super::exit::Exit;
-use super::log::colour;
+use super::log::{self, colour};
 use super::session::Session;
 use super::setup::Setup;
 use super::signals::{Wish, Wishes};
@@ -36,7 +36,7 @@ const ASKED_MAX: usize = 16;
 pub(super) async fn run(
     setup: &Setup,
     mode: Mode,
-    color: Color,
+    common: &Common,
     clock: &System,
 ) -> Result<Exit, CliError> {
     let session = Session::owning(setup, "reconciler", clock)?;
@@ -62,7 +62,8 @@ pub(super) async fn run(
         owner: setup.config.agent.name.clone(),
         key: session.key.clone(),
         on_reading: show_findings(
-            colour(color, std::io::stderr().is_terminal()),
+            colour(common.color, std::io::stderr().is_terminal()),
+            common.log_format,
             setup.labels(),
             setup.config.agent.name.clone(),
         ),
@@ -92,7 +93,7 @@ pub(super) async fn run(
 }
 
 /// Shows findings on stderr when they change, not at each reading.
-fn show_findings(coloured: bool, rules: Rules, owner: String) -> OnReading {
+fn show_findings(coloured: bool, format: LogFormat, rules: Rules, owner: String) -> OnReading {
     let last = Mutex::new(String::new());
     Arc::new(move |snapshot: &Snapshot, reading: &Reading| {
         let mut findings = reading.findings.clone();
@@ -100,10 +101,15 @@ fn show_findings(coloured: bool, rules: Rules, owner: String) -> OnReading {
         findings.sort();
         let text = render::text(&findings, snapshot, coloured);
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        if *last != text {
-            anstream::eprint!("{text}");
-            *last = text;
+        if *last == text {
+            return;
         }
+        match format {
+            // Who does not read stderr any more misses the findings, and nothing else.
+            LogFormat::Human => drop(std::io::stderr().write_all(text.as_bytes())),
+            LogFormat::Json => log::findings(&findings, snapshot),
+        }
+        *last = text;
     })
 }
 

@@ -25,7 +25,7 @@ use std::path::Path;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use args::{Args, Command, Common, KubeCommand, PlaneCommand, RunArgs};
+use args::{Args, Command, Common, KubeCommand, LogFormat, PlaneCommand, RunArgs};
 use error::CliError;
 pub use exit::Exit;
 use report::Streams;
@@ -47,7 +47,12 @@ pub fn main() -> Exit {
         }
     };
     let (mut out, mut err) = (anstream::stdout(), anstream::stderr());
-    let mut to = Streams { out: &mut out, err: &mut err, color: args.common.color };
+    let mut to = Streams {
+        out: &mut out,
+        err: &mut err,
+        color: args.common.color,
+        log: args.common.log_format,
+    };
     let ended = start(&args, &mut to).and_then(|exit| {
         to.out.flush().map_err(|error| CliError::output(&error))?;
         Ok(exit)
@@ -55,11 +60,18 @@ pub fn main() -> Exit {
     match ended {
         Ok(exit) => exit,
         Err(error) => {
-            if !error.message.is_empty() {
-                drop(to.remark(&format!("error: {}\n", error.message)));
-            }
+            say(&error, &mut to);
             error.exit
         }
+    }
+}
+
+/// The last word of a command that failed.
+fn say(error: &CliError, to: &mut Streams<'_>) {
+    match to.log {
+        _ if error.message.is_empty() => {}
+        LogFormat::Human => drop(to.remark(&format!("error: {}\n", error.message))),
+        LogFormat::Json => tracing::error!("{}", error.message),
     }
 }
 
@@ -100,7 +112,7 @@ async fn dispatch(args: &Args, clock: &System, to: &mut Streams<'_>) -> Result<E
                 return Err(CliError::usage(no_directory(dir)));
             }
             let mode = if run.once { Mode::Once } else { Mode::Run };
-            agent::run(&setup, mode, common.color, clock).await
+            agent::run(&setup, mode, common, clock).await
         }
         Some(Command::Plan { dir, detailed_exitcode, format }) => {
             let setup = Setup::new(common, dir.as_deref())?;

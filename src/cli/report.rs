@@ -2,12 +2,12 @@
 
 use std::io::{IsTerminal as _, Write};
 
-use super::args::{Color, Format};
+use super::args::{Color, Format, LogFormat};
 use super::control;
 use super::error::CliError;
 use super::exit::Exit;
 use super::kinds::{other_meaning, parse_one};
-use super::log::colour;
+use super::log::{self, colour};
 use super::served;
 use super::session::{Access, Session, new_key};
 use super::setup::Setup;
@@ -18,7 +18,7 @@ use crate::adapter::sqlite::Line;
 use crate::driver::Question;
 use crate::journal::{Outcome, Record};
 use crate::manifest::{Reading, Snapshot, render as findings};
-use crate::model::{Place, ResourceId, Severity};
+use crate::model::{Diagnostic, Place, ResourceId, Severity};
 use crate::plan::guard::APPROVAL_LIFETIME;
 use crate::plan::render;
 use crate::port::Clock as _;
@@ -31,6 +31,8 @@ pub(super) struct Streams<'a> {
     pub err: &'a mut dyn Write,
     /// What the person said about colours.
     pub color: Color,
+    /// Whether `err` is a log of JSON objects, one a line.
+    pub log: LogFormat,
 }
 
 impl std::fmt::Debug for Streams<'_> {
@@ -53,7 +55,30 @@ impl Streams<'_> {
     /// # Errors
     /// The stream's.
     pub(super) fn remark(&mut self, text: &str) -> Result<(), CliError> {
+        if self.log == LogFormat::Json {
+            tracing::info!("{}", text.trim_end());
+            return Ok(());
+        }
         self.err.write_all(text.as_bytes()).map_err(|error| CliError::output(&error))
+    }
+}
+
+impl Streams<'_> {
+    /// Writes findings as remarks.
+    ///
+    /// # Errors
+    /// The stream's.
+    fn findings(&mut self, found: &[Diagnostic], snapshot: &Snapshot) -> Result<(), CliError> {
+        match self.log {
+            LogFormat::Human => {
+                let coloured = colour(self.color, std::io::stderr().is_terminal());
+                self.remark(&findings::text(found, snapshot, coloured))
+            }
+            LogFormat::Json => {
+                log::findings(found, snapshot);
+                Ok(())
+            }
+        }
     }
 }
 
@@ -84,8 +109,7 @@ pub(super) async fn plan(
     let mut session = Session::open(setup, Access::Read, "plan", clock).await?;
     let seen = survey::take(setup, source, &mut session, clock).await?;
     let Survey { snapshot, reading, plan, commands: (commands, known), gated } = &seen;
-    let err_colour = colour(to.color, std::io::stderr().is_terminal());
-    to.remark(&findings::text(&reading.findings, snapshot, err_colour))?;
+    to.findings(&reading.findings, snapshot)?;
     if session.known.is_none() && !setup.memory {
         to.remark("note: no journal was seen; ownership is judged by the live marks alone\n")?;
     }
