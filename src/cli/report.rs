@@ -120,6 +120,7 @@ pub(super) async fn plan(
     }
     let locate = |place: &Place| line_of(snapshot, place);
     let serving = served::notes(setup, &session, plan).await;
+    let found = findings::json(&reading.findings, snapshot);
     let view = render::View {
         plan,
         gated: Some(gated),
@@ -127,6 +128,7 @@ pub(super) async fn plan(
         locate: &locate,
         colour: colour(to.color, std::io::stdout().is_terminal()),
         serving: &serving,
+        findings: &found,
     };
     to.print(&match format {
         Format::Text => render::text(&view),

@@ -116,6 +116,7 @@ fn a_plan_tells_what_matches_what_does_not_and_what_nobody_knows() {
         locate: &path_only,
         colour: false,
         serving: &[],
+        findings: &[],
     };
     let shown = text(&view);
     for line in [
