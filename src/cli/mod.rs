@@ -25,7 +25,8 @@ use std::path::Path;
 
 use clap::{CommandFactory as _, Parser as _};
 
-use args::{Args, Command, Common, KubeCommand, LogFormat, PlaneCommand, RunArgs};
+use anstream::{AutoStream, ColorChoice};
+use args::{Args, Color, Command, Common, KubeCommand, LogFormat, PlaneCommand, RunArgs};
 use error::CliError;
 pub use exit::Exit;
 use report::Streams;
@@ -46,7 +47,9 @@ pub fn main() -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
-    let (mut out, mut err) = (anstream::stdout(), anstream::stderr());
+    let choice = color_choice(args.common.color);
+    let mut out = AutoStream::new(std::io::stdout(), choice);
+    let mut err = AutoStream::new(std::io::stderr(), choice);
     let mut to = Streams {
         out: &mut out,
         err: &mut err,
@@ -63,6 +66,15 @@ pub fn main() -> Exit {
             say(&error, &mut to);
             error.exit
         }
+    }
+}
+
+/// What is coloured on purpose goes through, wherever it goes to.
+const fn color_choice(color: Color) -> ColorChoice {
+    match color {
+        Color::Auto => ColorChoice::Auto,
+        Color::Always => ColorChoice::AlwaysAnsi,
+        Color::Never => ColorChoice::Never,
     }
 }
 
