@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -84,8 +85,9 @@ struct Behind {
 #[derive(Debug)]
 pub struct Store {
     lag: Duration,
-    backend: BTreeMap<Key, Item>,
-    cache: BTreeMap<Key, Item>,
+    backend: Arc<BTreeMap<Key, Item>>,
+    /// The same map as the backend until the first write: a preview holds everything once.
+    cache: Arc<BTreeMap<Key, Item>>,
     behind: VecDeque<Behind>,
     expiring: BTreeSet<(Timestamp, Key)>,
     written: Vec<Change>,
@@ -94,14 +96,14 @@ pub struct Store {
 impl Store {
     /// A store that holds these items, its cache up to date.
     pub fn new(lag: Duration, items: impl IntoIterator<Item = (Key, Item)>) -> Self {
-        let backend: BTreeMap<Key, Item> = items.into_iter().collect();
+        let backend: Arc<BTreeMap<Key, Item>> = Arc::new(items.into_iter().collect());
         let expiring = backend
             .iter()
             .filter_map(|(key, item)| item.expires.map(|at| (at, key.clone())))
             .collect();
         Self {
             lag,
-            cache: backend.clone(),
+            cache: Arc::clone(&backend),
             backend,
             behind: VecDeque::new(),
             expiring,
@@ -182,8 +184,8 @@ impl Store {
         while self.behind.front().is_some_and(|behind| behind.visible <= now.monotonic) {
             let Some(Behind { visible: _, change }) = self.behind.pop_front() else { break };
             match change.after.clone() {
-                Some(item) => self.cache.insert(change.key.clone(), item),
-                None => self.cache.remove(&change.key),
+                Some(item) => Arc::make_mut(&mut self.cache).insert(change.key.clone(), item),
+                None => Arc::make_mut(&mut self.cache).remove(&change.key),
             };
             seen.push(change);
         }
@@ -218,8 +220,8 @@ impl Store {
             self.expiring.insert((at, key.clone()));
         }
         let before = match after.clone() {
-            Some(item) => self.backend.insert(key.clone(), item),
-            None => self.backend.remove(key),
+            Some(item) => Arc::make_mut(&mut self.backend).insert(key.clone(), item),
+            None => Arc::make_mut(&mut self.backend).remove(key),
         };
         let old = before.as_ref().and_then(|item| item.expires);
         if let Some(at) = old
