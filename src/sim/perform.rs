@@ -67,7 +67,10 @@ impl World {
                     self.oracle.violate("not_silent", what);
                 }
             }
-            Effect::Watch { kinds: _ } => self.close_watch(),
+            Effect::Watch { kinds: _ } => {
+                self.oracle.watch_is_over();
+                self.close_watch();
+            }
             Effect::Run { ticket, command, timeout: _ } => {
                 self.oracle.runs(*ticket, command);
             }

@@ -1,6 +1,7 @@
 //! The engine, by hand: what it runs and when, and what follows.
 
 mod plans;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
