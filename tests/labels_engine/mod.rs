@@ -383,6 +383,17 @@ fn what_is_hidden_is_told_and_not_tried_again() {
 }
 
 #[test]
+fn a_refusal_that_reads_do_not_explain_is_said_once() {
+    let mut bench = Bench::new(Rules::default(), RUN, State::default());
+    bench.refusal = Some(CallCode::AlreadyExists);
+    bench.start(reading(vec![resource("a", "{}", "{}")]));
+    bench.pass(600 * SECOND);
+    assert!(bench.writes.len() > 2, "{:?}", bench.writes);
+    let said: Vec<_> = bench.said.iter().filter(|it| it.contains("kube_cluster/a")).collect();
+    assert_eq!(said, ["kube_cluster/a: cannot create: AlreadyExists: no"]);
+}
+
+#[test]
 fn a_cluster_moves_from_one_agent_to_the_other() {
     let selectors = |region| rules(Labels::Resolve, items(&[&[("region", region)]]));
     let mut west = Bench::new(selectors("us-west"), RUN, State::default());
