@@ -167,6 +167,7 @@ const FOUND: &[(u64, &str)] = &[
     (101, "somebody wrote to a resource while the approval of its deletion was on its way"),
     (2413, "a kind whose list was still to come when the watch ended counted as wholly known"),
     (3388, "a watch that was refused counted as the end of the open one that it had replaced"),
+    (2473, "a delete on its way blocked for days a name that its author wanted again"),
 ];
 
 /// Seeds that found something before it was written down what.

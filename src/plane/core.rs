@@ -276,6 +276,11 @@ impl Core {
         self.store.list(View::Backend, kind, "", now)
     }
 
+    /// Whether this is the name of a deleted workload cluster that nobody can have yet.
+    pub fn is_blocked(&self, name: &str, now: Now) -> bool {
+        self.store.get(View::Backend, &Key::new(rules::BLOCKED_NAME, name), now).is_some()
+    }
+
     /// The cluster's name, as it is stored.
     pub fn cluster_name(&mut self, now: Now) -> String {
         rules::local_name(&self.tx(now, &Caller::admin()))

@@ -324,13 +324,18 @@ impl World {
             doc.paused = None;
         }
         self.dedup();
-        // A deleted name of a workload cluster stays blocked for 14 days: nobody asks for it.
-        let blocked: Vec<ResourceId> = universe()
-            .into_iter()
-            .filter(|id| id.kind.as_str() == "workload_cluster" && !self.is_present(id))
-            .collect();
+        self.give_up_blocked();
+    }
+
+    /// A deleted name of a workload cluster stays blocked for 14 days: nobody asks for it.
+    pub(super) fn give_up_blocked(&mut self) {
+        let now = self.now();
+        let inner = self.cluster.inner();
+        let is_blocked = |id: &ResourceId| {
+            id.kind.as_str() == "workload_cluster" && inner.core.is_blocked(&id.name, now)
+        };
         for docs in self.source.files.values_mut() {
-            docs.retain(|doc| !blocked.contains(&doc.id));
+            docs.retain(|doc| !is_blocked(&doc.id));
         }
     }
 }
