@@ -155,8 +155,7 @@ impl World {
         self.now();
         let fault = self.draw_fault(true);
         let Some(row) = kind::row(kind) else { return };
-        let listed = at_once(list::list(&self.cluster, row, cluster.clone(), &super::KEY));
-        let mut observed = listed.unwrap_or_else(|| Observed::unknown("it would wait"));
+        let mut observed = self.cluster.list(row, cluster.clone());
         if fault.is_some() {
             self.count("list failed");
         } else if self.phase.is_faulty() && self.dice.u32(..1000) < self.faults {

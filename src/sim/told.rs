@@ -138,7 +138,7 @@ impl Oracle {
             manifest.is_none_or(|it| labels::fate(config, id, it, said).meant == Some(false))
         };
         let unwanted: BTreeSet<ResourceId> =
-            universe().into_iter().filter(|id| unwanted(id)).collect();
+            universe().iter().filter(|id| unwanted(id)).cloned().collect();
         let life = &mut self.life;
         if !reading.is_whole() {
             life.unwanted.clear();
