@@ -74,10 +74,8 @@ impl World {
             Effect::Run { ticket, command, timeout: _ } => {
                 self.oracle.runs(*ticket, command);
             }
-            Effect::ReadSource
-            | Effect::List { .. }
-            | Effect::Fetch { .. }
-            | Effect::Journal { .. } => {}
+            Effect::Journal { ticket: _, records: _ } => self.oracle.approvals.leaves(self.at),
+            Effect::ReadSource | Effect::List { .. } | Effect::Fetch { .. } => {}
         }
         let wait = self.delay();
         self.schedule(wait, Item::Perform(self.life, Box::new(effect)));

@@ -144,9 +144,9 @@ impl Oracle {
             life.unwanted.clear();
         }
         life.unwanted.retain(|id, _| unwanted.contains(id));
-        self.approvals
-            .granted
-            .retain(|id, _| unwanted.contains(id) && !reading.frozen.contains_key(id));
+        let is_unwanted =
+            |id: &ResourceId| unwanted.contains(id) && !reading.frozen.contains_key(id);
+        self.approvals.told(now, is_unwanted);
         if reading.is_whole() {
             for id in unwanted {
                 life.unwanted.entry(id).or_insert(now);
