@@ -113,12 +113,11 @@ pub(super) fn fate(
         return plain;
     }
     let read;
-    let text = match texts().get(&manifest.resource.digest) {
-        Some(text) => text,
-        None => {
-            read = Text::of(&manifest.resource);
-            &read
-        }
+    let text = if let Some(text) = texts().get(&manifest.resource.digest) {
+        text
+    } else {
+        read = Text::of(&manifest.resource);
+        &read
     };
     let said = text.word.as_deref().map_or_else(|| Said::Value(text.region.clone()), say);
     let region = match &said {

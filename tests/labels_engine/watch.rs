@@ -9,7 +9,7 @@ use super::{Bench, RUN, SECOND};
 
 /// Why not all of the clusters are known.
 fn missing(bench: &Bench) -> Option<String> {
-    bench.status().kinds["kube_cluster"].missing.clone()
+    bench.status().kinds.remove("kube_cluster").unwrap().missing
 }
 
 /// The engine is told, and nobody answers what it asks.
