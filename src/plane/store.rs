@@ -91,6 +91,8 @@ pub struct Store {
     behind: VecDeque<Behind>,
     expiring: BTreeSet<(Timestamp, Key)>,
     written: Vec<Change>,
+    /// How often each kind changed, in the backend or in the cache.
+    versions: BTreeMap<String, u64>,
 }
 
 impl Store {
@@ -108,6 +110,7 @@ impl Store {
             behind: VecDeque::new(),
             expiring,
             written: Vec::new(),
+            versions: BTreeMap::new(),
         }
     }
 
@@ -120,6 +123,22 @@ impl Store {
     pub fn settle(&mut self) {
         self.behind.clear();
         self.cache.clone_from(&self.backend);
+        self.versions.values_mut().for_each(|version| *version += 1);
+    }
+
+    /// Grows whenever a read of the kind may give something else than before; what has expired
+    /// counts once that was noticed.
+    pub fn version(&self, kind: &str) -> u64 {
+        self.versions.get(kind).copied().unwrap_or(0)
+    }
+
+    fn changed(&mut self, kind: &str) {
+        match self.versions.get_mut(kind) {
+            Some(version) => *version += 1,
+            None => {
+                self.versions.insert(kind.to_owned(), 1);
+            }
+        }
     }
 
     /// The item, unless it has expired.
@@ -187,6 +206,7 @@ impl Store {
                 Some(item) => Arc::make_mut(&mut self.cache).insert(change.key.clone(), item),
                 None => Arc::make_mut(&mut self.cache).remove(&change.key),
             };
+            self.changed(&change.key.kind);
             seen.push(change);
         }
         seen
@@ -216,6 +236,7 @@ impl Store {
     }
 
     fn replace(&mut self, key: &Key, after: Option<Item>) -> Option<Item> {
+        self.changed(&key.kind);
         if let Some(at) = after.as_ref().and_then(|item| item.expires) {
             self.expiring.insert((at, key.clone()));
         }
