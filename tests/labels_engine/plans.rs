@@ -8,12 +8,12 @@ use reconciler::kind::{canonical, row};
 use reconciler::labels::Mode;
 use reconciler::labels::resolve::{Desired, Rules, Unmatched, resolve};
 use reconciler::labels::value::Values;
-use reconciler::live::{Coverage, LiveState, Observed};
+use reconciler::live::{Coverage, LiveState, Observed, Seen};
 use reconciler::manifest::{Reading, Resource};
 use reconciler::model::{Cluster, ResourceId, Timestamp, Value};
 use reconciler::plan::check::{Rule, check};
 use reconciler::plan::render::{View, json, markdown, path_only, text};
-use reconciler::plan::{Input, LabelInput, Plan, Policy, Verb, plan};
+use reconciler::plan::{Action, Input, LabelInput, Plan, Policy, Verb, plan};
 
 use super::super::{AGENT, KEY, dynamic, id, items, reading, resource, rules};
 
@@ -161,7 +161,7 @@ fn a_plan_reclaims_by_the_mark_and_by_nothing_else() {
     let plan = table.plan(&desired);
     assert_eq!(table.broken(&plan, &desired), []);
     let steps: Vec<_> = plan.steps.iter().map(|it| (&*it.id.name, it.action.verb())).collect();
-    assert_eq!(steps, [("gone", Verb::Adopt), ("new", Verb::Create)]);
+    assert_eq!(steps, [("new", Verb::Create), ("gone", Verb::Adopt)]);
     let left: Vec<_> = plan.unmatched.iter().map(|it| &*it.id.name).collect();
     assert_eq!(left, ["other"]);
     let view = View {
@@ -190,7 +190,14 @@ fn a_plan_reclaims_by_the_mark_and_by_nothing_else() {
     });
     let observed = Observed::new(unmarked.collect::<Vec<_>>(), Coverage::Complete);
     table.live.kinds = [((Cluster::Parent, id("a").kind), observed)].into();
-    let broken = table.broken(&plan, &desired);
+    let mut wrong = plan.clone();
+    for step in &mut wrong.steps {
+        if let Action::Adopt { live, .. } = &mut step.action {
+            let Seen::Present(unmarked) = table.live.look(&step.id) else { panic!("it is there") };
+            live.clone_from(unmarked);
+        }
+    }
+    let broken = table.broken(&wrong, &desired);
     assert!(broken.contains(&Rule::Foreign), "{broken:?}");
     let plan = table.plan(&desired);
     assert_eq!(table.broken(&plan, &desired), []);

@@ -170,8 +170,8 @@ fn agents(server: &Server, run: &str) -> Vec<(Place, Agent)> {
     AGENTS.map(of).into()
 }
 
-/// A plan says the same before anything is there. It runs no command, so that dynamic labels
-/// leave it in doubt.
+/// A plan and `kube match` say the same before anything is there. They run no command, so that
+/// dynamic labels leave them in doubt.
 fn foretold_by_plan(place: &Place, agent: &str, run: &str) {
     let plan = place.ok(&["plan"]);
     let no_credentials = "it has no credentials: every service that selects it fails";
@@ -183,6 +183,9 @@ fn foretold_by_plan(place: &Place, agent: &str, run: &str) {
         };
         let line = format!("{} → {expected}", case.name(run));
         assert!(plan.contains(&line), "{line}\n{plan}");
+        let said = case.foretold(place, run);
+        let names = if case.why_not.is_empty() { json!(["real"]) } else { json!([]) };
+        assert_eq!(said.get("served_by"), Some(&names), "{said}");
     }
 }
 
