@@ -3,8 +3,9 @@
 use super::labels::{self, Fate};
 use super::world::{Phase, World};
 use crate::kind::{self, canonical};
+use crate::live::Live;
 use crate::manifest::Manifest;
-use crate::model::{Cluster, ResourceId};
+use crate::model::{Cluster, Digest, ResourceId};
 use crate::plan::Why;
 
 impl World {
@@ -40,6 +41,11 @@ impl World {
             if meant == Some(true) && !is_right && !excused(id) {
                 left.push(id.to_string());
             }
+            // Whether the journal knows it or not: it bears our mark, and no selector matches it.
+            let paused = manifest.directives.paused_until.is_some();
+            if meant == Some(false) && self.is_marked(id) && !paused && !excused(id) {
+                left.push(format!("{id} still registered"));
+            }
         }
         let is_wanted = |id: &ResourceId| {
             let manifest = reading.manifests.get(id);
@@ -62,14 +68,25 @@ impl World {
         })
     }
 
-    fn truth(&self, id: &ResourceId) -> Option<crate::model::Digest> {
+    fn truth(&self, id: &ResourceId) -> Option<Digest> {
+        self.stored(id).map(|live| live.digest)
+    }
+
+    /// Whether the server has it with our mark, and no other program keeps it.
+    fn is_marked(&self, id: &ResourceId) -> bool {
+        self.stored(id).is_some_and(|live| {
+            let origin = live.origin.as_deref();
+            live.owner.as_deref() == Some(super::AGENT)
+                && origin.is_none_or(|origin| !kind::FOREIGN_ORIGINS.contains(&origin))
+        })
+    }
+
+    fn stored(&self, id: &ResourceId) -> Option<Live> {
         let now = self.now();
         let kind = kind::row(id.kind)?;
         let inner = self.cluster.inner();
         let mut items = inner.core.items(id.kind.as_str(), now);
         let (_, item) = items.find(|(name, _)| *name == &*id.name)?;
-        canonical::decode(kind, Cluster::Parent, item.value.clone(), &super::KEY)
-            .ok()
-            .map(|live| live.digest)
+        canonical::decode(kind, Cluster::Parent, item.value.clone(), &super::KEY).ok()
     }
 }
