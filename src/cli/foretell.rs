@@ -106,7 +106,8 @@ fn answer(
         Some(mut cluster) => {
             // Values that a command has yet to print.
             let open = labels.iter().filter(|(_, value)| value.is_none()).map(|(key, _)| key);
-            let is_stored = |key: &&String| cluster.labels.get(*key).is_some_and(|it| it != "");
+            let is_stored =
+                |key: &&String| cluster.labels.get(*key).is_some_and(|it| !it.is_empty());
             let open: Vec<String> = open.filter(|key| !is_stored(key)).cloned().collect();
             cluster.open.extend(open);
             let Foretold { by, why_not } = foretold(services, servers, &cluster);

@@ -173,8 +173,8 @@ fn a_plan_reclaims_by_the_mark_and_by_nothing_else() {
         serving: &[],
     };
     let because = "label region changed us-1 → eu-1: no selector matches";
-    let line = format!("kube_cluster/gone  (reclaimed, {because})  journal only");
-    assert!(text(&view).contains(&line), "{}", text(&view));
+    let shown = format!("kube_cluster/gone  (reclaimed, {because})  journal only");
+    assert!(text(&view).contains(&shown), "{}", text(&view));
 
     // One that leaves it out, or does it to what is not ours, is refused.
     let mut less = plan.clone();

@@ -60,7 +60,9 @@ fn place() -> Place {
         }
         if !command.is_empty() {
             let argv = command.replace(' ', ", ");
-            text += &format!("  dynamic_labels: {{region: {{period: 1m, command: [{argv}]}}}}\n");
+            let label = format!("{{period: 1m, command: [{argv}]}}");
+            let dynamic = format!("  dynamic_labels: {{region: {label}}}\n");
+            text.push_str(&dynamic);
         }
         place.put(&format!("{name}.yaml"), &text);
     }

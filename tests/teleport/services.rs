@@ -197,8 +197,8 @@ pub fn compare(server: &Server, program: &OsStr) -> Value {
     let agents = agents(server, &run);
     let (place, _) = agents.first().unwrap();
     let of = |case: &Case| {
-        let at = AGENTS.iter().position(|agent| *agent == case.agent).unwrap();
-        agents.get(at).unwrap()
+        let mut named = AGENTS.iter().zip(&agents);
+        named.find(|(agent, _)| **agent == case.agent).unwrap().1
     };
     // A command's value is foretold from when it is known.
     for case in CASES {
