@@ -159,7 +159,9 @@ pub fn notes(
             (false, false) => facts.push(Fact::Nobody),
         }
     }
-    let mut lost = before.map(|it| served_by(services, &known(it)).names).unwrap_or_default();
+    // What nobody could serve is taken from nobody.
+    let whole = before.filter(|it| it.credentials);
+    let mut lost = whole.map(|it| served_by(services, &known(it)).names).unwrap_or_default();
     lost.retain(|name| !now.names.contains(name) && !now.unknown.contains(name));
     if !lost.is_empty() {
         facts.push(Fact::Unregisters(lost));
