@@ -1,5 +1,6 @@
 //! `plan`, `validate`, `status`, `history`, `approve`: what is printed about plans and states.
 
+use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write};
 
 use super::args::{Color, Format, LogFormat};
