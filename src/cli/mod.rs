@@ -9,6 +9,7 @@ pub mod exit;
 mod kinds;
 mod kube;
 mod kubeconfig;
+mod load;
 mod log;
 mod plane;
 mod report;

@@ -15,9 +15,9 @@ use super::args::{IdentityFormat, PlaneCommand};
 use super::control::{self, Socket};
 use super::error::{CliError, chain};
 use super::exit::Exit;
+use super::load;
 use super::report::Streams;
-use super::resources;
-use super::session::{Session, open_plane};
+use super::session::open_plane;
 use super::setup::{Setup, Target, played};
 use crate::adapter::clock::System;
 use crate::adapter::cluster::Remote;
@@ -47,7 +47,7 @@ fn in_memory(setup: &Setup) -> bool {
 pub(super) async fn serve(
     setup: &Setup,
     listen: SocketAddr,
-    load: Option<&Path>,
+    given: Option<&Path>,
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
@@ -62,9 +62,13 @@ pub(super) async fn serve(
         let lock = Lock::take(&setup.state, "reconciler plane serve");
         Some(lock.map_err(|error| CliError::new(error.to_string()))?)
     };
+    let declared = match given {
+        Some(dir) => Some(load::read(setup, dir, clock, to).await?),
+        None => None,
+    };
     let plane = open_here(setup, (!memory).then_some(setup.plane.as_path()), clock)?;
-    if let Some(dir) = load {
-        fill(&plane, dir, to).await?;
+    if let Some(declared) = declared {
+        load::load(declared, &plane, to).await?;
     }
     let bound = TcpListener::bind(listen).await;
     let listener =
@@ -98,25 +102,6 @@ async fn asked_to_stop() -> Result<(), CliError> {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
-    }
-    Ok(())
-}
-
-/// Makes what the manifests of a directory say, by the plane's own calls, files in order of their
-/// names.
-async fn fill(plane: &Plane, dir: &Path, to: &mut Streams<'_>) -> Result<(), CliError> {
-    let unreadable = |error| CliError::new(format!("cannot read {}: {error}", dir.display()));
-    let mut files: Vec<PathBuf> = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|it| it == "yaml" || it == "yml") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    let session = Session::of(plane)?;
-    for file in files {
-        resources::plane(&session, &PlaneCommand::Set { file }, &mut to.err).await?;
     }
     Ok(())
 }

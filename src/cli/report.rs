@@ -58,7 +58,7 @@ impl Streams<'_> {
     }
 }
 
-fn has_errors(reading: &Reading) -> bool {
+pub(super) fn has_errors(reading: &Reading) -> bool {
     reading.findings.iter().any(|finding| finding.severity == Severity::Error)
 }
 
@@ -156,7 +156,7 @@ fn json_findings(reading: &Reading, snapshot: &Snapshot) -> Result<String, CliEr
         .map_err(|error| CliError::new(error.to_string()))
 }
 
-fn count(number: usize, what: &str) -> String {
+pub(super) fn count(number: usize, what: &str) -> String {
     match number {
         1 => format!("1 {what}"),
         number => format!("{number} {what}s"),

@@ -220,7 +220,8 @@ async fn set(session: &Session, file: &Path, out: &mut dyn Write) -> Result<(), 
         let name = value.get("metadata").and_then(|m| m.get("name")).and_then(Value::as_str);
         let name = name.ok_or_else(|| unclear("a resource has no name".to_owned()))?;
         let id = canonical::id(kind, Cluster::Parent, name, &value, &session.key);
-        let (verb, id) = put(session, kind, &id, value).await?;
+        let (verb, id) =
+            put(session, kind, &id, value).await.map_err(|error| unclear(error.message))?;
         say(out, &format!("{id} has been {verb}"))?;
     }
     Ok(())

@@ -140,8 +140,8 @@ pub fn decode(
     Ok(Live { id, revision, canonical, digest, owner, origin, readiness, wire })
 }
 
-/// Makes the message to send: the wanted fields, our ownership mark where the kind keeps labels,
-/// and, over a `base`, its revision, its server-owned labels (`teleport.dev/`,
+/// Makes the message to send: the wanted fields, our ownership mark where the kind keeps labels
+/// (an owner without a name has none), and, over a `base`, its revision, its server-owned labels (`teleport.dev/`,
 /// `teleport.internal/`) and every field that we don't know. The same input gives the same bytes.
 ///
 /// # Errors
@@ -160,7 +160,7 @@ pub fn encode(
         Some(base) => server_labels(kind, &base.wire)?,
         None => BTreeMap::new(),
     };
-    if kind.keeps_labels {
+    if kind.keeps_labels && !owner.is_empty() {
         labels.insert(OWNER_LABEL.into(), Value::String(owner.into()));
     }
     if !labels.is_empty()
