@@ -14,6 +14,7 @@ mod log;
 mod plane;
 mod report;
 mod resources;
+mod rights;
 mod served;
 mod session;
 mod setup;
