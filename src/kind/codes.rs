@@ -24,6 +24,7 @@ codes! {
     COMMAND_MISSING = "K014": "A dynamic label without a command never gets a value.";
     PERIOD_SHORT = "K015": "The command of a dynamic label runs at most once a second.";
     LABEL_HIDDEN = "K016": "A dynamic label hides the static one of the same name.";
+    DYNAMIC_IGNORED = "K017": "A dynamic label whose name is not for manifests is ignored.";
 
     WILDCARD = "K020": "`*` is not allowed in this list.";
     WILDCARD_KEY = "K021": "The label key `*` takes no value but `*`.";
