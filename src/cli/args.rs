@@ -160,7 +160,7 @@ pub(super) enum Command {
 pub(super) enum KubeconfigCommand {
     /// Say whether another host could use a kubeconfig
     Check {
-        /// The file
+        /// The file; `-` is standard input
         file: PathBuf,
     },
     /// Make a service account in a cluster, and a kubeconfig with its token (through `kubectl`)

@@ -1,6 +1,6 @@
 //! `get`, `wait` and `plane`: single resources, read and written by hand.
 
-use std::io::{Read as _, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use super::error::CliError;
 use super::kinds::{other_meaning, parse, parse_one};
 use super::session::Session;
 use crate::adapter::clock::System;
+use crate::adapter::files::FILE_SIZE_MAX;
+use crate::adapter::whole;
 use crate::kind::{self, Kind, Readiness, call, canonical, hide, unknown};
 use crate::live::{Coverage, Live, Observed, list};
 use crate::model::{Cluster, ResourceId, Value, duration};
@@ -201,13 +203,13 @@ const CALLS: &str = "/reconciler.plane.v1.Plane/Calls";
 const SERVICES: &str = "/reconciler.plane.v1.Plane/Services";
 
 async fn set(session: &Session, file: &Path, out: &mut dyn Write) -> Result<(), CliError> {
-    let mut text = Vec::new();
     let unreadable = |error| CliError::new(format!("cannot read {}: {error}", file.display()));
-    if file == Path::new("-") {
-        std::io::stdin().read_to_end(&mut text).map_err(unreadable)?;
+    let text = if file == Path::new("-") {
+        whole::read_from(std::io::stdin(), FILE_SIZE_MAX)
     } else {
-        text = std::fs::read(file).map_err(unreadable)?;
-    }
+        whole::read(file, FILE_SIZE_MAX)
+    };
+    let text = text.map_err(unreadable)?;
     let unclear = |error: String| CliError::new(format!("{}: {error}", file.display()));
     for document in serde_yaml::Deserializer::from_slice(&text) {
         let value = serde_json::Value::deserialize(document).map_err(|e| unclear(e.to_string()))?;
