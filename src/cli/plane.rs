@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::UnixListenerStream;
@@ -51,6 +52,7 @@ pub(super) async fn serve(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
+    more_files();
     let memory = in_memory(setup);
     let lock = if memory {
         if control::connect(&setup.socket).await.is_some() {
@@ -92,6 +94,16 @@ pub(super) async fn serve(
     plane.close().await;
     drop(lock);
     ended.map(|()| Exit::Done)
+}
+
+/// Asks for as many open files as this process may have: each connection is one. A limit that
+/// cannot be raised holds, and the plane keeps to it.
+fn more_files() {
+    let now = getrlimit(Resource::Nofile);
+    let wanted = Rlimit { current: now.maximum, maximum: now.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+        tracing::debug!("the limit of open files stays as it is: {error}");
+    }
 }
 
 /// Waits for SIGINT or SIGTERM.

@@ -25,6 +25,7 @@ use crate::model::Now;
 mod grpc;
 mod listen;
 mod mint;
+mod room;
 mod tls;
 mod web;
 
