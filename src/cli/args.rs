@@ -153,6 +153,9 @@ pub(super) enum Command {
         /// For which shell
         shell: clap_complete::Shell,
     },
+    /// The process beside an agent that ends its label commands when the agent was killed
+    #[command(hide = true)]
+    EndOrphans,
 }
 
 /// Judging and making kubeconfigs.

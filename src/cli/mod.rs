@@ -35,6 +35,7 @@ use session::{Access, Session};
 use setup::{Setup, Target};
 
 use crate::adapter::clock::System;
+use crate::adapter::commands::end_orphans;
 use crate::engine::Mode;
 use crate::manifest::suggest;
 
@@ -61,6 +62,10 @@ pub fn main() -> Exit {
 fn start(args: &Args, to: &mut Streams<'_>) -> Result<Exit, CliError> {
     if let Some(Command::Completions { shell }) = &args.command {
         clap_complete::generate(*shell, &mut Args::command(), "reconciler", &mut to.out);
+        return Ok(Exit::Done);
+    }
+    if let Some(Command::EndOrphans) = &args.command {
+        end_orphans(std::io::stdin());
         return Ok(Exit::Done);
     }
     let clock = System::start();
@@ -172,6 +177,7 @@ async fn on_state(
         Command::Plan { .. }
         | Command::Validate { .. }
         | Command::Kubeconfig(_)
+        | Command::EndOrphans
         | Command::Completions { .. } => {}
     }
     Ok(Exit::Done)
