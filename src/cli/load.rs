@@ -59,7 +59,8 @@ pub(super) async fn read(
 ) -> Result<Declared, CliError> {
     let setup = Setup { source: dir.to_owned(), ..setup.clone() };
     let key = new_key()?;
-    let (snapshot, reading, _) = survey::begin(&setup, clock)?.end(&setup, &key).await?;
+    let (snapshot, reading, _) =
+        survey::begin(&setup, clock).await?.end(&setup, &key, &BTreeMap::new()).await?;
     let coloured = colour(to.color, std::io::stderr().is_terminal());
     to.remark(&render::text(&reading.findings, &snapshot, coloured))?;
     if has_errors(&reading) || !reading.is_whole() {

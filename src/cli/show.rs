@@ -30,10 +30,10 @@ pub(super) async fn status(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let mut session = Session::open(setup, Access::Read, "status", clock).await?;
+    let session = Session::open(setup, Access::Read, "status", clock).await?;
     let Some(agent) = &session.agent else {
-        let source = survey::begin(setup, clock)?;
-        let seen = survey::take(setup, source, &mut session, clock).await?;
+        let source = survey::begin(setup, clock).await?;
+        let seen = survey::take(setup, source, &session, clock).await?;
         to.remark("no agent is running; this is what one would do\n")?;
         to.print(&format!("{}\n", render::summary(&seen.plan)))?;
         let nothing = Values::new();

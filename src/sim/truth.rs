@@ -4,7 +4,7 @@ use super::labels::{self, Fate};
 use super::world::{Phase, World};
 use crate::kind::{self, canonical};
 use crate::manifest::Manifest;
-use crate::model::{Cluster, ResourceId};
+use crate::model::{Cluster, Digest, ResourceId};
 use crate::plan::Why;
 
 impl World {
@@ -62,14 +62,20 @@ impl World {
         })
     }
 
-    fn truth(&self, id: &ResourceId) -> Option<crate::model::Digest> {
+    fn truth(&self, id: &ResourceId) -> Option<Digest> {
         let now = self.now();
         let kind = kind::row(id.kind)?;
-        let inner = self.cluster.inner();
-        let mut items = inner.core.items(id.kind.as_str(), now);
-        let (_, item) = items.find(|(name, _)| *name == &*id.name)?;
-        canonical::decode(kind, Cluster::Parent, item.value.clone(), &super::KEY)
-            .ok()
-            .map(|live| live.digest)
+        let mut inner = self.cluster.inner();
+        let key = {
+            let mut items = inner.core.items(id.kind.as_str(), now);
+            let (_, item) = items.find(|(name, _)| *name == &*id.name)?;
+            (kind.name, item.value.clone())
+        };
+        if let Some(digest) = inner.digests.get(&key) {
+            return Some(*digest);
+        }
+        let live = canonical::decode(kind, Cluster::Parent, key.1.clone(), &super::KEY).ok()?;
+        inner.digests.insert(key, live.digest);
+        Some(live.digest)
     }
 }

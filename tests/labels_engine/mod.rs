@@ -1,6 +1,7 @@
 //! The engine, by hand: what it runs and when, and what follows.
 
 mod plans;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -379,6 +380,17 @@ fn what_is_hidden_is_told_and_not_tried_again() {
     bench.event(Event::SourceChanged);
     bench.pass(10 * SECOND);
     assert_eq!(bench.writes.len(), 2, "{:?}", bench.writes);
+}
+
+#[test]
+fn a_refusal_that_reads_do_not_explain_is_said_once() {
+    let mut bench = Bench::new(Rules::default(), RUN, State::default());
+    bench.refusal = Some(CallCode::AlreadyExists);
+    bench.start(reading(vec![resource("a", "{}", "{}")]));
+    bench.pass(600 * SECOND);
+    assert!(bench.writes.len() > 2, "{:?}", bench.writes);
+    let said: Vec<_> = bench.said.iter().filter(|it| it.contains("kube_cluster/a")).collect();
+    assert_eq!(said, ["kube_cluster/a: cannot create: AlreadyExists: no"]);
 }
 
 #[test]
