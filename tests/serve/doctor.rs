@@ -24,7 +24,7 @@ spec: {allow: {kubernetes_labels: {'*': '*'}, rules: [{resources: ['*'], verbs: 
 /// Exit code and text of `doctor` for an identity with these roles; a role is in use.
 fn doctor(served: &Served, roles: &str) -> (Option<i32>, String) {
     let dir = served.dir.path();
-    let identity = served.identity("agent", roles);
+    let identity = served.identity("agent", roles).display().to_string();
     let config = format!(
         "[agent]\nname = \"edge\"\n[source]\npath = \"desired\"\n[control_plane]\nkind = \
          \"teleport\"\naddress = {:?}\nidentity_file = {identity:?}\n[state]\npath = \

@@ -176,7 +176,7 @@ fn silent_strangers_keep_nobody_out() {
 
     let mut served = super::served::Served::start();
     let log = served.restart_limited(FILES);
-    let identity = served.identity("ann", "everything");
+    let identity = served.identity("ann", "everything").display().to_string();
     let find = || {
         let mut stream = TcpStream::connect(&served.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
