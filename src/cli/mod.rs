@@ -6,8 +6,8 @@ mod control;
 mod doctor;
 mod error;
 pub mod exit;
+mod foretell;
 mod kinds;
-mod kube;
 mod kubeconfig;
 mod load;
 mod log;
@@ -147,9 +147,13 @@ async fn on_state(
             };
             return served::ls(&setup, &session, view, to).await;
         }
-        Command::Kube(command) => {
+        Command::Kube(KubeCommand::Match { labels, name, detailed_exitcode, format }) => {
             setup.warn();
-            return kube::run(&setup, command, to);
+            let answer = match name {
+                Some(name) => foretell::declared(&setup, name, clock).await?,
+                None => foretell::Answer::new(&setup.config.kubernetes, labels)?,
+            };
+            return answer.print(*format, *detailed_exitcode, to);
         }
         Command::Approve { hash } => return report::approve(&setup, hash, clock, to).await,
         Command::History { what, limit } => {

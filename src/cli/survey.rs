@@ -13,7 +13,7 @@ use crate::adapter::clock::System;
 use crate::journal::{Entry, State, parse_id};
 use crate::labels::blocked::{Named, named};
 use crate::labels::resolve::resolve;
-use crate::live::Observed;
+use crate::live::{LiveState, Observed};
 use crate::manifest::{Reading, Snapshot, decode};
 use crate::model::{FingerprintKey, ResourceId};
 use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
@@ -34,6 +34,8 @@ pub(super) struct Survey {
     pub snapshot: Snapshot,
     /// What they say.
     pub reading: Arc<Reading>,
+    /// What there is, of the kinds in use.
+    pub live: LiveState,
     /// What would be done.
     pub plan: Plan,
     /// How many label commands may matter, and how many of their values are known.
@@ -66,7 +68,7 @@ impl Underway {
         let snapshot = ended.map_err(lost)??;
         let applied = |id: &ResourceId| inventory.get(id).map(|entry| &entry.applied);
         let mut reading = decode::read_beside(&snapshot, key, applied);
-        let mut named = named(&reading, &setup.labels(), &setup.config.agent.name);
+        let mut named = named(&reading, &snapshot, &setup.labels(), &setup.config.agent.name);
         reading.findings.append(&mut named.findings);
         reading.findings.sort();
         Ok((snapshot, reading, named))
@@ -170,5 +172,5 @@ pub(super) async fn take(
         },
     );
     let commands = (named.commands.len(), named.known(&state.labels));
-    Ok(Survey { snapshot, reading, plan, commands, gated })
+    Ok(Survey { snapshot, reading, live, plan, commands, gated })
 }

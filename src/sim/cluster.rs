@@ -42,8 +42,16 @@ pub(super) struct Inner {
     pub done: bool,
     /// What each kind's last list gave, at which version of the kind.
     lists: BTreeMap<KindName, (u64, Observed)>,
-    /// The digest of each content that an oracle asked for.
-    pub digests: BTreeMap<(KindName, Bytes), Digest>,
+    /// What each content that an oracle asked for says.
+    pub said: BTreeMap<(KindName, Bytes), Said>,
+}
+
+/// What an oracle asks of a stored resource.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Said {
+    pub digest: Digest,
+    /// It bears our mark, and no other program keeps it.
+    pub is_ours: bool,
 }
 
 impl Inner {
@@ -64,7 +72,7 @@ impl SimCluster {
                 spare_reads: false,
                 done: false,
                 lists: BTreeMap::new(),
-                digests: BTreeMap::new(),
+                said: BTreeMap::new(),
             }),
         }
     }

@@ -260,10 +260,9 @@ impl Heard {
 
     /// What a command last said.
     pub(super) fn said(&self, config: &Config, word: &str) -> Said {
+        let drops = config.labels.on_failure == OnFailure::Drop;
         match self.values.get(word) {
-            _ if self.failing.contains(word) && config.labels.on_failure == OnFailure::Drop => {
-                Said::Dropped
-            }
+            Some(_) if drops && self.failing.contains(word) => Said::Dropped,
             Some(value) => Said::Value(value.clone()),
             None => Said::Unknown,
         }
