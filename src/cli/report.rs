@@ -82,8 +82,8 @@ pub(super) async fn plan(
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
     let source = survey::begin(setup, clock).await?;
-    let mut session = Session::open(setup, Access::Read, "plan", clock).await?;
-    let seen = survey::take(setup, source, &mut session, clock).await?;
+    let session = Session::open(setup, Access::Read, "plan", clock).await?;
+    let seen = survey::take(setup, source, &session, clock).await?;
     let Survey { snapshot, reading, live: _, plan, commands: (commands, known), gated } = &seen;
     let err_colour = colour(to.color, std::io::stderr().is_terminal());
     to.remark(&findings::text(&reading.findings, snapshot, err_colour))?;
