@@ -153,6 +153,9 @@ pub(super) enum Command {
         /// For which shell
         shell: clap_complete::Shell,
     },
+    /// The process beside an agent that ends its label commands when the agent was killed
+    #[command(hide = true)]
+    EndOrphans,
 }
 
 /// Judging and making kubeconfigs.
@@ -160,7 +163,7 @@ pub(super) enum Command {
 pub(super) enum KubeconfigCommand {
     /// Say whether another host could use a kubeconfig
     Check {
-        /// The file
+        /// The file; `-` is standard input
         file: PathBuf,
     },
     /// Make a service account in a cluster, and a kubeconfig with its token (through `kubectl`)

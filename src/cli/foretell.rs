@@ -56,8 +56,8 @@ pub(super) async fn declared(
     clock: &System,
 ) -> Result<Answer, CliError> {
     let source = survey::begin(setup, clock).await?;
-    let mut session = Session::open(setup, Access::Read, "kube match", clock).await?;
-    let seen = survey::take(setup, source, &mut session, clock).await?;
+    let session = Session::open(setup, Access::Read, "kube match", clock).await?;
+    let seen = survey::take(setup, source, &session, clock).await?;
     let id = find(&seen, name)?;
     let nothing = Values::new();
     let values = session.known.as_ref().map_or(&nothing, |state| &state.labels);

@@ -9,10 +9,12 @@ pub mod exit;
 mod foretell;
 mod kinds;
 mod kubeconfig;
+mod load;
 mod log;
 mod plane;
 mod report;
 mod resources;
+mod rights;
 mod served;
 mod session;
 mod setup;
@@ -36,6 +38,7 @@ use session::{Access, Session};
 use setup::{Setup, Target};
 
 use crate::adapter::clock::System;
+use crate::adapter::commands::end_orphans;
 use crate::engine::Mode;
 use crate::manifest::suggest;
 
@@ -94,6 +97,10 @@ fn start(args: &Args, to: &mut Streams<'_>) -> Result<Exit, CliError> {
         let mut script = Vec::new();
         clap_complete::generate(*shell, &mut Args::command(), "reconciler", &mut script);
         to.print(&String::from_utf8_lossy(&script))?;
+        return Ok(Exit::Done);
+    }
+    if let Some(Command::EndOrphans) = &args.command {
+        end_orphans(std::io::stdin());
         return Ok(Exit::Done);
     }
     let clock = System::start();
@@ -219,6 +226,7 @@ async fn on_state(
         Command::Plan { .. }
         | Command::Validate { .. }
         | Command::Kubeconfig(_)
+        | Command::EndOrphans
         | Command::Completions { .. } => {}
     }
     Ok(Exit::Done)

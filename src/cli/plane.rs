@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
@@ -14,9 +15,9 @@ use super::args::{IdentityFormat, PlaneCommand};
 use super::control::{self, Socket};
 use super::error::{CliError, chain};
 use super::exit::Exit;
+use super::load;
 use super::report::Streams;
-use super::resources;
-use super::session::{Session, open_plane};
+use super::session::open_plane;
 use super::setup::{Setup, Target, played};
 use super::signals::Wishes;
 use crate::adapter::clock::System;
@@ -47,10 +48,11 @@ fn in_memory(setup: &Setup) -> bool {
 pub(super) async fn serve(
     setup: &Setup,
     listen: SocketAddr,
-    load: Option<&Path>,
+    given: Option<&Path>,
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
+    more_files();
     let memory = in_memory(setup);
     let lock = if memory {
         if control::connect(&setup.socket).await.is_some() {
@@ -63,9 +65,13 @@ pub(super) async fn serve(
         Some(lock.map_err(|error| CliError::new(error.to_string()))?)
     };
     let mut wishes = Wishes::listen(clock)?;
+    let declared = match given {
+        Some(dir) => Some(load::read(setup, dir, clock, to).await?),
+        None => None,
+    };
     let plane = open_here(setup, (!memory).then_some(setup.plane.as_path()), clock)?;
-    if let Some(dir) = load {
-        fill(&plane, dir, to).await?;
+    if let Some(declared) = declared {
+        load::load(declared, &plane, to).await?;
     }
     let bound = TcpListener::bind(listen).await;
     let listener =
@@ -91,23 +97,14 @@ pub(super) async fn serve(
     ended.map(|()| Exit::Done)
 }
 
-/// Makes what the manifests of a directory say, by the plane's own calls, files in order of their
-/// names.
-async fn fill(plane: &Plane, dir: &Path, to: &mut Streams<'_>) -> Result<(), CliError> {
-    let unreadable = |error| CliError::new(format!("cannot read {}: {error}", dir.display()));
-    let mut files: Vec<PathBuf> = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|it| it == "yaml" || it == "yml") {
-            files.push(path);
-        }
+/// Asks for as many open files as this process may have: each connection is one. A limit that
+/// cannot be raised holds, and the plane keeps to it.
+fn more_files() {
+    let now = getrlimit(Resource::Nofile);
+    let wanted = Rlimit { current: now.maximum, maximum: now.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+        tracing::debug!("the limit of open files stays as it is: {error}");
     }
-    files.sort();
-    let session = Session::of(plane)?;
-    for file in files {
-        resources::plane(&session, &PlaneCommand::Set { file }, &mut to.err).await?;
-    }
-    Ok(())
 }
 
 /// Mints an identity and writes it, for its owner only.

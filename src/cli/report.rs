@@ -83,7 +83,7 @@ impl Streams<'_> {
     }
 }
 
-fn has_errors(reading: &Reading) -> bool {
+pub(super) fn has_errors(reading: &Reading) -> bool {
     reading.findings.iter().any(|finding| finding.severity == Severity::Error)
 }
 
@@ -107,8 +107,8 @@ pub(super) async fn plan(
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
     let source = survey::begin(setup, clock).await?;
-    let mut session = Session::open(setup, Access::Read, "plan", clock).await?;
-    let seen = survey::take(setup, source, &mut session, clock).await?;
+    let session = Session::open(setup, Access::Read, "plan", clock).await?;
+    let seen = survey::take(setup, source, &session, clock).await?;
     let Survey { snapshot, reading, live: _, plan, commands: (commands, known), gated } = &seen;
     to.findings(&reading.findings, snapshot)?;
     if session.known.is_none() && !setup.memory {
@@ -183,7 +183,7 @@ fn json_findings(reading: &Reading, snapshot: &Snapshot) -> Result<String, CliEr
         .map_err(|error| CliError::new(error.to_string()))
 }
 
-fn count(number: usize, what: &str) -> String {
+pub(super) fn count(number: usize, what: &str) -> String {
     match number {
         1 => format!("1 {what}"),
         number => format!("{number} {what}s"),

@@ -128,7 +128,7 @@ fn kill_9_loses_no_value_and_unregisters_nothing() {
     assert_eq!(label(&place)["failing_since"], since);
     place.put("region.sh", SCRIPT);
     until("it works again", &agent, || label(&place)["failing_since"].is_null());
-    assert!(agent.log().contains("it works again"), "{}", agent.log());
+    until("it says so", &agent, || agent.log().contains("it works again"));
 
     // Killed while a deletion waits: the next agent waits for all of the time, and deletes.
     says(&place, "eu-1");

@@ -19,6 +19,7 @@ mod programs;
 mod remote_cluster;
 mod role;
 mod role_defaults;
+mod role_grants;
 mod role_map;
 mod role_rules;
 mod semaphore;
