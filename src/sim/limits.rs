@@ -8,7 +8,7 @@ use super::source::universe;
 use crate::engine::{Config, Status};
 use crate::journal::{OpId, Outcome, Record, State};
 use crate::kind;
-use crate::model::{ResourceId, Timestamp};
+use crate::model::{Now, ResourceId, Timestamp};
 use crate::plan::Verb;
 
 /// Between an intent, from which the engine counts, and its write, from which we do.
@@ -29,7 +29,8 @@ pub(super) struct Scene<'a> {
 /// A delete without approval.
 #[derive(Debug)]
 struct Sent {
-    at: Duration,
+    /// Until when it counts, for sure.
+    until: Duration,
     /// When the disk has it done, by the calendar; from one life to the next that decides.
     done: Option<Timestamp>,
     op: OpId,
@@ -62,10 +63,15 @@ impl Limits {
         }
     }
 
-    /// Another life begins: what is long done, by the calendar, counts no more.
-    pub(super) fn restarted(&mut self, config: &Config, wall: Timestamp) {
-        let is_old = |done: Timestamp| wall.since(done) >= config.resync;
-        self.deletes.retain(|it| !it.done.is_some_and(is_old));
+    /// Another life begins: how long what is done still counts, it knows by the calendar alone,
+    /// which may have jumped.
+    pub(super) fn restarted(&mut self, config: &Config, now: Now) {
+        for it in &mut self.deletes {
+            let Some(done) = it.done else { continue };
+            let left = config.resync.saturating_sub(now.wall.since(done));
+            it.until = it.until.min((now.monotonic + left).saturating_sub(SLACK));
+        }
+        self.deletes.retain(|it| it.until > now.monotonic);
     }
 
     /// Counts one more delete: how many different resources go within one window, and how many
@@ -73,8 +79,9 @@ impl Limits {
     pub(super) fn count(&mut self, now: &Scene<'_>, op: OpId, id: &ResourceId) -> (usize, usize) {
         let window = now.config.resync.saturating_sub(SLACK);
         let is_recent = |at: &Duration| *at + window > now.at;
-        self.deletes.push(Sent { at: now.at, done: None, op, id: id.clone() });
-        self.deletes.retain(|it| is_recent(&it.at));
+        let until = now.at + window;
+        self.deletes.push(Sent { until, done: None, op, id: id.clone() });
+        self.deletes.retain(|it| it.until > now.at);
         let deletes: BTreeSet<_> = self.deletes.iter().map(|it| &it.id).collect();
         // What was ours when the window began counts until the next change.
         let first = self.managed.iter().rposition(|(at, _)| !is_recent(at)).unwrap_or(0);

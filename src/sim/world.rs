@@ -340,8 +340,8 @@ impl World {
         self.disk_fails = false;
         self.engine = engine(&self.config, self.seed, life);
         self.oracle.life = super::told::Told::default();
-        let wall = self.now().wall;
-        self.oracle.limits.restarted(&self.config, wall);
+        let now = self.now();
+        self.oracle.limits.restarted(&self.config, now);
         self.oracle.approvals.granted.clear();
         self.step(Event::Started(self.disk.clone()));
     }
