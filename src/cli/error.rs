@@ -1,5 +1,7 @@
 //! What a command says when it cannot go on.
 
+use std::path::Path;
+
 use super::exit::Exit;
 
 /// A message for people, and the exit code that goes with it.
@@ -18,11 +20,29 @@ impl CliError {
         Self { message: message.into(), exit: Exit::Error }
     }
 
+    /// The same about the file that a copy was made of.
+    pub(super) fn about(mut self, copy: Option<&Path>, file: &Path) -> Self {
+        if let Some(copy) = copy {
+            let (copy, file) = (copy.display().to_string(), file.display().to_string());
+            self.message = self.message.replace(&copy, &file);
+        }
+        self
+    }
+
     /// The command line was wrong.
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Self { message: message.into(), exit: Exit::Usage }
     }
 }
+
+/// Whether this is what `SQLite` says of a file that is no whole database.
+pub(super) fn is_damaged(text: &str) -> bool {
+    ["not a database", "malformed"].iter().any(|words| text.contains(words))
+}
+
+/// What to do about a state that is damaged.
+const STATE_DAMAGED: &str = "; put a copy from a backup in its place, or move it away: without it \
+                             nothing is ours but what bears our mark and is declared";
 
 /// An error and all its causes, after colons.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
@@ -38,6 +58,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 
 impl From<crate::port::StorageError> for CliError {
     fn from(error: crate::port::StorageError) -> Self {
-        Self::new(error.message)
+        let remedy = if is_damaged(&error.message) { STATE_DAMAGED } else { "" };
+        Self::new(error.message + remedy)
     }
 }

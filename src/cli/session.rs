@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tonic::transport::Channel;
 
 use super::control;
-use super::error::{CliError, chain};
+use super::error::{CliError, chain, is_damaged};
 use super::setup::{Setup, Target};
 use crate::adapter::clock::System;
 use crate::adapter::cluster::Remote;
@@ -140,7 +140,9 @@ impl Session {
             Target::Embedded { settings, faults } => {
                 copy = if setup.memory { None } else { offline::copy(&setup.plane)? };
                 let file = copy.as_ref().map(Copied::path);
-                let plane = open_plane(settings, faults, file, clock)?;
+                // What is opened is a copy; who reads the message has the file.
+                let plane = open_plane(settings, faults, file, clock)
+                    .map_err(|error| error.about(file, &setup.plane))?;
                 (connect(&plane)?, Some(plane), None)
             }
             Target::Teleport(remote) => {
@@ -275,6 +277,10 @@ fn belongs(offline: &Offline, setup: &Setup, teleport: &Teleport) -> Result<(), 
     }
 }
 
+/// What to do about an embedded plane's database that is damaged.
+const PLANE_DAMAGED: &str = "; put a copy from a backup in its place, or move it away (with its \
+                             `-wal` and `-shm`): the embedded control plane begins empty then";
+
 pub(super) fn open_plane(
     settings: &Settings,
     faults: &Faults,
@@ -282,8 +288,11 @@ pub(super) fn open_plane(
     clock: &System,
 ) -> Result<Plane, CliError> {
     let clock = *clock;
-    let plane = Plane::open(settings.clone(), file, Arc::new(move || clock.now()))
-        .map_err(|error| CliError::new(chain(&error)))?;
+    let plane =
+        Plane::open(settings.clone(), file, Arc::new(move || clock.now())).map_err(|error| {
+            let told = chain(&error);
+            CliError::new(if is_damaged(&told) { told + PLANE_DAMAGED } else { told })
+        })?;
     plane
         .with_core(|core| *core.faults_mut() = faults.clone())
         .map_err(|status| CliError::new(status.to_string()))?;
