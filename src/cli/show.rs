@@ -11,7 +11,7 @@ use super::setup::Setup;
 use super::survey;
 use crate::adapter::clock::System;
 use crate::driver::Question;
-use crate::engine::{LabelStatus, ResourceStatus, Status};
+use crate::engine::{LabelStatus, NotApplied, ResourceStatus, Status};
 use crate::labels::allow::Allow;
 use crate::labels::resolve::Resolver;
 use crate::labels::value::Values;
@@ -36,6 +36,11 @@ pub(super) async fn status(
         let seen = survey::take(setup, source, &session, clock).await?;
         to.remark("no agent is running; this is what one would do\n")?;
         to.print(&format!("{}\n", render::summary(&seen.plan)))?;
+        for deferred in &seen.plan.deferred {
+            let remedy = deferred.why.remedy().map(|it| format!("; {it}")).unwrap_or_default();
+            let line = format!("deferred: {}: {}{remedy}", deferred.id, deferred.why);
+            to.print(&format!("{}\n", clean(&line)))?;
+        }
         let nothing = Values::new();
         let values = session.known.as_ref().map_or(&nothing, |state| &state.labels);
         let labels = stored(&seen.reading, values, &setup.labels().allow, clock.now().wall);
@@ -143,9 +148,15 @@ fn text(status: &Status) -> String {
         let plural = if *count == 1 { "" } else { "s" };
         lines.push(format!("the source has {count} {severity}{plural}; see `reconciler validate`"));
     }
-    lines.push(
-        if status.converged { "Everything is in sync." } else { "Not everything is in sync yet." }
-            .to_owned(),
-    );
+    for NotApplied { id, why, remedy } in &status.not_applied {
+        let remedy = remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        lines.push(clean(&format!("not applied: {id}: {why}{remedy}")).into_owned());
+    }
+    lines.push(match (status.converged, status.not_applied.len()) {
+        (true, _) => "Everything is in sync.".to_owned(),
+        (false, 0) => "Not everything is in sync yet.".to_owned(),
+        (false, 1) => "Not everything is in sync: 1 manifest is not applied.".to_owned(),
+        (false, n) => format!("Not everything is in sync: {n} manifests are not applied."),
+    });
     lines.join("\n") + "\n"
 }

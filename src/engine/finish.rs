@@ -1,13 +1,14 @@
 //! When the engine is through.
 
-use super::config::{ONCE_ATTEMPTS, Outcome, Planted};
+use super::Level;
+use super::config::{ONCE_ATTEMPTS, ONCE_SOURCE, Outcome, Planted};
 use super::machine::{Engine, Life};
 use super::slot::Condition;
 use super::source::has_errors;
 use crate::kind::Readiness;
 use crate::live::{Lack, Observed};
 use crate::model::{Cluster, KindName, ResourceId};
-use crate::plan::{Reason, Step, Why};
+use crate::plan::{Deferred, Reason, Step, Why};
 
 impl Engine {
     /// Nothing new begins; what is in flight comes to its end.
@@ -113,15 +114,56 @@ impl Engine {
                 | Why::NotMadeByUs
                 | Why::LabelUnknown(_)
                 | Why::MissingReference(_) => true,
-                Why::PausedUntil(_)
-                | Why::KeepDirective
-                | Why::OwnedBy(_)
-                | Why::ForeignOrigin(_)
-                | Why::Preset
-                | Why::Unmarked
-                | Why::NotAdopted
-                | Why::ReferencedBy(_) => false,
+                // What is meant for us was refused; what we merely had goes its own way.
+                Why::OwnedBy(_) | Why::ForeignOrigin(_) | Why::Preset | Why::NotAdopted => {
+                    self.is_meant(&it.id)
+                }
+                Why::PausedUntil(_) | Why::KeepDirective | Why::Unmarked | Why::ReferencedBy(_) => {
+                    false
+                }
             })
+    }
+
+    /// Whether it is declared and no selector leaves it out.
+    fn is_meant(&self, id: &ResourceId) -> bool {
+        let desired = self.labels.desired.as_ref();
+        desired.is_some_and(|it| it.reading.manifests.contains_key(id))
+    }
+
+    /// Manifests that are meant for us and are not applied until a person does something.
+    pub(super) fn refused(&self) -> Vec<&Deferred> {
+        let deferred = self.planned.iter().flat_map(|it| &it.plan.deferred);
+        let is_refused = |it: &&Deferred| match &it.why {
+            Why::OwnedBy(_)
+            | Why::ForeignOrigin(_)
+            | Why::Preset
+            | Why::NotAdopted
+            | Why::Immutable(_)
+            | Why::NotMadeByUs
+            | Why::MissingReference(_) => self.is_meant(&it.id),
+            Why::Frozen
+            | Why::SourceUnknown
+            | Why::LiveUnknown(_)
+            | Why::Settling
+            | Why::LabelUnknown(_)
+            | Why::PausedUntil(_)
+            | Why::KeepDirective
+            | Why::Unmarked
+            | Why::ReferencedBy(_) => false,
+        };
+        deferred.filter(is_refused).collect()
+    }
+
+    /// Says once of each manifest that it is not applied, and why.
+    pub(super) fn say_refused(&mut self) {
+        let told = |it: &Deferred| {
+            let remedy = it.why.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+            (it.id.clone(), format!("{} is not applied: {}{remedy}", it.id, it.why))
+        };
+        let all: Vec<(ResourceId, String)> = self.refused().into_iter().map(told).collect();
+        for (id, text) in all {
+            self.say_once(Level::Warn, &id, text);
+        }
     }
 
     /// Whether a kind of which something is declared or ours is not wholly known and may yet
@@ -166,7 +208,9 @@ impl Engine {
     }
 
     fn overdue(&self, waits: bool) -> Outcome {
-        let late = self.now.monotonic.saturating_sub(self.born) >= self.config.ready_timeout;
+        let since = |at| self.now.monotonic.saturating_sub(at);
+        let late = since(self.born) >= self.config.ready_timeout
+            || self.source.dark.is_some_and(|at| since(at) >= ONCE_SOURCE);
         if waits && !late { Outcome::Running } else { Outcome::Incomplete }
     }
 }

@@ -36,6 +36,9 @@ pub struct Status {
     pub pending: Vec<PendingStatus>,
     /// Steps that guards hold.
     pub held: Vec<HeldStatus>,
+    /// Manifests that are meant for us and not applied until a person does something.
+    #[serde(default)]
+    pub not_applied: Vec<NotApplied>,
     /// What `reconciler approve` would take.
     pub approval: Option<String>,
     /// Number of the last plan that did something, from 1.
@@ -97,6 +100,17 @@ pub struct PendingStatus {
     pub left_ms: u128,
 }
 
+/// A manifest that is not applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotApplied {
+    /// What.
+    pub id: String,
+    /// Why not.
+    pub why: String,
+    /// What can be done about it.
+    pub remedy: Option<String>,
+}
+
 /// A step that a guard holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldStatus {
@@ -153,6 +167,15 @@ impl Engine {
                     why: held.guard.to_string(),
                 })
                 .collect(),
+            not_applied: self
+                .refused()
+                .into_iter()
+                .map(|it| NotApplied {
+                    id: it.id.to_string(),
+                    why: it.why.to_string(),
+                    remedy: it.why.remedy().map(str::to_owned),
+                })
+                .collect(),
             approval: planned.and_then(|it| it.approval.as_ref()).map(|it| it.hash.clone()),
             last_run: self.journal.next_run.checked_sub(1).filter(|run| *run > 0),
         }
@@ -194,6 +217,10 @@ impl Engine {
             }
         }
         for (id, slot) in &self.slots {
+            // What came to nothing and is neither declared nor ours.
+            if matches!(slot.condition, Condition::Idle) && !all.contains_key(&id.to_string()) {
+                continue;
+            }
             let one = all.entry(id.to_string()).or_default();
             slot_status(slot, now.monotonic, one);
         }
@@ -223,6 +250,10 @@ fn slot_status(slot: &super::slot::Slot, now: Duration, one: &mut ResourceStatus
     one.error.clone_from(&slot.error);
     match &slot.condition {
         Condition::Idle => {}
+        Condition::Settling(settling) if !settling.done => {
+            slot.condition.name().clone_into(&mut one.state);
+            one.why = Some("nothing was written; reading why".to_owned());
+        }
         Condition::BackingOff(waiting) => {
             slot.condition.name().clone_into(&mut one.state);
             let left = waiting.until.saturating_sub(now);

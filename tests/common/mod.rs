@@ -104,12 +104,13 @@ impl Place {
 
     /// The same with other options.
     pub fn agent_with(&self, options: &[&str]) -> Agent {
-        let mut child = self
-            .command(options)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the agent starts");
+        self.agent_of(self.command(options))
+    }
+
+    /// The same by another command.
+    pub fn agent_of(&self, mut command: Command) -> Agent {
+        let mut child =
+            command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("the agent starts");
         let lines = Arc::new(Mutex::new(Vec::new()));
         let reader = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let sink = Arc::clone(&lines);
