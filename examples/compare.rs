@@ -50,6 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         locate: &locate,
         colour: false,
         serving: &[],
+        findings: &[],
     };
     std::io::stdout().write_all(render::text(&view).as_bytes())?;
     Ok(())

@@ -87,11 +87,15 @@ pub(super) fn has_errors(reading: &Reading) -> bool {
     reading.findings.iter().any(|finding| finding.severity == Severity::Error)
 }
 
-/// `roles/dev.yaml:4`.
-fn line_of(snapshot: &Snapshot, place: &Place) -> String {
-    snapshot.files.get(&place.path).map_or_else(
-        || place.path.to_string(),
-        |bytes| format!("{}:{}", place.path, findings::position(bytes, place.range().start).0),
+/// `roles/dev.yaml:4:1`.
+fn written(snapshot: &Snapshot, place: &Place) -> String {
+    let path = &place.path;
+    snapshot.files.get(path).map_or_else(
+        || path.to_string(),
+        |bytes| {
+            let (line, column) = findings::position(bytes, place.range().start);
+            format!("{path}:{line}:{column}")
+        },
     )
 }
 
@@ -119,7 +123,7 @@ pub(super) async fn plan(
         let text = format!("note: a preview runs none of {some}; {known} last values are known\n");
         to.remark(&text)?;
     }
-    let locate = |place: &Place| line_of(snapshot, place);
+    let locate = |place: &Place| written(snapshot, place);
     let serving = served::notes(setup, &session, plan).await;
     let found = findings::json(&reading.findings, snapshot);
     let view = render::View {

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tonic::transport::Channel;
 
 use super::control;
-use super::error::{CliError, chain};
+use super::error::{CliError, chain, is_damaged};
 use super::setup::{Setup, Target};
 use crate::adapter::clock::System;
 use crate::adapter::cluster::Remote;
@@ -126,7 +126,7 @@ impl Session {
                 let look = |name: &str| {
                     let ticks = *clock;
                     Plane::look(settings.clone(), name, Arc::new(move || ticks.now()))
-                        .map_err(|error| chain(&error))
+                        .map_err(|error| plane_trouble(&error))
                 };
                 let file = if setup.memory { None } else { offline::look(&setup.plane, look)? };
                 let plane = match file {
@@ -263,6 +263,10 @@ fn belongs(offline: &Offline, setup: &Setup, teleport: &Teleport) -> Result<(), 
     }
 }
 
+/// What to do about an embedded plane's database that is damaged.
+const PLANE_DAMAGED: &str = "; put a copy from a backup in its place, or move it away (with its \
+                             `-wal` and `-shm`): the embedded control plane begins empty then";
+
 pub(super) fn open_plane(
     settings: &Settings,
     faults: &Faults,
@@ -271,8 +275,14 @@ pub(super) fn open_plane(
 ) -> Result<Plane, CliError> {
     let clock = *clock;
     let plane = Plane::open(settings.clone(), file, Arc::new(move || clock.now()))
-        .map_err(|error| CliError::new(chain(&error)))?;
+        .map_err(|error| CliError::new(plane_trouble(&error)))?;
     with_faults(plane, faults)
+}
+
+/// Why the plane's state cannot be used, and what to do about it.
+fn plane_trouble(error: &(dyn std::error::Error + 'static)) -> String {
+    let told = chain(error);
+    if is_damaged(&told) { told + PLANE_DAMAGED } else { told }
 }
 
 fn with_faults(plane: Plane, faults: &Faults) -> Result<Plane, CliError> {

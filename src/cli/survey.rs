@@ -78,8 +78,9 @@ impl Underway {
 /// Begins to read the source, patiently; the state is opened meanwhile.
 ///
 /// # Errors
-/// Patterns that are none.
+/// A source that is no directory; patterns that are none.
 pub(super) async fn begin(setup: &Setup, clock: &System) -> Result<Underway, CliError> {
+    setup.source_is_there()?;
     let (files, source, clock) = (setup.files()?, setup.source.clone(), *clock);
     let mut task = JoinSet::new();
     task.spawn(async move {

@@ -33,6 +33,9 @@ pub const REFUSED_BACKOFF: Duration = Duration::from_mins(10);
 /// server lag by a second at worst: ten times that is no lag any more, and a person who waits
 /// for the next plan does not wait long.
 pub const SETTLE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long reads are asked for what a refused create is said to have met: three times the
+/// longest lag of a real server. Some names are held by what is not there any more.
+pub(super) const MET_DEADLINE: Duration = Duration::from_secs(3);
 /// How long a lost answer is looked for before the write counts as not done. Long enough for a
 /// request that was on its way when the answer was given up (seconds) and for the lag of the
 /// read that would show it (a second); after kill -9 everything in doubt waits this long.
@@ -56,6 +59,9 @@ pub(super) const PLAN_QUIET: Duration = Duration::from_millis(5);
 pub(super) const CLOCK_JUMP: Duration = Duration::from_secs(5);
 /// Hexadecimal digits of an approval's hash that a person must type at least.
 pub const APPROVAL_DIGITS: usize = 8;
+/// How long a single pass waits for a source that cannot be read: longer than a `git pull` or a
+/// mount takes, shorter than the patience of whoever waits for its end.
+pub(super) const ONCE_SOURCE: Duration = Duration::from_mins(1);
 /// Attempts at one resource before a single pass gives it up.
 pub(super) const ONCE_ATTEMPTS: u32 = 5;
 

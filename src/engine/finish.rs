@@ -1,13 +1,14 @@
 //! When the engine is through.
 
-use super::config::{ONCE_ATTEMPTS, Outcome, Planted};
+use super::Level;
+use super::config::{ONCE_ATTEMPTS, ONCE_SOURCE, Outcome, Planted};
 use super::machine::{Engine, Life};
 use super::slot::Condition;
 use super::source::has_errors;
 use crate::kind::Readiness;
 use crate::live::{Lack, Observed};
 use crate::model::{Cluster, KindName, ResourceId};
-use crate::plan::{Reason, Step};
+use crate::plan::{Deferred, Reason, Step};
 
 impl Engine {
     /// Nothing new begins; what is in flight comes to its end.
@@ -104,7 +105,31 @@ impl Engine {
     /// Whether something was left alone that a person must look at.
     fn is_left(&self, planned: &super::planning::Planned) -> bool {
         self.source.reading.as_ref().is_some_and(|it| has_errors(it) || !it.is_whole())
-            || planned.plan.deferred.iter().any(|it| it.why.is_left())
+            || planned.plan.deferred.iter().any(|it| it.why.is_left(self.is_meant(&it.id)))
+    }
+
+    /// Whether it is declared and no selector leaves it out.
+    fn is_meant(&self, id: &ResourceId) -> bool {
+        let desired = self.labels.desired.as_ref();
+        desired.is_some_and(|it| it.reading.manifests.contains_key(id))
+    }
+
+    /// Manifests that are meant for us and are not applied until a person does something.
+    pub(super) fn refused(&self) -> Vec<&Deferred> {
+        let deferred = self.planned.iter().flat_map(|it| &it.plan.deferred);
+        deferred.filter(|it| it.why.is_refused() && self.is_meant(&it.id)).collect()
+    }
+
+    /// Says once of each manifest that it is not applied, and why.
+    pub(super) fn say_refused(&mut self) {
+        let told = |it: &Deferred| {
+            let remedy = it.why.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+            (it.id.clone(), format!("{} is not applied: {}{remedy}", it.id, it.why))
+        };
+        let all: Vec<(ResourceId, String)> = self.refused().into_iter().map(told).collect();
+        for (id, text) in all {
+            self.say_once(Level::Warn, &id, text);
+        }
     }
 
     /// Whether a kind of which something is declared or ours is not wholly known and may yet
@@ -149,7 +174,9 @@ impl Engine {
     }
 
     fn overdue(&self, waits: bool) -> Outcome {
-        let late = self.now.monotonic.saturating_sub(self.born) >= self.config.ready_timeout;
+        let since = |at| self.now.monotonic.saturating_sub(at);
+        let late = since(self.born) >= self.config.ready_timeout
+            || self.source.dark.is_some_and(|at| since(at) >= ONCE_SOURCE);
         if waits && !late { Outcome::Running } else { Outcome::Incomplete }
     }
 }

@@ -33,7 +33,9 @@ pub use config::{
 };
 pub use config::{Config, Mode, Outcome, Planted};
 pub use machine::Engine;
-pub use status::{HeldStatus, KindStatus, LabelStatus, PendingStatus, ResourceStatus, Status};
+pub use status::{
+    HeldStatus, KindStatus, LabelStatus, NotApplied, PendingStatus, ResourceStatus, Status,
+};
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -142,6 +142,7 @@ impl Engine {
             made: self.now.monotonic,
             broken,
         });
+        self.say_refused();
         self.list_for_deletes();
     }
 

@@ -70,6 +70,7 @@ pub(super) static BOT: Kind = Kind {
     refers_to: &[],
     readiness: |_| Readiness::Ready,
     presets: &[],
+    values: Vec::new,
     keeper: |_| None,
     secret_name: |_| false,
     labelled: None,

@@ -69,6 +69,7 @@ pub(super) static KUBE_CLUSTER: Kind = Kind {
     refers_to: &[],
     readiness: |_| Readiness::Ready,
     presets: &[],
+    values: Vec::new,
     keeper: |_| None,
     secret_name: |_| false,
     labelled: Some(labels::LABELLED),

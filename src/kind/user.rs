@@ -63,6 +63,7 @@ pub(super) static USER: Kind = Kind {
     refers_to: &[super::role::ROLE.name],
     readiness: |_| Readiness::Ready,
     presets: &[],
+    values: Vec::new,
     keeper,
     secret_name: |_| false,
     labelled: None,

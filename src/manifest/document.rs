@@ -7,7 +7,7 @@ use super::reference::{self, Filling, Secrets};
 use super::split::{self, Piece};
 use super::suggest::nearest;
 use super::yaml::{self, Parsed};
-use super::{Directives, Findings, Resource, check, codes, directive};
+use super::{Directives, Findings, Resource, check, codes, directive, untold};
 use crate::kind::{self, KINDS, Kind, canonical, schema};
 use crate::model::tree::NodeValue;
 use crate::model::{
@@ -111,11 +111,28 @@ fn resource(
     key: &FingerprintKey,
     findings: &mut Findings<'_>,
 ) -> Option<Document> {
+    let kind = find_kind(root, findings)?;
+    let document = resource_of(kind, root, at, before, filling, key, findings);
+    if kind.name.has_secret_names() {
+        untold::hide(kind, root, findings.out.get_mut(before..).unwrap_or_default());
+    }
+    document
+}
+
+/// Reads a document of a known kind.
+fn resource_of(
+    kind: &'static Kind,
+    root: &mut Node,
+    at: &Place,
+    before: usize,
+    filling: &mut Filling<'_>,
+    key: &FingerprintKey,
+    findings: &mut Findings<'_>,
+) -> Option<Document> {
     let errors = |findings: &Findings<'_>| {
         let new = findings.out.iter().skip(before);
         new.filter(|finding| finding.severity == Severity::Error).count()
     };
-    let kind = find_kind(root, findings)?;
     check_version(root, kind, findings);
     let name = find_name(root, findings);
     filling.document(root, schema::of(kind), findings);
@@ -163,6 +180,9 @@ fn times(node: &Node, key: &str) -> usize {
     }
 }
 
+/// The field that says what a document is.
+const KIND: &str = "kind";
+
 fn find_kind(root: &Node, findings: &mut Findings<'_>) -> Option<&'static Kind> {
     let NodeValue::Map(entries) = &root.value else {
         let message = "the document is not a mapping";
@@ -172,6 +192,10 @@ fn find_kind(root: &Node, findings: &mut Findings<'_>) -> Option<&'static Kind> 
     };
     let names: Vec<&str> = KINDS.iter().map(|kind| kind.name.as_str()).collect();
     let Some(node) = root.get("kind").filter(|node| !check::is_null(node)) else {
+        // The key is an unknown field; with what it says, the other fields are judged too.
+        if let Some(kind) = misspelled_kind(entries) {
+            return Some(kind);
+        }
         let first = entries.first().map_or(&root.span, |(key, _)| &key.span);
         let hint = format!("there are {}", check::list(&names));
         let message = "`kind` is missing";
@@ -203,6 +227,16 @@ fn find_kind(root: &Node, findings: &mut Findings<'_>) -> Option<&'static Kind> 
     };
     findings.add(Severity::Error, codes::KIND_UNKNOWN, &node.span, message, Some(&hint));
     None
+}
+
+/// The kind that a document names under a key that is nearly `kind` and no field.
+fn misspelled_kind(entries: &[(Node, Node)]) -> Option<&'static Kind> {
+    entries.iter().find_map(|(key, value)| {
+        let typed = key.text().filter(|typed| *typed != KIND)?;
+        let kind = kind::find(text(Some(value))?)?;
+        let is_field = schema::of(kind).fields.contains_key(typed);
+        (!is_field && nearest(typed, [KIND]).is_some()).then_some(kind)
+    })
 }
 
 fn check_version(root: &Node, kind: &Kind, findings: &mut Findings<'_>) {

@@ -237,7 +237,8 @@ pub enum Why {
 impl Why {
     /// Whether it leaves something undone that is wanted, so that somebody must look at it; else
     /// it is as somebody wants it.
-    pub const fn is_left(&self) -> bool {
+    /// `is_meant`: it is declared, and no selector leaves it out.
+    pub const fn is_left(&self, is_meant: bool) -> bool {
         match self {
             Self::Frozen
             | Self::SourceUnknown
@@ -247,13 +248,32 @@ impl Why {
             | Self::NotMadeByUs
             | Self::LabelUnknown(_)
             | Self::MissingReference(_) => true,
-            Self::PausedUntil(_)
-            | Self::KeepDirective
-            | Self::OwnedBy(_)
+            // What is meant for us was refused; what we merely had goes its own way.
+            Self::OwnedBy(_) | Self::ForeignOrigin(_) | Self::Preset | Self::NotAdopted => is_meant,
+            Self::PausedUntil(_) | Self::KeepDirective | Self::Unmarked | Self::ReferencedBy(_) => {
+                false
+            }
+        }
+    }
+
+    /// Whether it stays so until a person does something.
+    pub const fn is_refused(&self) -> bool {
+        match self {
+            Self::OwnedBy(_)
             | Self::ForeignOrigin(_)
             | Self::Preset
-            | Self::Unmarked
             | Self::NotAdopted
+            | Self::Immutable(_)
+            | Self::NotMadeByUs
+            | Self::MissingReference(_) => true,
+            Self::Frozen
+            | Self::SourceUnknown
+            | Self::LiveUnknown(_)
+            | Self::Settling
+            | Self::LabelUnknown(_)
+            | Self::PausedUntil(_)
+            | Self::KeepDirective
+            | Self::Unmarked
             | Self::ReferencedBy(_) => false,
         }
     }

@@ -153,10 +153,28 @@ fn judge_wanted<'a>(
             draft.defer(id, Why::PausedUntil(until), Some(&manifest.at));
         }
         (Verdict::Do(action, reason), None) => {
-            let note = input.fits().and_then(|fits| fits.matched.get(id)).cloned();
+            let matched = input.fits().and_then(|fits| fits.matched.get(id)).cloned();
+            let taken = taken_from(input, id, &action).map(|owner| {
+                format!("takes it from agent `{owner}`, as `reconciler/adopt: always` says")
+            });
+            let note = match (matched, taken) {
+                (Some(matched), Some(taken)) => Some(format!("{taken}; {matched}")),
+                (matched, taken) => taken.or(matched),
+            };
             draft.candidates.push(Candidate { id, manifest, action, reason, note });
         }
         (Verdict::Wait(why), _) => draft.defer(id, why, Some(&manifest.at)),
+    }
+}
+
+/// Whose mark a step overwrites.
+fn taken_from<'a>(input: &Input<'_>, id: &ResourceId, action: &'a Action) -> Option<&'a str> {
+    match action {
+        Action::Update { before, after: _, changes: _ }
+        | Action::Adopt { live: before, after: _ } => {
+            other_owner(kind::row(id.kind)?, before, input.policy)
+        }
+        Action::Create { after: _ } | Action::Delete { before: _ } => None,
     }
 }
 
