@@ -75,6 +75,7 @@ pub(super) async fn ask<Q: Serialize>(
         | CallCode::ResourceExhausted
         | CallCode::Unimplemented
         | CallCode::Unavailable
+        | CallCode::Barred
         | CallCode::Internal => {
             CliError::new(format!("the running process gave no answer: {error}"))
         }

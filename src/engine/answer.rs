@@ -77,7 +77,8 @@ impl Engine {
             | CallCode::ResourceExhausted
             | CallCode::FailedPrecondition
             | CallCode::Unimplemented
-            | CallCode::Unavailable => {}
+            | CallCode::Unavailable
+            | CallCode::Barred => {}
         }
         let said = self.hide(step, &error.to_string());
         self.settle_record(op, Outcome::Refused { error: said });
@@ -99,6 +100,7 @@ impl Engine {
             }
             CallCode::ResourceExhausted
             | CallCode::Unavailable
+            | CallCode::Barred
             | CallCode::NoAnswer
             | CallCode::Unknown
             | CallCode::Internal => self.fail(id, &told, None),

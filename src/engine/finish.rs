@@ -1,11 +1,12 @@
 //! When the engine is through.
 
-use super::config::{ONCE_ATTEMPTS, Outcome, Planted};
+use super::Level;
+use super::config::{Mode, ONCE_ATTEMPTS, ONCE_UNREACHABLE, Outcome, Planted};
 use super::machine::{Engine, Life};
 use super::slot::Condition;
 use super::source::has_errors;
 use crate::kind::Readiness;
-use crate::live::{Lack, Observed};
+use crate::live::{Coverage, Lack, Observed};
 use crate::model::{Cluster, KindName, ResourceId};
 use crate::plan::{Reason, Step, Why};
 
@@ -52,6 +53,9 @@ impl Engine {
             || self.clock_jumped
             || self.awaits_commands()
             || planned.plan.steps.iter().any(|step| self.is_cold(step));
+        if self.cut_off().is_some() {
+            return Outcome::Incomplete;
+        }
         if moving && !self.planted(Planted::EndEarly) {
             return Outcome::Running;
         }
@@ -128,7 +132,10 @@ impl Engine {
     /// become so by itself.
     fn is_live_passing(&self) -> bool {
         let mut kinds = self.live.state.kinds.iter();
-        kinds.any(|(key, it)| it.lack() == Some(Lack::Passing) && self.is_in_use(key))
+        kinds.any(|(key, it)| {
+            let passes = matches!(it.lack(), Some(Lack::Passing | Lack::Barred));
+            passes && !self.is_given_up(key) && self.is_in_use(key)
+        })
     }
 
     /// Whether such a kind will not become known without a person.
@@ -140,7 +147,47 @@ impl Engine {
     fn is_refused(&self, key: &(Cluster, KindName)) -> bool {
         match self.live.state.kinds.get(key).and_then(Observed::lack) {
             Some(Lack::NotAllowed | Lack::NoSuchKind) => true,
-            Some(Lack::Passing) | None => false,
+            Some(Lack::Passing | Lack::Barred) => self.is_given_up(key),
+            None => false,
+        }
+    }
+
+    /// Whether a single pass waits no more for a kind: its lists have failed for long, or will go
+    /// on failing until a person acts. A longer life always tries again.
+    fn is_given_up(&self, key: &(Cluster, KindName)) -> bool {
+        let lack = self.live.state.kinds.get(key).and_then(Observed::lack);
+        let (Some(lack), Some(kind)) = (lack, self.live.kinds.get(key)) else { return false };
+        let long = kind.failing_since.is_some_and(|since| {
+            self.now.monotonic.saturating_sub(since) >= ONCE_UNREACHABLE && kind.failures > 1
+        });
+        let lost = match lack {
+            Lack::Barred => true,
+            Lack::Passing => kind.failures >= ONCE_ATTEMPTS || long,
+            Lack::NotAllowed | Lack::NoSuchKind => false,
+        };
+        self.config.mode == Mode::Once && lost
+    }
+
+    /// Why no kind in use can be listed, when that is how it stays: there is nothing to wait for,
+    /// whatever is under way.
+    fn cut_off(&self) -> Option<&str> {
+        let kinds = &self.live.state.kinds;
+        let mut used = kinds.iter().filter(|(key, _)| self.is_in_use(key)).peekable();
+        used.peek()?;
+        let mut why = None;
+        for (key, observed) in used {
+            match observed.coverage() {
+                Coverage::Partial(reason) if self.is_given_up(key) => why = Some(reason.as_str()),
+                Coverage::Partial(_) | Coverage::Complete => return None,
+            }
+        }
+        why
+    }
+
+    /// Tells why a single pass ends early, if it does.
+    pub(super) fn say_cut_off(&mut self) {
+        if let Some(why) = self.cut_off().map(ToOwned::to_owned) {
+            self.say(Level::Error, None, format!("the pass ends here: {why}"));
         }
     }
 

@@ -352,6 +352,7 @@ impl Engine {
         if self.life == Life::Running && self.config.mode == Mode::Once {
             let outcome = self.verdict();
             if outcome != Outcome::Running {
+                self.say_cut_off();
                 self.stop(outcome);
             }
         }

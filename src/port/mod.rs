@@ -110,6 +110,9 @@ pub enum CallCode {
     Unimplemented,
     /// 14 before the request was sent.
     Unavailable,
+    /// Nothing was sent, and nothing will be before a person has acted: the server is of another
+    /// cluster or cannot be trusted, or the identity is over.
+    Barred,
     /// 13, 15, 16, 10, 11: may or may not have happened.
     Internal,
 }
