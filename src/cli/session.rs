@@ -176,20 +176,19 @@ impl Session {
             Target::Embedded { .. } => None,
             Target::Teleport(remote) => Some(remote.open()?),
         };
-        let name = match &teleport {
-            Some(teleport) => teleport.identity().control_plane(),
-            None => EMBEDDED.to_owned(),
-        };
         let key = new_key()?;
         let (storage, key, lock): (Arc<dyn Storage>, _, _) = if setup.memory {
             (Arc::new(Memory::default()), key, None)
         } else {
             let lock = Lock::take(&setup.state, command)
                 .map_err(|error| CliError::new(error.to_string()))?;
-            let disk = Sqlite::open(&setup.state, &key)?;
-            disk.claim(&name)?;
+            let disk = Arc::new(Sqlite::open(&setup.state, &key)?);
+            match &teleport {
+                Some(teleport) => bind_when_reached(&disk, teleport)?,
+                None => disk.claim(EMBEDDED)?,
+            }
             let key = disk.identity()?.key;
-            (Arc::new(disk), key, Some(lock))
+            (disk, key, Some(lock))
         };
         let (cluster, plane) = match (&setup.target, &teleport) {
             (Target::Embedded { settings, faults }, _) => {
@@ -261,6 +260,20 @@ pub(super) fn new_key() -> Result<FingerprintKey, CliError> {
 
 /// What a state of the embedded plane is bound to.
 const EMBEDDED: &str = "embedded";
+
+/// Binds a state to the control plane that answers, and follows its authorities from then on.
+/// Nothing is written to a server before its first answer, so nothing before the binding.
+///
+/// # Errors
+/// The state belongs to another control plane.
+fn bind_when_reached(disk: &Arc<Sqlite>, teleport: &Teleport) -> Result<(), CliError> {
+    disk.belongs(&teleport.identity().control_plane())?;
+    let disk = Arc::clone(disk);
+    teleport.on_reached(move |identity| {
+        disk.claim(&identity.control_plane()).map_err(|error| error.message)
+    });
+    Ok(())
+}
 
 /// A state that belongs to another Teleport shows nothing true about this one.
 fn belongs(offline: &Offline, setup: &Setup, teleport: &Teleport) -> Result<(), CliError> {
