@@ -15,6 +15,11 @@ mod served;
 mod binary;
 #[path = "serve/client.rs"]
 mod client;
+mod common;
+#[path = "serve/identities.rs"]
+mod identities;
+#[path = "serve/previews.rs"]
+mod previews;
 #[path = "serve/programs.rs"]
 mod programs;
 #[path = "serve/strangers.rs"]

@@ -52,7 +52,9 @@ pub(super) async fn doctor(
             identity(teleport, clock, &mut report);
             way(teleport, &mut report).await
         }
-        (Target::Embedded { .. } | Target::Teleport(_), _) => {
+        // A running agent may still hold what the file has no more.
+        (Target::Teleport(remote), None) => remote.open().map(|_| false)?,
+        (Target::Embedded { .. }, _) => {
             report.line("address", "the embedded control plane");
             true
         }
@@ -67,10 +69,8 @@ pub(super) async fn doctor(
         let missing = kinds(&session, &rights, used.as_ref(), &mut report).await;
         if !missing.is_empty() {
             report.bad = true;
-            let agent = &setup.config.agent.name;
-            report.text.push_str("\nMissing; create this role and give it to the agent:\n");
-            report.text.push('\n');
-            report.text.push_str(&role_yaml(agent, &missing));
+            report.text.push_str("\nMissing; create this role and give it to the agent:\n\n");
+            report.text.push_str(&role_yaml(&setup.config.agent.name, &missing));
         }
     }
     let end = if report.bad { "\nSomething needs attention.\n" } else { "\nAll is well.\n" };

@@ -174,9 +174,8 @@ pub(super) async fn approve(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let mut session = Session::open(setup, Access::Change, "approve", clock).await?;
-    if let Some(agent) = &session.agent {
-        let text = control::ask_agent(agent, &Question::Approve { hash: hash.to_owned() }).await?;
+    if let Some(agent) = Session::agent_of(setup).await {
+        let text = control::ask_agent(&agent, &Question::Approve { hash: hash.to_owned() }).await?;
         to.print(&(text + "\n"))?;
         return Ok(Exit::Done);
     }

@@ -74,13 +74,20 @@ impl Session {
         command: &str,
         clock: &System,
     ) -> Result<Self, CliError> {
-        if let Some(channel) = control::connect(&setup.socket).await.filter(|_| !setup.memory) {
-            return Self::through(setup, Remote::new(channel));
+        if let Some(agent) = Self::agent_of(setup).await {
+            return Self::through(setup, agent);
         }
         match access {
             Access::Read => Self::looking(setup, clock),
             Access::Change => Self::owning(setup, command, clock),
         }
+    }
+
+    /// The way to the agent of this state, when one runs: for questions that it alone answers,
+    /// whatever has become of the identity's file.
+    pub(super) async fn agent_of(setup: &Setup) -> Option<Remote<Channel>> {
+        let channel = control::connect(&setup.socket).await.filter(|_| !setup.memory)?;
+        Some(Remote::new(channel))
     }
 
     /// A session with a plane that lives in this process and has no journal.
@@ -104,16 +111,23 @@ impl Session {
     fn through(setup: &Setup, agent: Remote<Channel>) -> Result<Self, CliError> {
         // A plane that is served without an agent has no journal.
         let offline = if setup.state.exists() { Offline::read(&setup.state)? } else { None };
-        // The embedded plane lives in the agent; a real one is asked without a detour.
+        // The embedded plane lives in the agent; a real one is asked without a detour, where the
+        // identity's file is as good as what the agent holds.
+        let through = || agent.clone().map(Link::fixed);
         let (cluster, teleport) = match &setup.target {
-            Target::Embedded { .. } => (agent.clone().map(Link::fixed), None),
-            Target::Teleport(remote) => {
-                let teleport = remote.open()?;
-                if let Some(offline) = &offline {
-                    belongs(offline, setup, &teleport)?;
+            Target::Embedded { .. } => (through(), None),
+            Target::Teleport(remote) => match remote.open() {
+                Ok(teleport) => {
+                    if let Some(offline) = &offline {
+                        belongs(offline, setup, &teleport)?;
+                    }
+                    (Remote::new(teleport.link()), Some(teleport))
                 }
-                (Remote::new(teleport.link()), Some(teleport))
-            }
+                Err(error) => {
+                    tracing::warn!("{}; the running agent is asked instead", error.message);
+                    (through(), None)
+                }
+            },
         };
         let (key, known) = match offline {
             Some(offline) => (offline.identity.key, Some(offline.state)),

@@ -30,8 +30,8 @@ pub(super) async fn status(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let mut session = Session::open(setup, Access::Read, "status", clock).await?;
-    let Some(agent) = &session.agent else {
+    let Some(agent) = Session::agent_of(setup).await else {
+        let mut session = Session::open(setup, Access::Read, "status", clock).await?;
         let source = survey::begin(setup, clock)?;
         let seen = survey::take(setup, source, &mut session, clock).await?;
         to.remark("no agent is running; this is what one would do\n")?;
@@ -42,7 +42,7 @@ pub(super) async fn status(
         to.print(&labels)?;
         return Ok(Exit::Done);
     };
-    let json = control::ask_agent(agent, &Question::Status).await?;
+    let json = control::ask_agent(&agent, &Question::Status).await?;
     match format {
         Format::Json => to.print(&(json + "\n"))?,
         Format::Text | Format::Markdown => {
@@ -50,7 +50,10 @@ pub(super) async fn status(
                 CliError::new(format!("the agent's answer is unreadable: {error}"))
             })?;
             to.print(&text(&status))?;
-            to.print(&served::status_lines(setup, &session).await?)?;
+            if !setup.config.kubernetes.services.is_empty() {
+                let session = Session::open(setup, Access::Read, "status", clock).await?;
+                to.print(&served::status_lines(setup, &session).await?)?;
+            }
         }
     }
     Ok(Exit::Done)
@@ -134,6 +137,7 @@ fn text(status: &Status) -> String {
     if let Some(problem) = &status.source_problem {
         lines.push(format!("the source cannot be read just now: {problem}"));
     }
+    lines.extend(status.connection.iter().map(|text| format!("control plane: {}", clean(text))));
     for (kind, known) in &status.kinds {
         if let Some(missing) = &known.missing {
             lines.push(format!("{kind}: not wholly known: {missing}"));
