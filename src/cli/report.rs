@@ -110,7 +110,8 @@ pub(super) async fn plan(
         Format::Json => render::json(&view) + "\n",
         Format::Markdown => render::markdown(&view),
     })?;
-    Ok(match (has_errors(reading), gated.approval.is_some(), plan.steps.is_empty()) {
+    let failed = has_errors(reading) || !plan.is_live_whole();
+    Ok(match (failed, gated.approval.is_some(), plan.steps.is_empty()) {
         (true, _, _) => Exit::Error,
         (false, _, false) if detailed => Exit::Changes,
         (false, true, false) => Exit::Held,
@@ -179,6 +180,7 @@ pub(super) async fn approve(
         to.print(&(text + "\n"))?;
         return Ok(Exit::Done);
     }
+    let mut session = Session::open(setup, Access::Change, "approve", clock).await?;
     let source = survey::begin(setup, clock)?;
     let seen = survey::take(setup, source, &mut session, clock).await?;
     let waiting = seen.gated.approval.map(|pending| pending.hash);

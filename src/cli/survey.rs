@@ -13,7 +13,7 @@ use crate::adapter::clock::System;
 use crate::journal::{State, parse_id};
 use crate::labels::blocked::{Named, named};
 use crate::labels::resolve::resolve;
-use crate::live::Observed;
+use crate::live::{Coverage, Lack, LiveState, Observed};
 use crate::manifest::{Reading, Snapshot, decode};
 use crate::model::FingerprintKey;
 use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
@@ -113,6 +113,9 @@ pub(super) async fn take(
     let nothing = State::default();
     let state = session.known.as_ref().unwrap_or(&nothing);
     let mut live = session.live(in_use(&reading, &state.inventory), &reading).await;
+    if let Some(why) = unreadable(&live) {
+        return Err(CliError::new(format!("the control plane cannot be read: {why}")));
+    }
     let mut veil = session.veil();
     veil.learn(reading.manifests.keys());
     veil.learn(live.kinds.values().flat_map(Observed::seen).map(|live| &live.id));
@@ -167,4 +170,21 @@ pub(super) async fn take(
     );
     let commands = (named.commands.len(), named.known(&state.labels));
     Ok(Survey { snapshot, reading, plan, commands, gated })
+}
+
+/// Why nothing at all could be read, if it was not for a lack of rights: a plan over nothing
+/// would look like one without changes.
+fn unreadable(live: &LiveState) -> Option<&str> {
+    let mut why = None;
+    for observed in live.kinds.values() {
+        match (observed.lack(), observed.coverage()) {
+            (Some(Lack::Passing | Lack::Barred), Coverage::Partial(reason))
+                if observed.seen().next().is_none() =>
+            {
+                why = why.or(Some(reason.as_str()));
+            }
+            (None | Some(_), Coverage::Partial(_) | Coverage::Complete) => return None,
+        }
+    }
+    why
 }
