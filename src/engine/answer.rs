@@ -165,7 +165,7 @@ impl Engine {
             ticket: None,
             error: text.clone(),
         };
-        self.say_once(Level::Warn, id, format!("{id}: {text}; reading back"));
+        self.say_once(Level::Warn, id, format!("{id}: {text}"));
         let wake = self.now.monotonic + READ_FIRST;
         self.put_slot(id, Condition::InDoubt(doubt), Some(wake));
     }
@@ -291,7 +291,8 @@ impl Engine {
     }
 
     fn told(&self, step: &Step, error: &CallError) -> String {
-        self.hide(step, &format!("cannot {}: {error}", step.action.verb()))
+        let what = self.hide(step, &format!("cannot {}: {error}", step.action.verb()));
+        format!("{what}; {}", error.code.remedy())
     }
 
     fn may_write(&self, step: &Step) -> bool {

@@ -117,6 +117,34 @@ pub enum CallCode {
     Internal,
 }
 
+impl CallCode {
+    /// What becomes of a write that ended so, and what a person can do about it.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::NoAnswer | Self::Unknown | Self::Internal => {
+                "whether it happened is read back before anything is tried again"
+            }
+            Self::InvalidArgument => {
+                "it waits for its author: correct the manifest, which is tried at once; as it is, \
+                 it is tried again every 10 minutes or so"
+            }
+            Self::PermissionDenied => {
+                "one of the identity's roles must allow it (`reconciler doctor` prints the rule \
+                 that is missing); it is tried again every 10 minutes or so"
+            }
+            Self::Unimplemented => {
+                "this server does not have the call: a newer one, or no such manifest; it is \
+                 tried again every 10 minutes or so"
+            }
+            Self::NotFound | Self::AlreadyExists | Self::FailedPrecondition => {
+                "it changed meanwhile: it is read and planned again"
+            }
+            Self::ResourceExhausted | Self::Unavailable => "it is tried again later",
+            Self::Barred => "nothing is sent until that is mended",
+        }
+    }
+}
+
 /// A call that did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code:?}: {message}")]
