@@ -56,10 +56,10 @@ pub(super) const PLAN_QUIET: Duration = Duration::from_millis(5);
 pub(super) const CLOCK_JUMP: Duration = Duration::from_secs(5);
 /// Hexadecimal digits of an approval's hash that a person must type at least.
 pub const APPROVAL_DIGITS: usize = 8;
-/// Attempts at one resource, or at the list of one kind, before a single pass gives it up.
+/// Attempts at one resource before a single pass gives it up.
 pub(super) const ONCE_ATTEMPTS: u32 = 5;
-/// How long lists of one kind may fail in a row before a single pass gives the kind up, however
-/// few they were. A server that is restarted is back by then; a person or a job is waiting.
+/// How long lists of one kind may fail in a row, two at least, before a single pass gives the kind
+/// up. A server that is restarted is back by then; a person or a job is waiting.
 pub(super) const ONCE_UNREACHABLE: Duration = Duration::from_secs(15);
 
 /// Everything that the engine is told once.

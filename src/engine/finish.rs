@@ -1,5 +1,7 @@
 //! When the engine is through.
 
+use std::time::Duration;
+
 use super::Level;
 use super::config::{Mode, ONCE_ATTEMPTS, ONCE_UNREACHABLE, Outcome, Planted};
 use super::machine::{Engine, Life};
@@ -158,14 +160,21 @@ impl Engine {
         let lack = self.live.state.kinds.get(key).and_then(Observed::lack);
         let (Some(lack), Some(kind)) = (lack, self.live.kinds.get(key)) else { return false };
         let long = kind.failing_since.is_some_and(|since| {
-            self.now.monotonic.saturating_sub(since) >= ONCE_UNREACHABLE && kind.failures > 1
+            self.now.monotonic >= since + ONCE_UNREACHABLE && kind.failures > 1
         });
         let lost = match lack {
             Lack::Barred => true,
-            Lack::Passing => kind.failures >= ONCE_ATTEMPTS || long,
+            Lack::Passing => long,
             Lack::NotAllowed | Lack::NoSuchKind => false,
         };
         self.config.mode == Mode::Once && lost
+    }
+
+    /// When a single pass looks next whether it gives a kind up.
+    pub(super) fn give_up_at(&self) -> Option<Duration> {
+        let since = self.live.kinds.values().filter_map(|kind| kind.failing_since);
+        let at = since.map(|since| since + ONCE_UNREACHABLE).filter(|at| *at > self.now.monotonic);
+        at.min().filter(|_| self.config.mode == Mode::Once)
     }
 
     /// Why no kind in use can be listed, when that is how it stays: there is nothing to wait for,
@@ -187,7 +196,10 @@ impl Engine {
     /// Tells why a single pass ends early, if it does.
     pub(super) fn say_cut_off(&mut self) {
         if let Some(why) = self.cut_off().map(ToOwned::to_owned) {
-            self.say(Level::Error, None, format!("the pass ends here: {why}"));
+            let text = format!(
+                "the pass ends here: {why}; run it again when that is mended, or the server is back"
+            );
+            self.say(Level::Error, None, text);
         }
     }
 
@@ -219,4 +231,4 @@ impl Engine {
 }
 
 /// A plan due this soon is one that something asked for, not one for a far date.
-const SOON: std::time::Duration = std::time::Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(2);

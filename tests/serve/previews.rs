@@ -7,7 +7,7 @@ use super::common::Place;
 use super::identities::{place, said};
 use super::served::Served;
 
-const KUBE: &str = "kind: kube_cluster\nversion: v3\nmetadata: {name: k}\nspec: {}\n";
+const USER: &str = "kind: user\nversion: v2\nmetadata: {name: u}\nspec: {roles: [a]}\n";
 
 /// A role that may read roles and nothing else.
 const FEW: &str = "kind: role\nversion: v7\nmetadata: {name: few}\nspec:\n  allow:\n    \
@@ -50,7 +50,7 @@ fn a_preview_that_could_not_read_a_kind_says_which() {
     let place = place(&served.address, &served.identity("edge", "few"));
     // What can be read is all that there is to read.
     assert_eq!(place.run(&["plan", "--detailed-exitcode"]).status.code(), Some(2));
-    place.put("k.yaml", KUBE);
+    place.put("u.yaml", USER);
     for args in WAYS {
         let output = place.run(args);
         let words = said(&output);
@@ -61,9 +61,9 @@ fn a_preview_that_could_not_read_a_kind_says_which() {
             assert_eq!(json["live_whole"], false, "{json}");
             assert_eq!(json["format_version"], 1);
         } else {
-            let first = "Incomplete: the live state of kube_cluster is unknown.";
+            let first = "Incomplete: the live state of user is unknown.";
             assert!(words.contains(first), "{args:?}: {words}");
-            assert!(words.contains("live state of kube_cluster unknown: "), "{args:?}: {words}");
+            assert!(words.contains("live state of user unknown: "), "{args:?}: {words}");
         }
     }
     // Where nothing may be read, there is nothing to be told but that.

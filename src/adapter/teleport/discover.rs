@@ -252,18 +252,15 @@ async fn get(client: &reqwest::Client, url: &str) -> Result<Find, FindError> {
     serde_json::from_slice(&body).map_err(|error| FindError::Other(format!("{url}: {error}")))
 }
 
-/// Why the server's certificate was refused, if that is what went wrong.
-fn untrusted(error: &reqwest::Error) -> Option<String> {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = next {
-        let inner = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = error.downcast_ref().or_else(|| inner?.downcast_ref());
-        if let Some(refused @ rustls::Error::InvalidCertificate(_)) = tls {
-            return Some(refused.to_string());
-        }
-        next = error.source();
+/// Why the server's certificate was refused, if that is what went wrong. An I/O error passes over
+/// what it wraps when it is asked for its source.
+fn untrusted(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(refused @ rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+        return Some(refused.to_string());
     }
-    None
+    let wrapped = error.downcast_ref().and_then(std::io::Error::get_ref);
+    let wrapped = wrapped.and_then(|error| untrusted(error));
+    wrapped.or_else(|| untrusted(error.source()?))
 }
 
 /// An error with its causes; those of reqwest say little by themselves.
