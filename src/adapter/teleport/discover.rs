@@ -167,11 +167,11 @@ pub async fn discover(settings: &Settings, identity: &Identity) -> Result<Found,
 fn neither(settings: &Settings, web: u16, direct: DialError, find: FindError) -> DiscoverError {
     let address = joined(&settings.address.host, web);
     match (direct, find) {
-        // Nobody listens, or it is an Auth Service: once is enough.
-        (error @ DialError::OtherCluster { .. }, _) => error.into(),
+        // It is an Auth Service, whose certificate is nothing for HTTPS.
+        (error @ DialError::OtherCluster { .. }, _)
+        | (error @ DialError::OtherAuthority { .. }, FindError::Untrusted(_)) => error.into(),
+        // Nobody listens: once is enough.
         (error @ DialError::Network { .. }, _) if settings.address.port.is_some() => error.into(),
-        // An Auth Service's certificate is nothing for HTTPS.
-        (error @ DialError::OtherAuthority { .. }, FindError::Untrusted(_)) => error.into(),
         (
             DialError::NoAuthService { .. }
             | DialError::Network { .. }
