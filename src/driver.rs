@@ -33,8 +33,8 @@ const WATCH_QUEUE_MAX: usize = 1024;
 /// The engine's clock may ask for nothing at all; then the loop still wakes this often.
 const IDLE_WAKE: Duration = Duration::from_mins(1);
 
-/// Shows a reading to people.
-pub type OnReading = Arc<dyn Fn(&Snapshot, &Reading) + Send + Sync>;
+/// Adds to the findings of a reading, and shows them to people.
+pub type OnReading = Arc<dyn Fn(&Snapshot, &mut Reading) + Send + Sync>;
 
 /// Everything outside the engine.
 pub struct World<F, C> {
@@ -56,7 +56,7 @@ pub struct World<F, C> {
     pub owner: String,
     /// Key of the fingerprints.
     pub key: FingerprintKey,
-    /// Told of every reading, for showing findings to people.
+    /// Told of every reading, for findings.
     pub on_reading: OnReading,
 }
 
@@ -280,8 +280,8 @@ impl<F: Files + 'static, C: Commands + 'static> Hands<F, C> {
             let reading = tokio::task::block_in_place(|| {
                 // A panic while reading ends the program before the lock is seen again.
                 let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-                let reading = read_with_cache(&snapshot, &mut cache);
-                on_reading(&snapshot, &reading);
+                let mut reading = read_with_cache(&snapshot, &mut cache);
+                on_reading(&snapshot, &mut reading);
                 reading
             });
             Done::Event(Box::new(Event::SourceRead(Ok(Arc::new(reading)))))

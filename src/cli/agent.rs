@@ -89,14 +89,15 @@ pub(super) async fn run(
     Ok(exit_of(engine.outcome()))
 }
 
-/// Shows findings on stderr when they change, not at each reading.
+/// Adds what the configuration says of labels to the findings of a reading, and shows them on
+/// stderr when they change, not at each reading.
 fn show_findings(coloured: bool, rules: Rules, owner: String) -> OnReading {
     let last = Mutex::new(String::new());
-    Arc::new(move |snapshot: &Snapshot, reading: &Reading| {
-        let mut findings = reading.findings.clone();
-        findings.extend(named(reading, &rules, &owner).findings);
-        findings.sort();
-        let text = render::text(&findings, snapshot, coloured);
+    Arc::new(move |snapshot: &Snapshot, reading: &mut Reading| {
+        let mut named = named(reading, snapshot, &rules, &owner);
+        reading.findings.append(&mut named.findings);
+        reading.findings.sort();
+        let text = render::text(&reading.findings, snapshot, coloured);
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         if *last != text {
             anstream::eprint!("{text}");

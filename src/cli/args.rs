@@ -183,12 +183,16 @@ pub(super) enum KubeconfigCommand {
 /// Questions about Kubernetes clusters.
 #[derive(Debug, Subcommand)]
 pub(super) enum KubeCommand {
-    /// Whether a cluster of these labels is registered, and who serves it; needs neither a file
-    /// nor a cluster
+    /// Whether a cluster of these labels is registered, and who serves it; labels alone need
+    /// neither a file nor a cluster, and say nothing about credentials
     Match {
         /// KEY=VALUE; KEY alone is a label whose value is not known yet
         #[arg(value_name = "LABEL")]
         labels: Vec<String>,
+        /// The cluster of this name as its manifest declares it: credentials and the last values
+        /// of its dynamic labels count, and what is there already
+        #[arg(long, value_name = "CLUSTER", conflicts_with = "labels")]
+        name: Option<String>,
         /// Exit 2 unless a selector is sure to match
         #[arg(long)]
         detailed_exitcode: bool,

@@ -276,11 +276,11 @@ type Missing = BTreeMap<&'static str, (Vec<&'static str>, Option<&'static str>)>
 
 /// The kinds in use, which are all that an agent asks for. `None`: nothing says which they are.
 async fn used(setup: &Setup, session: &Session, clock: &System) -> Option<BTreeSet<KindName>> {
-    let (_, reading, _) = survey::begin(setup, clock).ok()?.end(setup, &session.key).await.ok()?;
     let nothing = State::default();
     let inventory = &session.known.as_ref().unwrap_or(&nothing).inventory;
-    let used: BTreeSet<KindName> =
-        in_use(&reading, inventory).into_iter().map(|(_, kind)| kind).collect();
+    let source = survey::begin(setup, clock).await.ok()?;
+    let (_, reading, _) = source.end(setup, &session.key, inventory).await.ok()?;
+    let used: BTreeSet<_> = in_use(&reading, inventory).into_iter().map(|(_, it)| it).collect();
     (!used.is_empty()).then_some(used)
 }
 

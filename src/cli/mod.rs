@@ -6,8 +6,8 @@ mod control;
 mod doctor;
 mod error;
 pub mod exit;
+mod foretell;
 mod kinds;
-mod kube;
 mod kubeconfig;
 mod log;
 mod plane;
@@ -23,6 +23,7 @@ mod table;
 use std::path::Path;
 
 use clap::{CommandFactory as _, Parser as _};
+use tokio::runtime::Builder;
 
 use args::{Args, Command, Common, KubeCommand, PlaneCommand, RunArgs};
 use error::CliError;
@@ -63,11 +64,21 @@ fn start(args: &Args, to: &mut Streams<'_>) -> Result<Exit, CliError> {
     }
     let clock = System::start();
     log::start(&args.common, &clock);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = runtime(args)
         .enable_all()
         .build()
         .map_err(|error| CliError::new(format!("cannot start: {error}")))?;
     runtime.block_on(dispatch(args, &clock, to))
+}
+
+/// Threads for what goes on and serves others. One thread is enough for one look, and keeps less
+/// memory than several.
+fn runtime(args: &Args) -> Builder {
+    let goes_on = match &args.command {
+        None => !args.run.dry_run,
+        Some(command) => matches!(command, Command::Plane(PlaneCommand::Serve { .. })),
+    };
+    if goes_on { Builder::new_multi_thread() } else { Builder::new_current_thread() }
 }
 
 async fn dispatch(args: &Args, clock: &System, to: &mut Streams<'_>) -> Result<Exit, CliError> {
@@ -129,9 +140,13 @@ async fn on_state(
             };
             return served::ls(&setup, &session, view, to).await;
         }
-        Command::Kube(command) => {
+        Command::Kube(KubeCommand::Match { labels, name, detailed_exitcode, format }) => {
             setup.warn();
-            return kube::run(&setup, command, to);
+            let answer = match name {
+                Some(name) => foretell::declared(&setup, name, clock).await?,
+                None => foretell::Answer::new(&setup.config.kubernetes, labels)?,
+            };
+            return answer.print(*format, *detailed_exitcode, to);
         }
         Command::Approve { hash } => return report::approve(&setup, hash, clock, to).await,
         Command::History { what, limit } => {

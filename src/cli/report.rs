@@ -81,10 +81,10 @@ pub(super) async fn plan(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let source = survey::begin(setup, clock)?;
+    let source = survey::begin(setup, clock).await?;
     let mut session = Session::open(setup, Access::Read, "plan", clock).await?;
     let seen = survey::take(setup, source, &mut session, clock).await?;
-    let Survey { snapshot, reading, plan, commands: (commands, known), gated } = &seen;
+    let Survey { snapshot, reading, live: _, plan, commands: (commands, known), gated } = &seen;
     let err_colour = colour(to.color, std::io::stderr().is_terminal());
     to.remark(&findings::text(&reading.findings, snapshot, err_colour))?;
     if session.known.is_none() && !setup.memory {
@@ -129,7 +129,8 @@ pub(super) async fn validate(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let (snapshot, reading, _) = survey::begin(setup, clock)?.end(setup, &new_key()?).await?;
+    let source = survey::begin(setup, clock).await?;
+    let (snapshot, reading, _) = source.end(setup, &new_key()?, &BTreeMap::new()).await?;
     match format {
         Format::Json => to.print(&json_findings(&reading, &snapshot)?)?,
         Format::Text | Format::Markdown => {
@@ -180,9 +181,9 @@ pub(super) async fn approve(
         to.print(&(text + "\n"))?;
         return Ok(Exit::Done);
     }
-    let mut session = Session::open(setup, Access::Change, "approve", clock).await?;
-    let source = survey::begin(setup, clock)?;
-    let seen = survey::take(setup, source, &mut session, clock).await?;
+    let session = Session::open(setup, Access::Change, "approve", clock).await?;
+    let source = survey::begin(setup, clock).await?;
+    let seen = survey::take(setup, source, &session, clock).await?;
     let waiting = seen.gated.approval.map(|pending| pending.hash);
     let full = match waiting {
         Some(full) if hash.len() >= crate::engine::APPROVAL_DIGITS && full.starts_with(hash) => {

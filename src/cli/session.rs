@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tonic::transport::Channel;
 
 use super::control;
@@ -22,9 +23,9 @@ use crate::adapter::sqlite::{Sqlite, same_control_plane};
 use crate::adapter::teleport::{Link, Teleport};
 use crate::journal::State;
 use crate::kind;
-use crate::live::{LiveState, list};
+use crate::live::{Live, LiveState, list};
 use crate::manifest::Reading;
-use crate::model::{Cluster, FingerprintKey, KindName, ResourceId, Veil};
+use crate::model::{Cluster, FingerprintKey, KindName, Veil};
 use crate::plane::{Faults, Plane, Settings};
 use crate::port::{Clock as _, Storage};
 
@@ -236,31 +237,30 @@ impl Session {
         veil
     }
 
-    /// Holds once what the journal and `reading` have both.
-    pub(super) fn share(&mut self, reading: &Reading) {
-        let Some(state) = &mut self.known else { return };
-        for (id, entry) in &mut state.inventory {
-            let declared = reading.manifests.get(id).map(|manifest| &manifest.resource.canonical);
-            if let Some(text) = declared.filter(|text| ***text == *entry.applied) {
-                entry.applied = Arc::clone(text);
-            }
-        }
-    }
-
-    /// Lists these kinds. Texts that `reading` has too are held once.
+    /// Lists these kinds, to look at and to write nothing. Of what is as `reading` declares it and
+    /// `agent`'s, the text is shared and the message is not kept: most of a cluster is like that.
     pub(super) async fn live(
         &self,
         kinds: BTreeSet<(Cluster, KindName)>,
         reading: &Reading,
+        agent: &str,
     ) -> LiveState {
         let mut state = LiveState::default();
-        let declared = |id: &ResourceId| {
-            reading.manifests.get(id).map(|manifest| &manifest.resource.canonical)
-        };
         for (which, name) in kinds {
             let Some(kind) = kind::row(name) else { continue };
+            let keep = |mut live: Live| {
+                let declared = reading.manifests.get(&live.id).map(|manifest| &manifest.resource);
+                if let Some(declared) = declared.filter(|it| it.canonical == live.canonical) {
+                    live.canonical = Arc::clone(&declared.canonical);
+                    // Labels may still make something else of what is declared.
+                    if kind.labelled.is_none() && live.owner.as_deref() == Some(agent) {
+                        live.wire = Bytes::new();
+                    }
+                }
+                live
+            };
             let (cluster, key) = (&self.cluster, &self.key);
-            let observed = list::list_beside(cluster, kind, which.clone(), key, declared).await;
+            let observed = list::list_kept(cluster, kind, which.clone(), key, keep).await;
             state.kinds.insert((which, name), observed);
         }
         state

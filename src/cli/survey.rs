@@ -1,6 +1,6 @@
 //! A look at everything at one moment: what is wanted, what there is, and what would be done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use super::error::CliError;
 use super::session::Session;
 use super::setup::Setup;
 use crate::adapter::clock::System;
-use crate::journal::{State, parse_id};
+use crate::journal::{Entry, State, parse_id};
 use crate::labels::blocked::{Named, named};
 use crate::labels::resolve::resolve;
 use crate::live::{Coverage, Lack, LiveState, Observed};
 use crate::manifest::{Reading, Snapshot, decode};
-use crate::model::FingerprintKey;
+use crate::model::{FingerprintKey, ResourceId};
 use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
 use crate::plan::{Action, Input, LabelInput, Plan, check, in_use};
 use crate::port::{Clock as _, Files, NotYet};
@@ -34,6 +34,8 @@ pub(super) struct Survey {
     pub snapshot: Snapshot,
     /// What they say.
     pub reading: Arc<Reading>,
+    /// What there is, of the kinds in use.
+    pub live: LiveState,
     /// What would be done.
     pub plan: Plan,
     /// How many label commands may matter, and how many of their values are known.
@@ -49,7 +51,7 @@ pub(super) struct Underway(JoinSet<Result<Snapshot, CliError>>);
 impl Underway {
     /// Waits for the files and says what they mean, and which label commands they name; the
     /// findings about those are among the reading's. Names that are secrets are veiled under the
-    /// installation's key.
+    /// installation's key. Texts that were applied are shared with the inventory.
     ///
     /// # Errors
     /// Why the source cannot be read.
@@ -57,14 +59,16 @@ impl Underway {
         mut self,
         setup: &Setup,
         key: &FingerprintKey,
+        inventory: &BTreeMap<ResourceId, Entry>,
     ) -> Result<(Snapshot, Reading, Named), CliError> {
         let Some(ended) = self.0.join_next().await else {
             return Err(CliError::new("the source was not read"));
         };
         let lost = |error| CliError::new(format!("the reading was lost: {error}"));
         let snapshot = ended.map_err(lost)??;
-        let mut reading = decode::read(&snapshot, key);
-        let mut named = named(&reading, &setup.labels(), &setup.config.agent.name);
+        let applied = |id: &ResourceId| inventory.get(id).map(|entry| &entry.applied);
+        let mut reading = decode::read_beside(&snapshot, key, applied);
+        let mut named = named(&reading, &snapshot, &setup.labels(), &setup.config.agent.name);
         reading.findings.append(&mut named.findings);
         reading.findings.sort();
         Ok((snapshot, reading, named))
@@ -75,7 +79,7 @@ impl Underway {
 ///
 /// # Errors
 /// Patterns that are none.
-pub(super) fn begin(setup: &Setup, clock: &System) -> Result<Underway, CliError> {
+pub(super) async fn begin(setup: &Setup, clock: &System) -> Result<Underway, CliError> {
     let (files, source, clock) = (setup.files()?, setup.source.clone(), *clock);
     let mut task = JoinSet::new();
     task.spawn(async move {
@@ -95,6 +99,8 @@ pub(super) fn begin(setup: &Setup, clock: &System) -> Result<Underway, CliError>
             }
         }
     });
+    // The state is opened without a pause, and on one thread nothing would begin before its end.
+    tokio::task::yield_now().await;
     Ok(Underway(task))
 }
 
@@ -105,14 +111,15 @@ pub(super) fn begin(setup: &Setup, clock: &System) -> Result<Underway, CliError>
 pub(super) async fn take(
     setup: &Setup,
     source: Underway,
-    session: &mut Session,
+    session: &Session,
     clock: &System,
 ) -> Result<Survey, CliError> {
-    let (snapshot, mut reading, named) = source.end(setup, &session.key).await?;
-    session.share(&reading);
     let nothing = State::default();
     let state = session.known.as_ref().unwrap_or(&nothing);
-    let mut live = session.live(in_use(&reading, &state.inventory), &reading).await;
+    let (snapshot, mut reading, named) = source.end(setup, &session.key, &state.inventory).await?;
+    let policy = setup.policy();
+    let kinds = in_use(&reading, &state.inventory);
+    let mut live = session.live(kinds, &reading, &policy.agent).await;
     if let Some(why) = unreadable(&live) {
         return Err(CliError::new(format!("the control plane cannot be read: {why}")));
     }
@@ -124,7 +131,6 @@ pub(super) async fn take(
         reading = veiled;
     }
     let reading = Arc::new(reading);
-    let policy = setup.policy();
     let wall = clock.now().wall;
     // What is in doubt is read back by the agent before anything is planned for it.
     let busy: BTreeSet<_> = state.open.values().filter_map(|open| parse_id(&open.id)).collect();
@@ -169,7 +175,7 @@ pub(super) async fn take(
         },
     );
     let commands = (named.commands.len(), named.known(&state.labels));
-    Ok(Survey { snapshot, reading, plan, commands, gated })
+    Ok(Survey { snapshot, reading, live, plan, commands, gated })
 }
 
 /// Why nothing at all could be read, if it was not for a lack of rights: a plan over nothing

@@ -157,6 +157,8 @@ pub fn encode(
         .map_err(|_secret| problem("the canonical form is not JSON"))?;
     let mut values = entries(value);
     let mut labels = match base {
+        // What was not kept would be lost by writing over it.
+        Some(base) if base.wire.is_empty() => return Err(problem("what is there was not kept")),
         Some(base) => server_labels(kind, &base.wire)?,
         None => BTreeMap::new(),
     };

@@ -7,7 +7,7 @@ mod bot;
 mod check;
 mod codec;
 mod kube_cluster;
-mod labelled;
+pub mod labelled;
 mod remote_cluster;
 mod role;
 mod token;

@@ -3,7 +3,6 @@
 //! Deliberately absent: retries, concurrency, and what follows from an answer.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Coverage, Lack, Live, Observed, Written};
@@ -41,23 +40,22 @@ pub async fn list(
     which: Which,
     key: &FingerprintKey,
 ) -> Observed {
-    list_beside(cluster, kind, which, key, |_| None).await
+    list_kept(cluster, kind, which, key, |live| live).await
 }
 
-/// As [`list`]. What is as the caller knows it shares the caller's text, so that a cluster that
-/// is as declared is not held twice.
-pub async fn list_beside<'a>(
+/// As [`list`]. `keep` says what is kept of each resource, as soon as its page is read.
+pub async fn list_kept(
     cluster: &impl Cluster,
     kind: &Kind,
     which: Which,
     key: &FingerprintKey,
-    known: impl Fn(&ResourceId) -> Option<&'a Arc<str>>,
+    keep: impl Fn(Live) -> Live,
 ) -> Observed {
     let (lacking, there): (Vec<&List>, Vec<&List>) =
         kind.rpc.lists().partition(|list| cluster.lacks(list.path));
     let mut refused = Vec::new();
     for list in there.into_iter().chain(lacking) {
-        if let Some(observed) = pages(cluster, kind, list, (&which, key), &known).await {
+        if let Some(observed) = pages(cluster, kind, list, (&which, key), &keep).await {
             return observed;
         }
         cluster.found_lacking(list.path);
@@ -74,12 +72,12 @@ pub async fn list_beside<'a>(
 }
 
 /// All pages by one call; `None`: the server does not have it.
-async fn pages<'a>(
+async fn pages(
     cluster: &impl Cluster,
     kind: &Kind,
     list: &List,
     (which, key): (&Which, &FingerprintKey),
-    known: &impl Fn(&ResourceId) -> Option<&'a Arc<str>>,
+    keep: &impl Fn(Live) -> Live,
 ) -> Option<Observed> {
     let mut items = Vec::new();
     let mut broken = Vec::new();
@@ -101,15 +99,10 @@ async fn pages<'a>(
             Ok(page) => page,
             Err(error) => break passing(format!("list of {}: {error}", kind.name)),
         };
-        items.extend(page.items.into_iter().map(|mut live| {
-            if let Some(text) = known(&live.id).filter(|text| ***text == *live.canonical) {
-                live.canonical = Arc::clone(text);
-            }
-            live
-        }));
+        items.extend(page.items.into_iter().map(keep));
         broken.extend(page.broken);
         match between(cluster, kind, list, &page.next, (which, key)).await {
-            Ok(live) => items.extend(live),
+            Ok(live) => items.extend(live.map(keep)),
             Err(error) => break failed(kind, &error),
         }
         tokens.insert(std::mem::replace(&mut token, page.next));

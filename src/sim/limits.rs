@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::oracle::Violation;
+use super::source::universe;
 use crate::engine::{Config, Status};
 use crate::journal::{OpId, Outcome, Record, State};
 use crate::kind;
@@ -75,6 +76,11 @@ pub(super) struct Approvals {
     pub granted: BTreeMap<ResourceId, Timestamp>,
     /// When somebody else last wrote to each.
     taken: BTreeMap<ResourceId, Duration>,
+    /// When the engine was last told of each as wanted, or as nobody knows what.
+    wanted: BTreeMap<ResourceId, Duration>,
+    /// When the last two transactions left the engine: one waits for the other, so that what is
+    /// in the second was decided after the first had left.
+    left: (Duration, Duration),
 }
 
 impl Approvals {
@@ -141,6 +147,18 @@ impl Approvals {
         self.taken.insert(id.clone(), at);
     }
 
+    /// A transaction leaves the engine for the disk.
+    pub(super) fn leaves(&mut self, at: Duration) {
+        self.left = (self.left.1, at);
+    }
+
+    /// The engine is told what is wanted: the approval of what is no more wanted gone is over.
+    pub(super) fn told(&mut self, at: Duration, is_unwanted: impl Fn(&ResourceId) -> bool) {
+        self.granted.retain(|id, _| is_unwanted(id));
+        let wanted = universe().iter().filter(|id| !is_unwanted(id));
+        self.wanted.extend(wanted.map(|id| (id.clone(), at)));
+    }
+
     fn record(&mut self, at: Duration, hash: &str, ids: BTreeSet<String>) -> Option<Violation> {
         let given = self.given.get(hash)?;
         let detail = format!("{hash}: {ids:?} of {:?}", given.ids);
@@ -153,7 +171,10 @@ impl Approvals {
         let expires = given.expires;
         let is_same = |id: &ResourceId| self.taken.get(id).is_none_or(|taken| *taken + SLACK < at);
         let granted = ids.iter().filter_map(|id| crate::journal::parse_id(id));
-        let granted: Vec<_> = granted.filter(is_same).collect();
+        // It may have been wanted again while the approval was on its way to the disk.
+        let decided = self.left.0;
+        let is_gone = |id: &ResourceId| self.wanted.get(id).is_none_or(|it| *it < decided);
+        let granted: Vec<_> = granted.filter(|id| is_same(id) && is_gone(id)).collect();
         self.granted.extend(granted.into_iter().map(|id| (id, expires)));
         self.used.insert(hash.to_owned(), ids);
         split

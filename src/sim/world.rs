@@ -211,6 +211,8 @@ impl World {
         // Home, then once through everything that clocks alone bring, and home again.
         self.run_until(self.at + CALM_MAX, Self::is_home);
         self.run_until(self.at + self.config.resync * 2, |_| false);
+        // A delete may have been on its way while its author changed their mind.
+        self.give_up_blocked();
         self.run_until(self.at + CALM_MAX, Self::is_home);
         if self.oracle.violations.is_empty() && !self.is_home() {
             let status = self.engine.status(self.now());

@@ -37,6 +37,7 @@ pub(super) use self::cluster::{SERVER_VERSION, local_name};
 pub(super) use self::kube_cluster::KIND as KUBE_CLUSTER;
 pub(super) use self::kube_server::KIND as KUBE_SERVER;
 pub(super) use self::kube_service::Playing;
+pub(super) use self::workload_cluster::TOMBSTONE as BLOCKED_NAME;
 use super::core::not_a_message;
 use super::settings::{Caller, Settings};
 use super::status::Status;
