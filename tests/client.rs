@@ -17,6 +17,8 @@ mod budgets;
 mod lists;
 #[path = "client/once.rs"]
 mod once;
+#[path = "client/refusals.rs"]
+mod refusals;
 #[path = "client/uses.rs"]
 mod uses;
 

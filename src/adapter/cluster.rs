@@ -15,6 +15,7 @@ use tonic::metadata::MetadataValue;
 use tonic::{Code, ConnectError, Request, Status};
 
 use super::limit::Limit;
+use super::teleport::ConnectError as TeleportError;
 use crate::port::{CallCode, CallError, Cluster};
 use crate::wire::codec::BytesCodec;
 
@@ -134,7 +135,9 @@ where
                 match error.code {
                     CallCode::ResourceExhausted => turn.was_too_much(),
                     // Whoever answers next may be another server.
-                    CallCode::NoAnswer | CallCode::Unavailable => self.forget_lacking(),
+                    CallCode::NoAnswer | CallCode::Unavailable | CallCode::Barred => {
+                        self.forget_lacking();
+                    }
                     CallCode::Unknown
                     | CallCode::InvalidArgument
                     | CallCode::NotFound
@@ -165,12 +168,34 @@ where
     S: GrpcService<Body>,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let message = match tokio::time::timeout(deadline, grpc.ready()).await {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(error)) => chain(error.into().as_ref()),
-        Err(_) => format!("no connection within {deadline:?}"),
-    };
-    Err(CallError { code: CallCode::Unavailable, message })
+    match tokio::time::timeout(deadline, grpc.ready()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            let error = error.into();
+            let code = unsent(error.as_ref()).unwrap_or(CallCode::Unavailable);
+            Err(CallError { code, message: chain(error.as_ref()) })
+        }
+        Err(_) => {
+            let message = format!("no connection within {deadline:?}");
+            Err(CallError { code: CallCode::Unavailable, message })
+        }
+    }
+}
+
+/// What an error of our own side says, if there was no connection.
+fn unsent(error: &(dyn StdError + 'static)) -> Option<CallCode> {
+    let mut code = None;
+    let mut next = Some(error);
+    while let Some(error) = next {
+        match error.downcast_ref::<TeleportError>() {
+            Some(error) if error.is_final() => return Some(CallCode::Barred),
+            Some(_) => code = Some(CallCode::Unavailable),
+            None if error.is::<ConnectError>() => code = Some(CallCode::Unavailable),
+            None => {}
+        }
+        next = error.source();
+    }
+    code
 }
 
 fn tagged(bytes: Bytes) -> Request<Bytes> {
@@ -183,26 +208,19 @@ fn no_answer(deadline: Duration) -> CallError {
     CallError { code: CallCode::NoAnswer, message: format!("no answer within {deadline:?}") }
 }
 
-/// What a status means for a write. A status that our own side made up (it has a cause) says
-/// nothing about what the server did, except that there was no connection.
 /// How the text begins when one of the caller's own roles is gone. The code is then that of a
 /// missing resource, whatever was asked, and must not be taken for one.
 const NO_ROLE: &str = "access denied\n";
 
+/// What a status means for a write. A status that our own side made up (it has a cause) says
+/// nothing about what the server did, except that there was no connection.
 fn call_error(status: &Status) -> CallError {
     let Some(cause) = status.source() else {
         let no_role = status.code() == Code::NotFound && status.message().starts_with(NO_ROLE);
         let code = if no_role { CallCode::PermissionDenied } else { code(status.code()) };
         return CallError { code, message: status.message().to_owned() };
     };
-    let mut code = CallCode::NoAnswer;
-    let mut next = Some(cause);
-    while let Some(error) = next {
-        if error.is::<ConnectError>() {
-            code = CallCode::Unavailable;
-        }
-        next = error.source();
-    }
+    let code = unsent(cause).unwrap_or(CallCode::NoAnswer);
     CallError { code, message: chain(cause) }
 }
 

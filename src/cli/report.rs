@@ -140,7 +140,8 @@ pub(super) async fn plan(
         Format::Json => render::json(&view) + "\n",
         Format::Markdown => render::markdown(&view),
     })?;
-    Ok(match (has_errors(reading), gated.approval.is_some(), plan.steps.is_empty()) {
+    let failed = has_errors(reading) || !plan.is_live_whole();
+    Ok(match (failed, gated.approval.is_some(), plan.steps.is_empty()) {
         (true, _, _) => Exit::Error,
         (false, _, false) if detailed => Exit::Changes,
         (false, true, false) => Exit::Held,
@@ -205,12 +206,12 @@ pub(super) async fn approve(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let session = Session::open(setup, Access::Change, "approve", clock).await?;
-    if let Some(agent) = &session.agent {
-        let text = control::ask_agent(agent, &Question::Approve { hash: hash.to_owned() }).await?;
+    if let Some(agent) = Session::agent_of(setup).await {
+        let text = control::ask_agent(&agent, &Question::Approve { hash: hash.to_owned() }).await?;
         to.print(&(text + "\n"))?;
         return Ok(Exit::Done);
     }
+    let session = Session::open(setup, Access::Change, "approve", clock).await?;
     let source = survey::begin(setup, clock).await?;
     let seen = survey::take(setup, source, &session, clock).await?;
     let waiting = seen.gated.approval.map(|pending| pending.hash);

@@ -36,8 +36,8 @@ pub(super) async fn status(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let session = Session::open(setup, Access::Read, "status", clock).await?;
-    let Some(agent) = &session.agent else {
+    let Some(agent) = Session::agent_of(setup).await else {
+        let session = Session::open(setup, Access::Read, "status", clock).await?;
         let source = survey::begin(setup, clock).await?;
         let seen = survey::take(setup, source, &session, clock).await?;
         to.remark("no agent is running; this is what one would do\n")?;
@@ -69,7 +69,7 @@ pub(super) async fn status(
         }
         return Ok(Exit::Done);
     };
-    let json = control::ask_agent(agent, &Question::Status).await?;
+    let json = control::ask_agent(&agent, &Question::Status).await?;
     match format {
         Format::Json => to.print(&(json + "\n"))?,
         Format::Text | Format::Markdown => {
@@ -77,7 +77,10 @@ pub(super) async fn status(
                 CliError::new(format!("the agent's answer is unreadable: {error}"))
             })?;
             to.print(&text(&status))?;
-            to.print(&served::status_lines(setup, &session).await?)?;
+            if !setup.config.kubernetes.services.is_empty() {
+                let session = Session::open(setup, Access::Read, "status", clock).await?;
+                to.print(&served::status_lines(setup, &session).await?)?;
+            }
         }
     }
     Ok(Exit::Done)
@@ -117,6 +120,7 @@ fn without_agent(seen: &Survey, known: &State, labels: &Labels) -> Status {
         source_problem: None,
         findings: findings_of(reading),
         watch: "no agent is running".to_owned(),
+        connection: Vec::new(),
         kinds: kinds.collect(),
         resources,
         pending: Vec::new(),
@@ -202,6 +206,7 @@ fn text(status: &Status) -> String {
     if let Some(problem) = &status.source_problem {
         lines.push(format!("the source cannot be read just now: {problem}"));
     }
+    lines.extend(status.connection.iter().map(|text| format!("control plane: {}", clean(text))));
     for (kind, known) in &status.kinds {
         if let Some(missing) = &known.missing {
             lines.push(format!("{kind}: not wholly known: {missing}"));

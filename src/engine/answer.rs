@@ -77,7 +77,8 @@ impl Engine {
             | CallCode::ResourceExhausted
             | CallCode::FailedPrecondition
             | CallCode::Unimplemented
-            | CallCode::Unavailable => {}
+            | CallCode::Unavailable
+            | CallCode::Barred => {}
         }
         let said = self.hide(step, &error.to_string());
         self.settle_record(op, Outcome::Refused { error: said });
@@ -99,6 +100,7 @@ impl Engine {
             }
             CallCode::ResourceExhausted
             | CallCode::Unavailable
+            | CallCode::Barred
             | CallCode::NoAnswer
             | CallCode::Unknown
             | CallCode::Internal => self.fail(id, &told, None),
@@ -163,7 +165,7 @@ impl Engine {
             ticket: None,
             error: text.clone(),
         };
-        self.say_once(Level::Warn, id, format!("{id}: {text}; reading back"));
+        self.say_once(Level::Warn, id, format!("{id}: {text}"));
         let wake = self.now.monotonic + READ_FIRST;
         self.put_slot(id, Condition::InDoubt(doubt), Some(wake));
     }
@@ -289,7 +291,8 @@ impl Engine {
     }
 
     fn told(&self, step: &Step, error: &CallError) -> String {
-        self.hide(step, &format!("cannot {}: {error}", step.action.verb()))
+        let what = self.hide(step, &format!("cannot {}: {error}", step.action.verb()));
+        format!("{what}; {}", error.code.remedy())
     }
 
     fn may_write(&self, step: &Step) -> bool {

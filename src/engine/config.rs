@@ -64,6 +64,9 @@ pub const APPROVAL_DIGITS: usize = 8;
 pub(super) const ONCE_SOURCE: Duration = Duration::from_mins(1);
 /// Attempts at one resource before a single pass gives it up.
 pub(super) const ONCE_ATTEMPTS: u32 = 5;
+/// How long lists of one kind may fail in a row, two at least, before a single pass gives the kind
+/// up. A server that is restarted is back by then; a person or a job is waiting.
+pub(super) const ONCE_UNREACHABLE: Duration = Duration::from_secs(15);
 
 /// Everything that the engine is told once.
 #[derive(Debug, Clone)]

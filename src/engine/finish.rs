@@ -1,12 +1,14 @@
 //! When the engine is through.
 
+use std::time::Duration;
+
 use super::Level;
-use super::config::{ONCE_ATTEMPTS, ONCE_SOURCE, Outcome, Planted};
+use super::config::{Mode, ONCE_ATTEMPTS, ONCE_SOURCE, ONCE_UNREACHABLE, Outcome, Planted};
 use super::machine::{Engine, Life};
 use super::slot::Condition;
 use super::source::has_errors;
 use crate::kind::Readiness;
-use crate::live::{Lack, Observed};
+use crate::live::{Coverage, Lack, Observed};
 use crate::model::{Cluster, KindName, ResourceId};
 use crate::plan::{Deferred, Reason, Step};
 
@@ -53,6 +55,9 @@ impl Engine {
             || self.clock_jumped
             || self.awaits_commands()
             || planned.plan.steps.iter().any(|step| self.is_cold(step));
+        if self.cut_off().is_some() {
+            return Outcome::Incomplete;
+        }
         if moving && !self.planted(Planted::EndEarly) {
             return Outcome::Running;
         }
@@ -136,7 +141,10 @@ impl Engine {
     /// become so by itself.
     fn is_live_passing(&self) -> bool {
         let mut kinds = self.live.state.kinds.iter();
-        kinds.any(|(key, it)| it.lack() == Some(Lack::Passing) && self.is_in_use(key))
+        kinds.any(|(key, it)| {
+            let passes = matches!(it.lack(), Some(Lack::Passing | Lack::Barred));
+            passes && !self.is_given_up(key) && self.is_in_use(key)
+        })
     }
 
     /// Whether such a kind will not become known without a person.
@@ -148,7 +156,57 @@ impl Engine {
     fn is_refused(&self, key: &(Cluster, KindName)) -> bool {
         match self.live.state.kinds.get(key).and_then(Observed::lack) {
             Some(Lack::NotAllowed | Lack::NoSuchKind) => true,
-            Some(Lack::Passing) | None => false,
+            Some(Lack::Passing | Lack::Barred) => self.is_given_up(key),
+            None => false,
+        }
+    }
+
+    /// Whether a single pass waits no more for a kind: its lists have failed for long, or will go
+    /// on failing until a person acts. A longer life always tries again.
+    fn is_given_up(&self, key: &(Cluster, KindName)) -> bool {
+        let lack = self.live.state.kinds.get(key).and_then(Observed::lack);
+        let (Some(lack), Some(kind)) = (lack, self.live.kinds.get(key)) else { return false };
+        let long = kind.failing_since.is_some_and(|since| {
+            self.now.monotonic >= since + ONCE_UNREACHABLE && kind.failures > 1
+        });
+        let lost = match lack {
+            Lack::Barred => true,
+            Lack::Passing => long,
+            Lack::NotAllowed | Lack::NoSuchKind => false,
+        };
+        self.config.mode == Mode::Once && lost
+    }
+
+    /// When a single pass looks next whether it gives a kind up.
+    pub(super) fn give_up_at(&self) -> Option<Duration> {
+        let since = self.live.kinds.values().filter_map(|kind| kind.failing_since);
+        let at = since.map(|since| since + ONCE_UNREACHABLE).filter(|at| *at > self.now.monotonic);
+        at.min().filter(|_| self.config.mode == Mode::Once)
+    }
+
+    /// Why no kind in use can be listed, when that is how it stays: there is nothing to wait for,
+    /// whatever is under way.
+    fn cut_off(&self) -> Option<&str> {
+        let kinds = &self.live.state.kinds;
+        let mut used = kinds.iter().filter(|(key, _)| self.is_in_use(key)).peekable();
+        used.peek()?;
+        let mut why = None;
+        for (key, observed) in used {
+            match observed.coverage() {
+                Coverage::Partial(reason) if self.is_given_up(key) => why = Some(reason.as_str()),
+                Coverage::Partial(_) | Coverage::Complete => return None,
+            }
+        }
+        why
+    }
+
+    /// Tells why a single pass ends early, if it does.
+    pub(super) fn say_cut_off(&mut self) {
+        if let Some(why) = self.cut_off().map(ToOwned::to_owned) {
+            let text = format!(
+                "the pass ends here: {why}; run it again when that is mended, or the server is back"
+            );
+            self.say(Level::Error, None, text);
         }
     }
 
@@ -182,4 +240,4 @@ impl Engine {
 }
 
 /// A plan due this soon is one that something asked for, not one for a far date.
-const SOON: std::time::Duration = std::time::Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(2);

@@ -161,7 +161,7 @@ impl Engine {
         let wake = self.wakes.first().map(|(at, _)| *at);
         let live = self.live.next();
         let clocks = self.clocks.next(&self.config);
-        let all = [clocks, wake, live, self.next_mature(), self.labels.next()];
+        let all = [clocks, wake, live, self.next_mature(), self.labels.next(), self.give_up_at()];
         all.into_iter().flatten().min()
     }
 
@@ -353,6 +353,7 @@ impl Engine {
         if self.life == Life::Running && self.config.mode == Mode::Once {
             let outcome = self.verdict();
             if outcome != Outcome::Running {
+                self.say_cut_off();
                 self.stop(outcome);
             }
         }

@@ -31,6 +31,9 @@ pub struct Status {
     pub findings: BTreeMap<String, usize>,
     /// `none`, `opening`, `open`, or why it ended.
     pub watch: String,
+    /// What is wrong with identity and connection, for people; filled in by who holds them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connection: Vec<String>,
     /// Each kind, `cluster kind` to what is known of it.
     pub kinds: BTreeMap<String, KindStatus>,
     /// Each resource that is declared, ours, or being worked on.
@@ -145,6 +148,7 @@ impl Engine {
                 Watch::Open => "open".to_owned(),
                 Watch::Lost(reason) => reason.clone(),
             },
+            connection: Vec::new(),
             kinds: self.kinds_status(),
             resources: self.resources_status(now),
             pending: self

@@ -151,7 +151,8 @@ fn failed(kind: &Kind, error: &CallError) -> (Coverage, Lack) {
         );
         return (Coverage::Partial(reason), Lack::NotAllowed);
     }
-    passing(format!("list of {name}: {error}"))
+    let (coverage, passing) = passing(format!("list of {name}: {error}"));
+    (coverage, if error.code == CallCode::Barred { Lack::Barred } else { passing })
 }
 
 fn whole(kind: &Kind, broken: &[WireError]) -> Coverage {

@@ -59,6 +59,8 @@ pub enum Lack {
     NotAllowed,
     /// The server does not have it: only another server helps.
     NoSuchKind,
+    /// There is no way to the server, and none without a person.
+    Barred,
 }
 
 /// The live resources of one kind, as far as known.
@@ -129,6 +131,15 @@ impl Observed {
     pub fn degrade(&mut self, reason: impl Into<String>, lack: Lack) {
         self.coverage = Coverage::Partial(reason.into());
         self.lack = lack;
+    }
+
+    /// What was known before, with what this cut list saw over it.
+    #[must_use]
+    pub fn over(&self, before: Option<&Self>, reason: &str, lack: Lack) -> Self {
+        let mut all = before.cloned().unwrap_or_else(|| Self::unknown(reason));
+        all.items.extend(self.items.iter().map(|(id, live)| (id.clone(), Arc::clone(live))));
+        all.degrade(reason, lack);
+        all
     }
 
     /// What can be done about it; `None`: it is wholly known.

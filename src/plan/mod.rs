@@ -50,6 +50,13 @@ pub struct Plan {
     pub digest: Digest,
 }
 
+impl Plan {
+    /// Whether the whole live side was seen. If not, the plan may lack steps.
+    pub fn is_live_whole(&self) -> bool {
+        self.coverage.values().all(|coverage| *coverage == Coverage::Complete)
+    }
+}
+
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {

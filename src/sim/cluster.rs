@@ -113,7 +113,7 @@ impl SimCluster {
         if inner.expired {
             inner.done = false;
             let message = "identity expired".to_owned();
-            return Err(CallError { code: CallCode::Unavailable, message });
+            return Err(CallError { code: CallCode::Barred, message });
         }
         let is_read = path.contains("/Get") || path.contains("/List");
         let spared = is_read && inner.spare_reads;
