@@ -348,7 +348,9 @@ fn deletes_without_approval_are_remembered_for_a_day() {
             },
         ]
     };
-    again(5, hours(23)).iter().for_each(|it| drop(state.apply(it)));
+    for record in again(5, hours(23)) {
+        state.apply(&record);
+    }
     assert_eq!(counted(&state, hours(100), at(hours(23))).len(), 2);
     let [begun, settled] = again(6, hours(24));
     state.apply(&begun);

@@ -119,29 +119,30 @@ fn ignores_hangup(status: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// A signal, its second, what is taken from it.
+    type Case = (Kind, f64, Option<Wish>);
+
     #[test]
     fn a_wish_is_heard_once() {
         use Kind::{Hangup, Interrupt, Terminate};
         let seconds = Duration::from_secs_f64;
-        let table: &[(&[(Kind, f64)], &[Option<Wish>])] = &[
+        let (end, now) = (Some(Wish::End), Some(Wish::AtOnce));
+        let table: &[&[Case]] = &[
             // `timeout`: to the process, then to the group.
-            (&[(Terminate, 5.0), (Terminate, 5.002)], &[Some(Wish::End), None]),
-            (&[(Interrupt, 5.0), (Interrupt, 6.0)], &[Some(Wish::End), Some(Wish::AtOnce)]),
-            (&[(Interrupt, 5.0), (Terminate, 5.1)], &[Some(Wish::End), Some(Wish::AtOnce)]),
+            &[(Terminate, 5.0, end), (Terminate, 5.002, None)],
+            &[(Interrupt, 5.0, end), (Interrupt, 6.0, now)],
+            &[(Interrupt, 5.0, end), (Terminate, 5.1, now)],
             // systemd's `SendSIGHUP=`, and a terminal that closes.
-            (&[(Terminate, 5.0), (Hangup, 9.0)], &[Some(Wish::End), None]),
-            (&[(Hangup, 5.0), (Hangup, 9.0)], &[Some(Wish::End), None]),
-            (&[(Hangup, 5.0), (Terminate, 5.1)], &[Some(Wish::End), Some(Wish::AtOnce)]),
-            (
-                &[(Interrupt, 5.0), (Interrupt, 5.5), (Interrupt, 6.1)],
-                &[Some(Wish::End), None, Some(Wish::AtOnce)],
-            ),
+            &[(Terminate, 5.0, end), (Hangup, 9.0, None)],
+            &[(Hangup, 5.0, end), (Hangup, 9.0, None)],
+            &[(Hangup, 5.0, end), (Terminate, 5.1, now)],
+            &[(Interrupt, 5.0, end), (Interrupt, 5.5, None), (Interrupt, 6.1, now)],
         ];
-        for (heard, wishes) in table {
+        for heard in table {
             let mut before = Heard::default();
-            let taken: Vec<_> =
-                heard.iter().map(|(kind, at)| before.take(*kind, seconds(*at))).collect();
-            assert_eq!(taken, *wishes, "{heard:?}");
+            for (kind, at, wish) in *heard {
+                assert_eq!(before.take(*kind, seconds(*at)), *wish, "{heard:?} at {at}");
+            }
         }
     }
 

@@ -19,6 +19,12 @@ fn with_roles() -> Place {
     place
 }
 
+fn remove(place: &Place, numbers: std::ops::Range<u32>) {
+    for number in numbers {
+        place.remove(&file(number));
+    }
+}
+
 /// What waits, as something printed it: `reconciler approve HASH`.
 fn hash_in(text: &str) -> String {
     let (_, rest) = text.split_once("reconciler approve ").unwrap_or_default();
@@ -29,11 +35,11 @@ fn hash_in(text: &str) -> String {
 fn one_pass_after_the_other_has_no_new_allowance() {
     let place = with_roles();
     place.ok(&["--once"]);
-    (0..FREE).for_each(|number| place.remove(&file(number)));
+    remove(&place, 0..FREE);
     place.ok(&["--once"]);
     assert!(place.live("role/r0").is_none(), "the first slice goes without asking");
 
-    (FREE..FREE + 2).for_each(|number| place.remove(&file(number)));
+    remove(&place, FREE..FREE + 2);
     let held = place.run(&["--once"]);
     let log = String::from_utf8_lossy(&held.stderr).into_owned();
     assert_eq!(held.status.code(), Some(3), "{log}");
@@ -57,11 +63,11 @@ fn what_was_held_is_still_held_after_a_kill() {
     until("everything is there", &agent, || {
         (0..ROLES).all(|number| place.live(&format!("role/r{number}")).is_some())
     });
-    (0..FREE).for_each(|number| place.remove(&file(number)));
+    remove(&place, 0..FREE);
     until("the first slice is gone", &agent, || {
         (0..FREE).all(|number| place.live(&format!("role/r{number}")).is_none())
     });
-    (FREE..FREE + 2).for_each(|number| place.remove(&file(number)));
+    remove(&place, FREE..FREE + 2);
     until("the second waits", &agent, || place.ok(&["status"]).contains("reconciler approve"));
     agent.kill();
 
