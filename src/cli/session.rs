@@ -250,6 +250,7 @@ impl Session {
             let observed = list::list_beside(cluster, kind, which.clone(), key, declared).await;
             state.kinds.insert((which, name), observed);
         }
+        state.server = self.cluster.release();
         state
     }
 }

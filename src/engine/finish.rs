@@ -110,6 +110,7 @@ impl Engine {
                 | Why::LiveUnknown(_)
                 | Why::Settling
                 | Why::Immutable(_)
+                | Why::TooNew(_, _)
                 | Why::NotMadeByUs
                 | Why::LabelUnknown(_)
                 | Why::MissingReference(_) => true,

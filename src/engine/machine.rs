@@ -183,6 +183,11 @@ impl Engine {
             Event::WatchLost(reason) => self.watch_lost(&reason),
             Event::Put(live) => self.watched_put(live),
             Event::Gone(id) => self.watched_gone(&id),
+            Event::Server(release) => {
+                if self.live.state.server.replace(release) != Some(release) {
+                    self.replan();
+                }
+            }
             Event::Renewed => self.renewed(),
             Event::Journaled(ticket) => self.journaled(ticket),
             Event::JournalFailed(error) => self.journal_failed(&error),

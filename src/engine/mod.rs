@@ -42,7 +42,7 @@ use crate::journal::{OpId, Record, State};
 use crate::labels::value::Command;
 use crate::live::{Live, Observed, Written};
 use crate::manifest::Reading;
-use crate::model::{Cluster, KindName, ResourceId};
+use crate::model::{Cluster, KindName, Release, ResourceId};
 use crate::plan::Step;
 use crate::port::{CallError, NotYet, RunError};
 
@@ -70,6 +70,8 @@ pub enum Event {
     },
     /// The watch confirmed these kinds; what follows is gapless until [`Event::WatchLost`].
     WatchOpened(Vec<KindName>),
+    /// The server has this version.
+    Server(Release),
     /// The watch ended; anything may have been missed.
     WatchLost(String),
     /// The watch says that this is how it is now.

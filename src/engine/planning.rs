@@ -210,6 +210,7 @@ impl Engine {
             | Why::Immutable(_)
             | Why::MissingReference(_)
             | Why::NotMadeByUs
+            | Why::TooNew(_, _)
             | Why::ReferencedBy(_) => None,
         });
         if let Some(until) = until.min() {

@@ -23,7 +23,9 @@ use std::sync::Arc;
 
 use crate::live::{Coverage, Live};
 use crate::manifest::Resource;
-use crate::model::{Cluster, Digest, FieldPath, KindName, Place, ResourceId, Timestamp, Value};
+use crate::model::{
+    Cluster, Digest, FieldPath, KindName, Place, Release, ResourceId, Timestamp, Value,
+};
 
 /// A complete, immutable plan. Executing it needs no further choice.
 #[derive(Debug, Clone)]
@@ -224,6 +226,9 @@ pub enum Why {
     NotAdopted,
     /// These fields cannot change; what differs. Delete and create it again to change them.
     Immutable(Vec<FieldPath>),
+    /// The server's version does not have these fields: it would drop them without a word, and
+    /// with them what they forbid.
+    TooNew(Vec<FieldPath>, Release),
     /// Declared and not there, but only Teleport itself makes this kind.
     NotMadeByUs,
     /// What it refers to is neither there nor planned.

@@ -96,6 +96,7 @@ impl Oracle {
             | Event::Journaled(_)
             | Event::Renewed
             | Event::Approve { .. }
+            | Event::Server(_)
             | Event::Stop => {}
         }
     }

@@ -293,6 +293,7 @@ impl World {
             | Event::SourceChanged
             | Event::SourceRead(Err(_))
             | Event::Listed { .. }
+            | Event::Server(_)
             | Event::WatchOpened(_)
             | Event::WatchLost(_)
             | Event::Put(_)
