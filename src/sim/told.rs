@@ -85,8 +85,9 @@ impl Oracle {
                     None => self.told_gone(id),
                 }
             }
-            Event::Wrote { op, .. } => {
+            Event::Wrote { op, result } => {
                 self.life.in_flight.remove(op);
+                self.update_told(*op, result.is_ok());
             }
             Event::JournalFailed(_) => self.life.disk_failed = true,
             Event::Fetched { .. }
@@ -95,8 +96,8 @@ impl Oracle {
             | Event::SourceRead(Err(_))
             | Event::Journaled(_)
             | Event::Renewed
-            | Event::Approve { .. }
             | Event::Server(_)
+            | Event::Approve { .. }
             | Event::Stop => {}
         }
     }

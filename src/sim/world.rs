@@ -167,7 +167,7 @@ impl World {
             alive: false,
             disk: State::default(),
             disk_fails: false,
-            cluster: SimCluster::new(core, start),
+            cluster: SimCluster::new(core, start, super::futile::stubborn(seed)),
             watch: None,
             watches: 0,
             source: Source::default(),
@@ -339,6 +339,7 @@ impl World {
         self.disk_fails = false;
         self.engine = engine(&self.config, self.seed, life);
         self.oracle.life = super::told::Told::default();
+        self.oracle.updates = super::futile::Updates::default();
         self.oracle.limits.deletes.clear();
         self.oracle.approvals.granted.clear();
         self.step(Event::Started(self.disk.clone()));
