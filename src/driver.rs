@@ -33,8 +33,12 @@ const WATCH_QUEUE_MAX: usize = 1024;
 /// The engine's clock may ask for nothing at all; then the loop still wakes this often.
 const IDLE_WAKE: Duration = Duration::from_mins(1);
 
-/// Shows a reading to people.
-pub type OnReading = Arc<dyn Fn(&Snapshot, &Reading) + Send + Sync>;
+/// How often the journal's place is looked at while nothing is written. Two calls of `stat`; the
+/// shorter, the sooner an agent ends whose state was taken away from under it.
+const STORAGE_CHECK: Duration = Duration::from_secs(2);
+
+/// Adds to the findings of a reading, and shows them to people.
+pub type OnReading = Arc<dyn Fn(&Snapshot, &mut Reading) + Send + Sync>;
 
 /// Everything outside the engine.
 pub struct World<F, C> {
@@ -56,7 +60,7 @@ pub struct World<F, C> {
     pub owner: String,
     /// Key of the fingerprints.
     pub key: FingerprintKey,
-    /// Told of every reading, for showing findings to people.
+    /// Told of every reading, for findings.
     pub on_reading: OnReading,
 }
 
@@ -112,6 +116,7 @@ pub async fn drive<F: Files + 'static, C: Commands + 'static>(
     let (mut stopping, mut asking) = (false, true);
     let link = world.cluster.service().clone();
     let mut channel = link.number();
+    let (mut check, mut checking) = (tokio::time::interval(STORAGE_CHECK), true);
     loop {
         while let Some(event) = events.pop_front() {
             for effect in engine.step(world.clock.now(), event) {
@@ -149,6 +154,10 @@ pub async fn drive<F: Files + 'static, C: Commands + 'static>(
             },
             () = world.source.changed() => events.push_back(Event::SourceChanged),
             () = changed(&mut world.secrets) => events.push_back(Event::SourceChanged),
+            _ = check.tick(), if checking => if let Err(error) = world.storage.check() {
+                checking = false;
+                events.push_back(Event::JournalFailed(error.message));
+            },
             () = tokio::time::sleep(wake) => events.push_back(Event::Deadline),
         }
     }
@@ -278,8 +287,8 @@ impl<F: Files + 'static, C: Commands + 'static> Hands<F, C> {
             let reading = tokio::task::block_in_place(|| {
                 // A panic while reading ends the program before the lock is seen again.
                 let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-                let reading = read_with_cache(&snapshot, &mut cache);
-                on_reading(&snapshot, &reading);
+                let mut reading = read_with_cache(&snapshot, &mut cache);
+                on_reading(&snapshot, &mut reading);
                 reading
             });
             Done::Event(Box::new(Event::SourceRead(Ok(Arc::new(reading)))))

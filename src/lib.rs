@@ -57,8 +57,10 @@
 //!   is nobody's, and at no time do two claim it.
 //! - A cluster that exists and is hidden from our identity (`AlreadyExists`, then `AccessDenied`)
 //!   is reported once and tried again after ten minutes, or when its manifest changes.
-//! - A command's descendant that makes a session of its own leaves the process group, and after
-//!   `kill -9` of the agent a running command ends by itself: both are the service manager's.
+//! - A command's descendant that makes a session of its own leaves the process group: it is the
+//!   service manager's. After `kill -9` of the agent a small process that was started beside the
+//!   first command (`adapter::commands`) kills the groups of running ones; it is told of each
+//!   right after its start, so that an agent killed between the two leaves that one behind.
 //! - A write that does not last is not repeated every second: what a person changed is changed back
 //!   at once, twice within minutes, and then later each time, up to five minutes. What reads never
 //!   show, with the same difference three times in a row, is held for ten minutes, or until the

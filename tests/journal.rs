@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use reconciler::adapter::lock::{Lock, LockError};
@@ -18,7 +19,8 @@ use reconciler::plan::Verb;
 use reconciler::port::Storage;
 
 /// One database of each version, newest last.
-const FIXTURES: [&str; 2] = ["tests/data/journal/v1.db", "tests/data/journal/v2.db"];
+const FIXTURES: [&str; 3] =
+    ["tests/data/journal/v1.db", "tests/data/journal/v2.db", "tests/data/journal/v3.db"];
 
 const NEWEST: &str = FIXTURES[FIXTURES.len() - 1];
 const KEY: FingerprintKey = FingerprintKey([7; 32]);
@@ -236,25 +238,39 @@ fn history_is_searched_by_resource() {
     let storage = Sqlite::open(&dir.path().join("state.db"), &KEY).unwrap();
     storage.append(&story()).unwrap();
     let lines = storage.history(10, Some("role/gone")).unwrap();
-    let shown: Vec<_> = lines
-        .iter()
-        .map(|line| (line.verb.unwrap(), line.outcome.as_deref(), line.run.map(|run| run.0)))
-        .collect();
-    assert_eq!(
-        shown,
-        [
-            (Verb::Delete, Some("done"), Some(1)),
-            (Verb::Delete, None, Some(1)),
-            (Verb::Adopt, Some("done"), None)
-        ]
-    );
+    let kept = |at: usize| {
+        // History leaves out what the inventory or the open operation holds.
+        let mut record = story()[at].clone();
+        if let Record::Intended { entry, .. } = &mut record {
+            *entry = None;
+        }
+        record
+    };
+    let shown: Vec<_> = lines.iter().map(|line| (&line.record, &line.outcome)).collect();
+    let done = Some(Outcome::Done { revision: Some("r2".into()) });
+    assert_eq!(shown, [(&kept(10), &done), (&kept(9), &None)]);
     assert_eq!(storage.history(2, None).unwrap().len(), 2);
-    // History leaves out what the inventory or the open operation holds.
-    let mut last = story()[12].clone();
-    if let Record::Intended { entry, .. } = &mut last {
-        assert!(entry.take().is_some(), "the story's last intent has an entry");
+    let last = storage.history(1, None).unwrap();
+    assert_eq!((&last[0].record, &last[0].outcome), (&kept(12), &None), "it is in doubt");
+}
+
+#[test]
+fn what_settles_a_large_batch_does_not_hide_what_began_it() {
+    const BATCH: u64 = 100;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("state.db");
+    let storage = Sqlite::open(&path, &KEY).unwrap();
+    let name = |op: u64| format!("role/rr{op}");
+    let begun = (0..BATCH).map(|op| intended(op, &name(op), Verb::Create, None));
+    storage.append(&begun.chain((0..BATCH).map(done)).collect::<Vec<_>>()).unwrap();
+    for lines in [storage.history(50, None), Offline::history(&path, 50, None).map(Option::unwrap)]
+    {
+        let lines = lines.unwrap();
+        assert_eq!(lines.len(), 50);
+        assert!(lines.iter().all(|line| matches!(line.outcome, Some(Outcome::Done { .. }))));
     }
-    assert_eq!(storage.history(1, None).unwrap()[0].record, last);
+    let one = storage.history(1, Some("role/rr90")).unwrap();
+    assert!(matches!(&one[..], [line] if line.outcome.is_some()), "{one:?}");
 }
 
 #[test]
@@ -280,6 +296,7 @@ fn make_fixture() {
     storage.claim("embedded").unwrap();
     storage.append(&story()).unwrap();
     storage.append(&labels()).unwrap();
+    storage.append(&unasked()).unwrap();
 }
 
 /// What version 2 brought: a value, one that fails, one that was forgotten.
@@ -297,6 +314,77 @@ fn labels() -> Vec<Record> {
     ]
 }
 
+/// What version 3 brought: a delete that nobody had approved.
+fn unasked() -> Vec<Record> {
+    vec![
+        Record::Adopted { id: "role/c".into(), entry: entry("{}"), at: Timestamp(40) },
+        intended(4, "role/c", Verb::Delete, None),
+        done(4),
+    ]
+}
+
+#[test]
+fn deletes_without_approval_are_remembered_for_a_day() {
+    let hours = |hours: u64| Duration::from_hours(hours);
+    let at = |time: Duration| Timestamp(5000).plus(time);
+    let mut state = State::fold(&[story(), unasked()].concat()).unwrap();
+    let counted = |state: &State, window, wall| {
+        let all = state.deleted_within(window, wall);
+        all.map(|(op, id, left)| (op.0, id.to_string(), left)).collect::<Vec<_>>()
+    };
+    let c = |left| vec![(4, "role/c".to_owned(), left)];
+    // Done at 5,000; what a person approved (2) does not count.
+    assert_eq!(counted(&state, hours(3), at(hours(1))), c(hours(2)));
+    assert_eq!(counted(&state, hours(3), at(hours(3))), []);
+    // The clock was set back: it counts as new.
+    assert_eq!(counted(&state, hours(3), Timestamp(0)), c(hours(3)));
+    let again = |op, after| {
+        [
+            intended(op, "role/d", Verb::Delete, None),
+            Record::Settled {
+                op: OpId(op),
+                outcome: Outcome::Done { revision: None },
+                at: at(after),
+            },
+        ]
+    };
+    again(5, hours(23)).iter().for_each(|it| drop(state.apply(it)));
+    assert_eq!(counted(&state, hours(100), at(hours(23))).len(), 2);
+    let [begun, settled] = again(6, hours(24));
+    state.apply(&begun);
+    let touched = state.apply(&settled);
+    assert_eq!(touched.deleted, [OpId(4), OpId(6)].into(), "the row of 4 goes");
+    assert_eq!(counted(&state, hours(100), at(hours(24))).len(), 2);
+}
+
+#[test]
+fn deletes_of_an_older_version_count_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = copy_of_fixture(FIXTURES[1], dir.path());
+    let sql = rusqlite::Connection::open(&path).unwrap();
+    let add =
+        "INSERT INTO records (at, op, id, verb, outcome, record) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let day = 86_400_000_i64;
+    for (op, at, approval) in
+        [(50, 0, None), (51, day, None), (52, day, Some("abc")), (53, 2 * day, None)]
+    {
+        let begun = intended(op, "role/x", Verb::Delete, approval);
+        let ended = Record::Settled {
+            op: OpId(op),
+            outcome: Outcome::Done { revision: None },
+            at: Timestamp(at),
+        };
+        for (record, outcome) in [(begun, None), (ended, Some("done"))] {
+            let text = serde_json::to_string(&record).unwrap();
+            let op = i64::try_from(op).unwrap();
+            sql.execute(add, rusqlite::params![at, op, "role/x", "delete", outcome, text]).unwrap();
+        }
+    }
+    drop(sql);
+    let state = Sqlite::open(&path, &KEY).unwrap().load().unwrap();
+    assert_eq!(state.deleted.keys().map(|op| op.0).collect::<Vec<_>>(), [53]);
+}
+
 fn copy_of_fixture(fixture: &str, dir: &Path) -> PathBuf {
     let copy = dir.join("state.db");
     fs::copy(fixture, &copy).unwrap();
@@ -305,7 +393,7 @@ fn copy_of_fixture(fixture: &str, dir: &Path) -> PathBuf {
 
 #[test]
 fn every_version_is_still_read() {
-    let stories = [story(), [story(), labels()].concat()];
+    let stories = [story(), [story(), labels()].concat(), [story(), labels(), unasked()].concat()];
     assert_eq!(stories.len(), FIXTURES.len());
     for (fixture, records) in FIXTURES.into_iter().zip(stories) {
         let dir = tempfile::tempdir().unwrap();
@@ -317,7 +405,9 @@ fn every_version_is_still_read() {
         assert_eq!(storage.identity().unwrap().key, KEY);
         assert_eq!(storage.identity().unwrap().control_plane.as_deref(), Some("embedded"));
         // Values of labels have no history.
-        assert_eq!(storage.history(100, None).unwrap().len(), story().len());
+        let is_line = |it: &&Record| !matches!(it, Record::Settled { .. } | Record::Label { .. });
+        let lines = records.iter().filter(is_line).count();
+        assert_eq!(storage.history(100, None).unwrap().len(), lines);
         // What an older version had, the newest can go on with.
         storage.append(&labels()).unwrap();
         let state = Sqlite::open(&path, &KEY).unwrap().load().unwrap();

@@ -189,6 +189,56 @@ fn a_file_is_judged_with_its_own_lines() {
 }
 
 #[test]
+fn what_has_no_end_is_not_read_to_the_end() {
+    let dir = tempfile::tempdir().unwrap();
+    // A limit of memory stands in for the patience of a person.
+    let limited = |command: &str| {
+        let program = env!("CARGO_BIN_EXE_reconciler");
+        let script = format!("ulimit -v 1500000; exec {program} {command}");
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(dir.path())
+            .env_remove("RECONCILER_CONFIG")
+            .output()
+            .unwrap();
+        (output.status.code(), said(&output))
+    };
+    for command in [
+        "kubeconfig check /dev/zero",
+        "kubeconfig check - < /dev/zero",
+        "--config /dev/zero validate .",
+        "--control-plane memory plane set /dev/zero",
+        "--control-plane memory plane set - < /dev/zero",
+    ] {
+        let (code, text) = limited(command);
+        assert_eq!(code, Some(1), "{command}: {text}");
+        assert!(text.contains("it has more than "), "{command}: {text}");
+    }
+}
+
+#[test]
+fn a_kubeconfig_comes_on_standard_input() {
+    let dir = tempfile::tempdir().unwrap();
+    let judged = |text: &str| {
+        fs::write(dir.path().join("config"), text).unwrap();
+        let file = fs::File::open(dir.path().join("config")).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_reconciler"))
+            .args(["kubeconfig", "check", "-"])
+            .current_dir(dir.path())
+            .stdin(file)
+            .output()
+            .unwrap();
+        (output.status.code(), said(&output))
+    };
+    let (code, text) = judged(GOOD);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("stdin: a Kubernetes Service can use it"), "{text}");
+    let (code, text) = judged(&GOOD.replace("token: hunter2-hunter2", "tokenFile: hunter2"));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("stdin:15:16: error[K093]"), "{text}");
+}
+
+#[test]
 fn a_kubeconfig_is_made_as_announced() {
     let dir = fake();
     let dir = dir.path();

@@ -1,5 +1,5 @@
 //! What label values make of manifests, and the engine's clock of label commands.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "test code")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "test code")]
 
 mod labels_engine;
 
@@ -13,7 +13,7 @@ use reconciler::labels::selector::Selectors;
 use reconciler::labels::value::{Command, Failing, Good, Known, Values};
 use reconciler::labels::{Mode, OnFailure, blocked};
 use reconciler::live::{Coverage, Live, LiveState, Observed};
-use reconciler::manifest::{Directives, Manifest, Reading};
+use reconciler::manifest::{Directives, Manifest, Reading, Snapshot, decode, render};
 use reconciler::model::{Cluster, FingerprintKey, Place, ResourceId, Timestamp, Value};
 
 pub(crate) const AGENT: &str = "reconciler";
@@ -139,6 +139,13 @@ fn what_a_value_makes_of_a_match() {
         (Resolve, KeepLast, test, "", known(None, true), "unknown", None),
         (Resolve, Drop, test, "", known(Some("us-1"), true), "nothing", None),
         (Resolve, Drop, prod, "", known(Some("us-1"), true), "item", Some("")),
+        // What never had a value has none to lose: nobody knows it.
+        (Resolve, Drop, test, "", known(None, true), "unknown", None),
+        (Resolve, Drop, prod, "", known(None, true), "item", Some("")),
+        (Resolve, Drop, hidden, "", known(None, true), "unknown", None),
+        (Forward, Drop, test, "", known(None, true), "unknown", None),
+        (Forward, Drop, prod, "", known(None, true), "item", Some("")),
+        (Forward, Drop, prod, "us-9", known(None, true), "item", Some("us-9")),
         // A dynamic label hides the static one, with a value or without.
         (Resolve, KeepLast, hidden, "", eu(), "nothing", None),
         (Resolve, KeepLast, hidden, "", none(), "unknown", None),
@@ -241,21 +248,85 @@ fn why_it_matches_nothing_is_told() {
     }
 }
 
+const WRITTEN: &str = "kind: kube_cluster
+version: v3
+metadata: {name: NAME, labels: {env: ENV}}
+spec:
+  dynamic_labels:
+    region:
+      period: 1m
+      command:
+        - say
+        - WORD
+      result: us-9
+";
+
+/// Files as they are written: three clusters, two of them in one file.
+fn written() -> (Snapshot, Reading) {
+    let one = |name: &str, env: &str, word: &str| {
+        WRITTEN.replace("NAME", name).replace("ENV", env).replace("WORD", word)
+    };
+    // No value could make `b` match: nothing need run.
+    let both = format!("---\n{}---\n{}", one("b", "dev", "never"), one("c", "test", "other"));
+    let mut snapshot = Snapshot::default();
+    for (path, text) in [("eu/a.yaml", one("a", "test", "region")), ("eu/b.yaml", both)] {
+        snapshot.files.insert(path.into(), text.into_bytes().into());
+    }
+    let reading = decode::read(&snapshot, &KEY);
+    assert_eq!(reading.findings.len(), 3, "no credentials, and nothing else: {reading:#?}");
+    (snapshot, reading)
+}
+
+/// Code, place and what is underlined.
+fn found(mode: Mode) -> Vec<String> {
+    let (snapshot, reading) = written();
+    let selectors = items(&[&[("region", "us-*"), ("env", "test")]]);
+    let mut named = blocked::named(&reading, &snapshot, &rules(mode, selectors), AGENT);
+    named.findings.sort();
+    let shown = named.findings.iter().map(|it| {
+        assert!(it.hint.is_some() && blocked::CODES.iter().any(|(code, _)| *code == it.code));
+        let bytes = &snapshot.files[&it.at.path];
+        let text = String::from_utf8_lossy(&bytes[it.at.range()]);
+        let (line, column) = render::position(bytes, it.at.range().start);
+        let first = text.lines().next().unwrap();
+        format!("{} {}:{line}:{column} {first}", it.code, it.at.path)
+    });
+    shown.collect()
+}
+
+#[test]
+fn findings_about_labels_point_at_them() {
+    let ignored = ["eu/a.yaml:11:7", "eu/b.yaml:12:7", "eu/b.yaml:24:7"];
+    let mut expected: Vec<_> = ignored.iter().map(|at| format!("L002 {at} result: us-9")).collect();
+    expected.insert(2, "L001 eu/b.yaml:21:7 command:".to_owned());
+    assert_eq!(found(Mode::Resolve), expected);
+    // What may run replaces what was pasted. What may not leaves it alone, and it counts.
+    assert_eq!(
+        found(Mode::Forward),
+        ["L003 eu/a.yaml:11:7 result: us-9", "L001 eu/b.yaml:21:7 command:"]
+    );
+}
+
 #[test]
 fn what_may_not_run_is_told_with_the_line_to_add() {
-    let reading = reading(vec![
-        resource("a", r#"{"env":"test"}"#, &dynamic("other", "")),
-        // No value could make this one match: nothing need run.
-        resource("b", r#"{"env":"dev"}"#, &dynamic("never", "")),
-        resource("c", r#"{"env":"test"}"#, &dynamic("region", "")),
-    ]);
+    let (snapshot, reading) = written();
     let selectors = items(&[&[("region", "us-*"), ("env", "test")]]);
-    let named = blocked::named(&reading, &rules(Mode::Resolve, selectors), AGENT);
+    let rules = rules(Mode::Resolve, selectors);
+    let named = blocked::named(&reading, &snapshot, &rules, AGENT);
     let commands: Vec<_> = named.commands.iter().map(|(it, may)| (it.to_string(), *may)).collect();
     assert_eq!(commands, [("say other".to_owned(), false), ("say region".to_owned(), true)]);
-    let hint = named.findings[0].hint.clone().unwrap();
-    assert_eq!(named.findings.len(), 1);
+    let told = named.findings.iter().find(|it| it.code == blocked::NOT_ALLOWED).unwrap();
+    let hint = told.hint.clone().unwrap();
     assert!(hint.contains("say other"), "{hint}");
+    let page = render::text(std::slice::from_ref(told), &snapshot, false);
+    assert!(page.contains("--> eu/b.yaml:21:7") && page.contains("      ^^^^^^^^"), "{page}");
+}
+
+#[test]
+fn codes_of_labels_are_in_order() {
+    let codes: Vec<&str> = blocked::CODES.iter().map(|(code, _)| code.0).collect();
+    assert!(codes.is_sorted() && codes.iter().all(|code| code.starts_with('L')), "{codes:?}");
+    assert!(blocked::CODES.iter().all(|(_, meaning)| meaning.ends_with('.')));
 }
 
 #[test]

@@ -15,10 +15,20 @@ mod bad;
 #[path = "labels_walk/client.rs"]
 mod client;
 mod common;
+#[path = "labels_walk/drop.rs"]
+mod drop;
 #[path = "labels_walk/dynamic.rs"]
 mod dynamic;
+#[path = "labels_walk/flap.rs"]
+mod flap;
+#[path = "labels_walk/foretold.rs"]
+mod foretold;
+#[path = "labels_walk/forward.rs"]
+mod forward;
 #[path = "labels_walk/hidden.rs"]
 mod hidden;
+#[path = "labels_walk/origin.rs"]
+mod origin;
 #[path = "common/served.rs"]
 mod served;
 #[path = "labels_walk/two.rs"]
@@ -47,6 +57,15 @@ pub(crate) fn listed(place: &Place) -> Vec<String> {
 pub(crate) fn registered(place: &Place, name: &str) -> Option<String> {
     let output = place.run(&["get", &format!("kube_cluster/{name}")]);
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
+}
+
+/// The journal is lost.
+pub(crate) fn forget(place: &Place) {
+    for file in std::fs::read_dir(place.state()).unwrap().map(|entry| entry.unwrap().path()) {
+        if file.file_name().unwrap().to_str().unwrap().starts_with("state.db") {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
 }
 
 /// Only clusters of production are meant; one service serves what has no region but the east.

@@ -388,6 +388,31 @@ fn a_cache_and_threads_change_nothing() {
     assert_eq!(warm.digest, Some(snapshot.digest()));
 }
 
+#[test]
+fn what_is_known_already_is_held_once_and_changes_nothing() {
+    let text = [role("a"), role("b"), role("c")].join("---\n");
+    let snapshot = one("a.yaml", text.as_bytes());
+    let alone = read(&snapshot);
+    let texts: BTreeMap<&str, Arc<str>> = alone
+        .manifests
+        .iter()
+        .map(|(id, manifest)| {
+            let text = manifest.resource.canonical.to_string();
+            let text = if &*id.name == "b" { text.replace("role", "rule") } else { text };
+            (&*id.name, text.into())
+        })
+        .filter(|(name, _)| *name != "c")
+        .collect();
+    let beside = decode::read_beside(&snapshot, &KEY, |id| texts.get(&*id.name));
+    assert_eq!(beside.manifests, alone.manifests);
+    assert_eq!((beside.digest, &beside.findings), (alone.digest, &alone.findings));
+    let shared = beside.manifests.iter().filter(|(id, manifest)| {
+        let text = texts.get(&*id.name);
+        text.is_some_and(|text| Arc::ptr_eq(text, &manifest.resource.canonical))
+    });
+    assert_eq!(shared.map(|(id, _)| &*id.name).collect::<Vec<_>>(), ["a"]);
+}
+
 /// `cargo test --release --test manifests -- --ignored --nocapture reading_ten`
 #[test]
 #[ignore = "a measurement, for release builds"]

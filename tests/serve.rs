@@ -15,6 +15,8 @@ mod served;
 mod binary;
 #[path = "serve/client.rs"]
 mod client;
+#[path = "serve/doctor.rs"]
+mod doctor;
 #[path = "serve/programs.rs"]
 mod programs;
 #[path = "serve/strangers.rs"]

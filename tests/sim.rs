@@ -168,6 +168,10 @@ const FOUND: &[(u64, &str)] = &[
     (924, "an equal resource without labels, found while a create was in doubt, counted as ours"),
     (263, "an intent that was let go on its way to the disk let the next one be sent too early"),
     (101, "somebody wrote to a resource while the approval of its deletion was on its way"),
+    (4106, "what was approved to go was wanted again before the approval was on the disk"),
+    (2413, "a kind whose list was still to come when the watch ended counted as wholly known"),
+    (3388, "a watch that was refused counted as the end of the open one that it had replaced"),
+    (2473, "a delete on its way blocked for days a name that its author wanted again"),
 ];
 
 /// Seeds that found something before it was written down what.
@@ -209,6 +213,7 @@ const PLANTED: &[(Planted, &[&str])] = &[
     (Planted::FrozenIsAbsent, &["delete_while_source_in_doubt"]),
     (Planted::TwoAtOnce, &["two_in_flight"]),
     (Planted::ForgetDeletes, &["guard_exceeded"]),
+    (Planted::ForgetAtStart, &["guard_exceeded"]),
     (Planted::SplitApproval, &["approval_split"]),
     (Planted::ForgetGrants, &["asked_again"]),
     (Planted::TellErrors, &["secret_shown"]),

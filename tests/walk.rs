@@ -6,6 +6,10 @@
 mod common;
 #[path = "walk/names.rs"]
 mod names;
+#[path = "walk/rough.rs"]
+mod rough;
+#[path = "walk/slices.rs"]
+mod slices;
 
 use common::{Agent, Place, bytes_of, until};
 

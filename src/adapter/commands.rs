@@ -3,8 +3,7 @@
 //!
 //! What remains possible: a descendant that makes a session of its own (`setsid`) leaves the
 //! group, and nothing here finds it again. The service manager's control group does; so does the
-//! end of a container. If the agent itself is killed (SIGKILL), running commands become orphans
-//! that end by themselves.
+//! end of a container. If the agent itself is killed (SIGKILL), the warden ends its commands.
 //!
 //! The standard error stream is not part of any result, because programs print credentials there
 //! when they fail. It is read, and its end is logged, at the level `debug` only.
@@ -13,10 +12,12 @@ mod environment;
 mod group;
 mod output;
 mod place;
+mod warden;
 
 use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
@@ -27,6 +28,7 @@ use self::group::{Ended, Group};
 pub use self::output::OUTPUT_MAX;
 use self::output::{Complaints, Said};
 use self::place::Place;
+pub use self::warden::{Warden, serve as end_orphans};
 use crate::labels::allow::Allow;
 use crate::labels::value::Command;
 use crate::port::{Commands, RunError};
@@ -40,12 +42,19 @@ pub struct Runner {
     source: PathBuf,
     allow: Allow,
     environment: Environment,
+    warden: Option<Arc<Warden>>,
 }
 
 impl Runner {
     /// A runner for the manifests below `source`.
     pub const fn new(source: PathBuf, allow: Allow, environment: Environment) -> Self {
-        Self { source, allow, environment }
+        Self { source, allow, environment, warden: None }
+    }
+
+    /// The same, with somebody who ends its commands when this process cannot.
+    #[must_use]
+    pub fn with_warden(self, warden: Warden) -> Self {
+        Self { warden: Some(Arc::new(warden)), ..self }
     }
 
     /// The engine has asked `allow` already; here it is asked once more, about the program that
@@ -69,7 +78,7 @@ impl Runner {
 impl Commands for Runner {
     async fn run(&self, command: &Command, timeout: Duration) -> Result<String, RunError> {
         let place = self.place(command)?;
-        let mut group = Group::start(&place, command, &self.environment)?;
+        let mut group = Group::start(&place, command, &self.environment, self.warden.as_ref())?;
         let mut streams = Streams::of(&mut group)
             .map_err(|error| RunError::NotStarted { reason: error.to_string() })?;
         let ended = watch(&group, &mut streams, timeout).await;

@@ -1,16 +1,20 @@
 //! One process per state: an advisory lock that names its holder.
 //!
 //! The lock belongs to the open file, so the kernel releases it however the process ends. The
-//! text in the file is for people only.
+//! text in the file is for people only. A file that was removed or replaced locks nobody out any
+//! more: [`Guarded`] writes to a journal only while lock and journal are found by their names.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock};
 
 use super::clock;
+use crate::journal::{Record, State};
+use crate::port::{Storage, StorageError};
 
 /// Longest text about a holder that is read back, in bytes; a command line may be long.
 const HOLDER_MAX: u64 = 4096;
@@ -18,7 +22,8 @@ const HOLDER_MAX: u64 = 4096;
 /// The lock on one state; released when dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
+    path: PathBuf,
 }
 
 /// Why the lock could not be had.
@@ -83,7 +88,14 @@ impl Lock {
             clock::wall()
         )
         .map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self { file, path })
+    }
+
+    /// Whether the lock's name still means the file that is locked.
+    fn is_there(&self) -> bool {
+        self.file
+            .metadata()
+            .is_ok_and(|held| identity(&self.path) == Some((held.dev(), held.ino())))
     }
 
     /// Who holds the lock now; `None`: nobody. Changes nothing, not even an access to a missing
@@ -94,6 +106,58 @@ impl Lock {
             Err(rustix::io::Errno::WOULDBLOCK) => Some(read_holder(&mut file)),
             Ok(()) | Err(_) => None,
         }
+    }
+}
+
+/// Device and inode of what a name means now.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|stat| (stat.dev(), stat.ino()))
+}
+
+/// A journal that is written only while it and its lock are where everybody looks for them.
+pub struct Guarded {
+    disk: Arc<dyn Storage>,
+    lock: Arc<Lock>,
+    state: PathBuf,
+    identity: Option<(u64, u64)>,
+}
+
+impl std::fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Guarded({})", self.state.display())
+    }
+}
+
+impl Guarded {
+    /// Guards an open journal, whose file is `state`, by the lock that was taken for it.
+    pub fn new(disk: Arc<dyn Storage>, state: &Path, lock: Arc<Lock>) -> Self {
+        Self { disk, lock, state: state.to_owned(), identity: identity(state) }
+    }
+}
+
+impl Storage for Guarded {
+    fn append(&self, records: &[Record]) -> Result<(), StorageError> {
+        self.check()?;
+        self.disk.append(records)
+    }
+
+    fn check(&self) -> Result<(), StorageError> {
+        let now = identity(&self.state);
+        if now.is_some() && now == self.identity && self.lock.is_there() {
+            return Ok(());
+        }
+        let message = format!(
+            "state `{}`: it or its lock was removed or replaced while this process had it open, \
+             so that another agent could start beside it; put it back from a copy, or start again \
+             without it: what bears our mark and is declared is ours again, and nothing else is \
+             deleted",
+            self.state.display()
+        );
+        Err(StorageError { message })
+    }
+
+    fn load(&self) -> Result<State, StorageError> {
+        self.disk.load()
     }
 }
 

@@ -13,3 +13,4 @@ pub mod offline;
 pub mod sqlite;
 pub mod teleport;
 pub mod watch;
+pub mod whole;

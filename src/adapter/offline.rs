@@ -1,24 +1,25 @@
 //! Reading a state without changing one byte of its directory.
 //!
-//! Even a reader of `SQLite` may create `-shm` files, recover a journal or check-point. A file
-//! that lies still is opened as one that cannot change; all else is copied away, and the copy is
-//! opened.
+//! Even a reader of `SQLite` may create `-shm` files, recover a journal or check-point, and a copy
+//! elsewhere would outlive a command that is interrupted, secrets and all. So the files are read
+//! where they lie, without locks and shared memory, at a moment in which none of them moves.
 
-use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::lock::Lock;
-use super::sqlite::{self, Line, Whose};
+use super::sqlite::{self, Line};
 use crate::journal::{Identity, State};
 use crate::port::StorageError;
 
-/// How often a copy is tried while another process writes.
-const ATTEMPTS_MAX: u32 = 20;
+/// How often a reading is tried while another process writes.
+const ATTEMPTS_MAX: u32 = 40;
 
-/// Files that make up one database.
-const PARTS: [&str; 3] = ["", "-wal", "-journal"];
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(25);
 
 const NANOS_PER_SECOND: i128 = 1_000_000_000;
 
@@ -44,8 +45,8 @@ impl Offline {
         Ok(read(path, 0, None)?.map(|(identity, state, _)| Self { identity, state }))
     }
 
-    /// The last `limit` records of its history, newest first, of one resource if `id` is given.
-    /// `None`: there is no state.
+    /// The last `limit` operations, approvals and adoptions of its history, newest first, of one
+    /// resource if `id` is given. `None`: there is no state.
     ///
     /// # Errors
     /// As [`Offline::read`].
@@ -61,126 +62,92 @@ impl Offline {
 type Contents = (Identity, State, Vec<Line>);
 
 fn read(path: &Path, limit: u32, id: Option<&str>) -> Result<Option<Contents>, StorageError> {
-    let failed = |error: &dyn std::fmt::Display| StorageError {
-        message: format!("state `{}`: {error}", path.display()),
-    };
     if Lock::holder(path).is_some() {
-        // An agent writes to it all the time, so that no quiet moment for a copy may come.
-        return sqlite::read_copy(path, Whose::Agents, limit, id)
-            .map(Some)
-            .map_err(|error| failed(&error));
+        // An agent writes to it all the time, so that no quiet moment may come; `SQLite` lets us
+        // read beside it.
+        let name = sqlite::uri(path, "mode=ro");
+        return sqlite::read(&name, limit, id).map(Some).map_err(|error| failed(path, &error));
     }
-    if let Some(contents) = read_still(path, limit, id) {
-        return Ok(Some(contents));
-    }
-    let Some(copy) = copy(path)? else { return Ok(None) };
-    sqlite::read_copy(copy.path(), Whose::Ours, limit, id).map(Some).map_err(|error| failed(&error))
+    look(path, |name| sqlite::read(name, limit, id))
 }
 
-/// Reads a database where it lies, if nobody writes to it: one file without its companions,
-/// opened as one that cannot change, so that `SQLite` makes no file, takes no lock and recovers
-/// nothing. `None` for all else, say one that moved meanwhile or has an older schema: a copy
-/// will tell.
-fn read_still(path: &Path, limit: u32, id: Option<&str>) -> Option<Contents> {
-    let before = stamps(path).ok()?;
-    let [Some(stamp), None, None] = before.as_slice() else { return None };
-    // A write of the same tick of the kernel's clock could not be told from none.
-    let now = i128::try_from(super::clock::since_1970().as_nanos()).ok()?;
-    let written = i128::from(stamp.2) * NANOS_PER_SECOND + i128::from(stamp.3);
-    if now - written < STILL_NANOS {
-        return None;
-    }
-    let contents = sqlite::read_copy(path, Whose::Nobodys, limit, id).ok()?;
-    let is_still = Lock::holder(path).is_none() && stamps(path).ok()? == before;
-    is_still.then_some(contents)
+fn failed(path: &Path, error: &dyn std::fmt::Display) -> StorageError {
+    StorageError { message: format!("state `{}`: {error}", path.display()) }
 }
 
-/// A database that was copied away; removed when dropped.
-#[derive(Debug)]
-pub struct Copied {
-    file: PathBuf,
-    _scratch: Scratch,
-}
-
-impl Copied {
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.file
-    }
-}
-
-/// Copies a database that nobody writes to just now. `None`: there is none.
+/// Reads a database where it lies, without a copy and without a trace, at a moment in which
+/// nobody writes to it. `None`: there is none.
+///
+/// `read` gets the name to open it by, with `SQLITE_OPEN_URI` and for reading only, and must set
+/// `locking_mode = EXCLUSIVE` before it reads: then the index of a write-ahead log is in memory.
+/// It may be called again; what it returned before does not count.
 ///
 /// # Errors
-/// Files that cannot be read, or that keep moving.
-pub fn copy(path: &Path) -> Result<Option<Copied>, StorageError> {
-    let failed = |error: &dyn std::fmt::Display| StorageError {
-        message: format!("state `{}`: {error}", path.display()),
+/// Files that cannot be read, or that keep moving; what `read` says.
+pub fn look<T>(
+    path: &Path,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, StorageError> {
+    let mut said = None;
+    for attempt in 0..ATTEMPTS_MAX {
+        if attempt > 0 {
+            std::thread::sleep(PAUSE);
+        }
+        let before = stamps(path).map_err(|error| failed(path, &error))?;
+        let [Some(file), log, journal] = &before else { return Ok(None) };
+        if journal.is_some() {
+            return Err(failed(path, &UNFINISHED));
+        }
+        // A write of the same tick of the kernel's clock could not be told from none.
+        if ![Some(file), log.as_ref()].into_iter().flatten().all(Stamp::is_still) {
+            continue;
+        }
+        // No locks: those of the agent are on another file, and these would be a trace.
+        let how = if log.is_some() { "mode=ro&vfs=unix-none" } else { "mode=ro&immutable=1" };
+        let result = read(&sqlite::uri(path, how));
+        if stamps(path).map_err(|error| failed(path, &error))? == before {
+            return result.map(Some).map_err(|error| failed(path, &error));
+        }
+        said = result.err();
+    }
+    let moving = "another process keeps writing to it".to_owned();
+    Err(failed(path, &said.unwrap_or(moving)))
+}
+
+/// Only a process that writes can take it back.
+const UNFINISHED: &str = "a write to it was cut off before the first agent ran; start the agent, \
+                          or run `reconciler --once`";
+
+/// What changes with every write to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    /// Since 1970, of the last change.
+    nanos: i128,
+}
+
+impl Stamp {
+    /// Whether the last write was long enough ago. One of tomorrow was made under another clock.
+    fn is_still(&self) -> bool {
+        let now = i128::try_from(super::clock::since_1970().as_nanos()).unwrap_or(i128::MAX);
+        (now - self.nanos).abs() >= STILL_NANOS
+    }
+}
+
+/// The database, its write-ahead log, its rollback journal.
+fn stamps(path: &Path) -> io::Result<[Option<Stamp>; 3]> {
+    let stamp = |suffix| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let stat = present(fs::metadata(PathBuf::from(name)))?;
+        io::Result::Ok(stat.map(|stat| Stamp {
+            inode: stat.ino(),
+            size: stat.size(),
+            nanos: i128::from(stat.mtime()) * NANOS_PER_SECOND + i128::from(stat.mtime_nsec()),
+        }))
     };
-    let scratch = Scratch::make().map_err(|error| failed(&error))?;
-    let file = scratch.0.join("copy.db");
-    if copy_settled(path, &file).map_err(|error| failed(&error))? {
-        return Ok(Some(Copied { file, _scratch: scratch }));
-    }
-    Ok(None)
-}
-
-/// Copies all parts as they are at a moment in which none of them moves. False: there are none.
-/// Streams: a database of an embedded plane is larger than all else that a preview holds.
-fn copy_settled(from: &Path, to: &Path) -> io::Result<bool> {
-    for _ in 0..ATTEMPTS_MAX {
-        let before = stamps(from)?;
-        if before.first().is_none_or(Option::is_none) {
-            return Ok(false);
-        }
-        let mut same = true;
-        for suffix in PARTS {
-            let (from, to) = (with_suffix(from, suffix), with_suffix(to, suffix));
-            present(fs::remove_file(&to))?;
-            present(fs::copy(&from, &to))?;
-            // Time stamps are coarser than writes: the bytes must be the same twice as well.
-            same = same && is_same(&from, &to)?;
-        }
-        if same && before == stamps(from)? {
-            return Ok(true);
-        }
-    }
-    Err(io::Error::new(io::ErrorKind::WouldBlock, "another process keeps writing to it"))
-}
-
-/// Whether two files have the same bytes, or are both missing.
-fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
-    let (one, other) = match (present(File::open(one))?, present(File::open(other))?) {
-        (Some(one), Some(other)) => (one, other),
-        (None, None) => return Ok(true),
-        (Some(_), None) | (None, Some(_)) => return Ok(false),
-    };
-    let (mut one, mut other) = (BufReader::new(one), BufReader::new(other));
-    loop {
-        let (left, right) = (one.fill_buf()?, other.fill_buf()?);
-        let both = left.len().min(right.len());
-        if left.get(..both) != right.get(..both) {
-            return Ok(false);
-        }
-        if both == 0 {
-            return Ok(left.is_empty() && right.is_empty());
-        }
-        one.consume(both);
-        other.consume(both);
-    }
-}
-
-/// Inode, size, time of change.
-type Stamp = (u64, u64, i64, i64);
-
-fn stamps(path: &Path) -> io::Result<Vec<Option<Stamp>>> {
-    PARTS
-        .iter()
-        .map(|suffix| {
-            let stat = present(fs::metadata(with_suffix(path, suffix)))?;
-            Ok(stat.map(|stat| (stat.ino(), stat.size(), stat.mtime(), stat.mtime_nsec())))
-        })
-        .collect()
+    Ok([stamp("")?, stamp("-wal")?, stamp("-journal")?])
 }
 
 fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
@@ -191,34 +158,6 @@ fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut path = path.as_os_str().to_owned();
-    path.push(suffix);
-    path.into()
-}
-
-/// A private directory that is removed again.
-#[derive(Debug)]
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn make() -> io::Result<Self> {
-        let name: String = std::iter::repeat_with(fastrand::alphanumeric).take(16).collect();
-        let path = std::env::temp_dir().join(format!("reconciler-{name}"));
-        // Fails if it exists: nobody can prepare it for us.
-        fs::DirBuilder::new().mode(0o700).create(&path)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            tracing::debug!("could not remove `{}`: {error}", self.0.display());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,23 +165,54 @@ mod tests {
     use crate::model::FingerprintKey;
 
     #[test]
-    fn what_lies_still_is_read_in_place_and_nothing_else_is() {
+    fn a_database_is_read_where_it_lies() {
         let dir = tempfile::tempdir().unwrap();
         // Each of these means something in the name that the database is opened by.
         let path = dir.path().join("a b?c#d%41ä.db");
         let key = FingerprintKey([7; 32]);
-        assert!(read_still(&path, 0, None).is_none(), "there is none");
+        assert!(look(&path, |name| sqlite::read(name, 0, None)).unwrap().is_none());
         let storage = Sqlite::open(&path, &key).unwrap();
         storage.claim("embedded").unwrap();
-        std::thread::sleep(std::time::Duration::from_millis(150));
-        assert!(read_still(&path, 0, None).is_none(), "there is a log beside it");
+        // As a killed process leaves it: all that was written is in the log.
+        let left = dir.path().join("left.db");
+        for suffix in ["", "-wal"] {
+            let with = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
+            fs::copy(with(&path), with(&left)).unwrap();
+        }
         drop(storage);
-        assert!(read_still(&path, 0, None).is_none(), "it was written just now");
-        std::thread::sleep(std::time::Duration::from_millis(150));
-        let files = fs::read_dir(dir.path()).unwrap().count();
-        let (identity, _, _) = read_still(&path, 0, None).unwrap();
-        assert_eq!(identity.key, key);
-        assert_eq!(identity.control_plane.as_deref(), Some("embedded"));
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), files);
+        for path in [path, left] {
+            let before = everything(dir.path());
+            let read = look(&path, |name| sqlite::read(name, 0, None)).unwrap();
+            let (identity, _, _) = read.unwrap();
+            assert_eq!(identity.key, key);
+            assert_eq!(identity.control_plane.as_deref(), Some("embedded"));
+            assert_eq!(everything(dir.path()), before);
+        }
+    }
+
+    #[test]
+    fn what_moves_meanwhile_is_read_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.db");
+        fs::write(&path, "1").unwrap();
+        let calls = std::cell::Cell::new(0);
+        let read = look(&path, |_| {
+            calls.set(calls.get() + 1);
+            if calls.get() == 1 {
+                fs::write(&path, "22").unwrap();
+            }
+            Ok(calls.get())
+        });
+        assert_eq!(read.unwrap(), Some(2), "the first reading does not count");
+        fs::write(dir.path().join("state.db-journal"), "x").unwrap();
+        let error = look(&path, |_| Ok(())).unwrap_err();
+        assert!(error.message.contains("reconciler --once"), "{error}");
+    }
+
+    fn everything(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+        let files = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path());
+        let mut all: Vec<_> = files.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+        all.sort();
+        all
     }
 }

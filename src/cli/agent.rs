@@ -1,20 +1,20 @@
 //! The agent itself: everything put together and run.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 
-use super::args::Color;
+use super::args::{Common, LogFormat};
 use super::control::{NoPlane, Socket, Switch};
 use super::error::{CliError, chain};
 use super::exit::Exit;
-use super::log::colour;
+use super::log::{self, colour};
 use super::session::Session;
 use super::setup::Setup;
+use super::signals::{Wish, Wishes};
 use crate::adapter::clock::System;
 use crate::adapter::entropy::Seeded;
 use crate::adapter::watch::SourceWatch;
@@ -36,7 +36,7 @@ const ASKED_MAX: usize = 16;
 pub(super) async fn run(
     setup: &Setup,
     mode: Mode,
-    color: Color,
+    common: &Common,
     clock: &System,
 ) -> Result<Exit, CliError> {
     let session = Session::owning(setup, "reconciler", clock)?;
@@ -45,6 +45,7 @@ pub(super) async fn run(
     let Some(storage) = session.storage.clone() else {
         return Err(CliError::new("the state was opened for reading only"));
     };
+    let wishes = Wishes::listen(clock)?;
     let (ask, asked) = mpsc::channel(ASKED_MAX);
     let stop = CancellationToken::new();
     let served = CancellationToken::new();
@@ -61,7 +62,8 @@ pub(super) async fn run(
         owner: setup.config.agent.name.clone(),
         key: session.key.clone(),
         on_reading: show_findings(
-            colour(color, std::io::stderr().is_terminal()),
+            colour(common.color, std::io::stderr().is_terminal()),
+            common.log_format,
             setup.labels(),
             setup.config.agent.name.clone(),
         ),
@@ -81,7 +83,7 @@ pub(super) async fn run(
         served.cancel();
         ended
     };
-    let (ended, served, ()) = tokio::join!(driving, serving, signals(&stop, &served));
+    let (ended, served, ()) = tokio::join!(driving, serving, signals(wishes, &stop, &served));
     ended.map_err(|error| CliError::new(chain(&error)))?;
     served?;
     if let Some(plane) = &session.plane {
@@ -90,19 +92,25 @@ pub(super) async fn run(
     Ok(exit_of(engine.outcome()))
 }
 
-/// Shows findings on stderr when they change, not at each reading.
-fn show_findings(coloured: bool, rules: Rules, owner: String) -> OnReading {
+/// Adds what the configuration says of labels to the findings of a reading, and shows them on
+/// stderr when they change, not at each reading.
+fn show_findings(coloured: bool, format: LogFormat, rules: Rules, owner: String) -> OnReading {
     let last = Mutex::new(String::new());
-    Arc::new(move |snapshot: &Snapshot, reading: &Reading| {
-        let mut findings = reading.findings.clone();
-        findings.extend(named(reading, &rules, &owner).findings);
-        findings.sort();
-        let text = render::text(&findings, snapshot, coloured);
+    Arc::new(move |snapshot: &Snapshot, reading: &mut Reading| {
+        let mut named = named(reading, snapshot, &rules, &owner);
+        reading.findings.append(&mut named.findings);
+        reading.findings.sort();
+        let text = render::text(&reading.findings, snapshot, coloured);
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        if *last != text {
-            anstream::eprint!("{text}");
-            *last = text;
+        if *last == text {
+            return;
         }
+        match format {
+            // Who does not read stderr any more misses the findings, and nothing else.
+            LogFormat::Human => drop(std::io::stderr().write_all(text.as_bytes())),
+            LogFormat::Json => log::findings(&reading.findings, snapshot),
+        }
+        *last = text;
     })
 }
 
@@ -130,28 +138,26 @@ async fn serve(
     ended.map_err(|error| CliError::new(chain(&error)))
 }
 
-/// Turns the first SIGINT or SIGTERM into a wish to stop; the second ends at once, with a
-/// journal that is read back at the next start.
-async fn signals(stop: &CancellationToken, done: &CancellationToken) {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        done.cancelled().await;
-        return;
-    };
-    for asked in ["finishing what is in flight; again to stop at once", "stopping at once"] {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
+/// Turns the first wish to end into one to finish; the second ends at once, with a journal that
+/// is read back at the next start.
+async fn signals(mut wishes: Wishes, stop: &CancellationToken, done: &CancellationToken) {
+    loop {
+        let wish = tokio::select! {
+            wish = wishes.next() => wish,
             () = done.cancelled() => return,
+        };
+        match wish {
+            Wish::End => {
+                tracing::info!("finishing what is in flight; again to stop at once");
+                stop.cancel();
+            }
+            Wish::AtOnce => {
+                tracing::info!("stopping at once");
+                #[expect(clippy::exit, reason = "the person asked twice")]
+                #[expect(clippy::disallowed_methods, reason = "the person asked twice")]
+                std::process::exit(i32::from(super::exit::ERROR));
+            }
         }
-        tracing::info!("{asked}");
-        if stop.is_cancelled() {
-            #[expect(clippy::exit, reason = "the person asked twice")]
-            #[expect(clippy::disallowed_methods, reason = "the person asked twice")]
-            std::process::exit(i32::from(super::exit::ERROR));
-        }
-        stop.cancel();
     }
 }
 

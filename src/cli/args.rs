@@ -153,6 +153,9 @@ pub(super) enum Command {
         /// For which shell
         shell: clap_complete::Shell,
     },
+    /// The process beside an agent that ends its label commands when the agent was killed
+    #[command(hide = true)]
+    EndOrphans,
 }
 
 /// Judging and making kubeconfigs.
@@ -160,7 +163,7 @@ pub(super) enum Command {
 pub(super) enum KubeconfigCommand {
     /// Say whether another host could use a kubeconfig
     Check {
-        /// The file
+        /// The file; `-` is standard input
         file: PathBuf,
     },
     /// Make a service account in a cluster, and a kubeconfig with its token (through `kubectl`)
@@ -183,12 +186,16 @@ pub(super) enum KubeconfigCommand {
 /// Questions about Kubernetes clusters.
 #[derive(Debug, Subcommand)]
 pub(super) enum KubeCommand {
-    /// Whether a cluster of these labels is registered, and who serves it; needs neither a file
-    /// nor a cluster
+    /// Whether a cluster of these labels is registered, and who serves it; labels alone need
+    /// neither a file nor a cluster, and say nothing about credentials
     Match {
         /// KEY=VALUE; KEY alone is a label whose value is not known yet
         #[arg(value_name = "LABEL")]
         labels: Vec<String>,
+        /// The cluster of this name as its manifest declares it: credentials and the last values
+        /// of its dynamic labels count, and what is there already
+        #[arg(long, value_name = "CLUSTER", conflicts_with = "labels")]
+        name: Option<String>,
         /// Exit 2 unless a selector is sure to match
         #[arg(long)]
         detailed_exitcode: bool,

@@ -1,6 +1,9 @@
 //! The agent's socket: questions to it, and the embedded plane's own API, on one Unix socket.
 
 use std::convert::Infallible;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -31,14 +34,47 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Connects to the agent behind a socket, if there is one.
 pub(super) async fn connect(path: &Path) -> Option<Channel> {
-    UnixStream::connect(path).await.ok()?;
+    dial(path).await.ok()?;
     let path = path.to_owned();
     let connector = tower::service_fn(move |_| {
         let path = path.clone();
-        async move { UnixStream::connect(path).await.map(TokioIo::new) }
+        async move { dial(&path).await.map(TokioIo::new) }
     });
     Endpoint::from_static("http://reconciler.sock").connect_with_connector(connector).await.ok()
 }
+
+async fn dial(path: &Path) -> io::Result<UnixStream> {
+    let short = Short::of(path)?;
+    UnixStream::connect(&short.path).await
+}
+
+/// Longest path that a socket's address holds on every system, in bytes, with the zero at its end.
+const ADDRESS_MAX: usize = 104;
+
+/// A name of a socket that fits into an address: its own, or, where that is too long, the one in
+/// its opened directory.
+struct Short {
+    path: PathBuf,
+    /// Kept open for as long as the name is used.
+    _directory: Option<File>,
+}
+
+impl Short {
+    fn of(path: &Path) -> io::Result<Self> {
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        if path.as_os_str().len() < ADDRESS_MAX || !Path::new(OPENED).is_dir() {
+            return Ok(Self { path: path.to_owned(), _directory: None });
+        }
+        let directory = File::open(parent)?;
+        let path = Path::new(OPENED).join(directory.as_raw_fd().to_string()).join(name);
+        Ok(Self { path, _directory: Some(directory) })
+    }
+}
+
+/// Where Linux has the files that a process has open.
+const OPENED: &str = "/proc/self/fd";
 
 /// Asks a running agent.
 ///
@@ -92,7 +128,10 @@ pub(super) struct Socket {
 
 /// The socket's place in the file system.
 #[derive(Debug)]
-pub(super) struct SocketFile(PathBuf);
+pub(super) struct SocketFile {
+    path: PathBuf,
+    inode: u64,
+}
 
 impl Socket {
     /// Binds, mode 0600. The caller holds the lock of the state, so that a file which is there
@@ -101,24 +140,38 @@ impl Socket {
     /// # Errors
     /// The system's, with the path.
     pub(super) fn bind(path: &Path) -> Result<Self, CliError> {
-        let failed = |error: std::io::Error| {
-            CliError::new(format!("cannot listen on {}: {error}", path.display()))
+        let failed = |error: io::Error| {
+            let remedy = if path.as_os_str().len() < ADDRESS_MAX {
+                ""
+            } else {
+                "; put the state into a directory with a shorter path (`state.path`, `--state`)"
+            };
+            CliError::new(format!("cannot listen on {}: {error}{remedy}", path.display()))
         };
         match std::fs::remove_file(path) {
             Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
         }
-        let listener = UnixListener::bind(path).map_err(failed)?;
+        let short = Short::of(path).map_err(failed)?;
+        let listener = UnixListener::bind(&short.path).map_err(failed)?;
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(path, mode).map_err(failed)?;
-        Ok(Self { listener, file: SocketFile(path.to_owned()) })
+        let inode = inode(path).map_err(failed)?;
+        Ok(Self { listener, file: SocketFile { path: path.to_owned(), inode } })
     }
+}
+
+fn inode(path: &Path) -> io::Result<u64> {
+    std::fs::symlink_metadata(path).map(|stat| std::os::unix::fs::MetadataExt::ino(&stat))
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        drop(std::fs::remove_file(&self.0));
+        // Where our own was removed, this may be that of another agent.
+        if inode(&self.path).is_ok_and(|now| now == self.inode) {
+            drop(std::fs::remove_file(&self.path));
+        }
     }
 }
 

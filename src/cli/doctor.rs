@@ -9,6 +9,7 @@ use prost::Message as _;
 use super::error::CliError;
 use super::exit::Exit;
 use super::report::Streams;
+use super::rights::{Denial, Judged, Rights};
 use super::session::{Access, Session};
 use super::setup::{Setup, Target};
 use super::survey;
@@ -16,7 +17,7 @@ use crate::adapter::clock::System;
 use crate::adapter::cluster::CLIENT_VERSION;
 use crate::adapter::teleport::{Names, Teleport, Way};
 use crate::journal::State;
-use crate::kind::{KINDS, Kind, seen_by};
+use crate::kind::{KINDS, Kind};
 use crate::live::{Coverage, Lack, list};
 use crate::model::{Cluster, KindName};
 use crate::plan::in_use;
@@ -29,10 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Below this the rest of an identity's life is worth a word: `tbot` renews every 20 minutes.
 const SHORT_LIFE: Duration = Duration::from_mins(10);
 
-/// What the rules of a role may say, and what we need.
-const VERBS: [&str; 5] = ["list", "read", "create", "update", "delete"];
-
-/// Everything, in rules and in labels.
+/// Everything, in labels.
 const ANY: &str = "*";
 
 /// Looks at everything once; [`Exit::Error`] if something needs a person.
@@ -60,17 +58,26 @@ pub(super) async fn doctor(
     if reachable && server(&session, &mut report).await {
         let names = session.teleport.as_ref().map(|teleport| teleport.identity().names.clone());
         let rights = match &names {
-            Some(names) => Rights::read(&session, names, &mut report).await,
+            Some(names) => rights(&session, names, &mut report).await,
             None => Rights::all(),
         };
         let used = used(setup, &session, clock).await;
-        let missing = kinds(&session, &rights, used.as_ref(), &mut report).await;
+        let Found { missing, denials } = kinds(&session, &rights, used.as_ref(), &mut report).await;
         if !missing.is_empty() {
             report.bad = true;
             let agent = &setup.config.agent.name;
             report.text.push_str("\nMissing; create this role and give it to the agent:\n");
             report.text.push('\n');
             report.text.push_str(&role_yaml(agent, &missing));
+        }
+        if !denials.is_empty() {
+            report.text.push_str(
+                "\nDenied, which wins over whatever another role allows; change these roles, or \
+                 take them away from the agent:\n\n",
+            );
+            for denial in denials {
+                add(&mut report.text, &format!("  {denial}"));
+            }
         }
     }
     let end = if report.bad { "\nSomething needs attention.\n" } else { "\nAll is well.\n" };
@@ -187,88 +194,32 @@ fn skew(server: &str, ours: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// What the identity's roles allow, as far as they could be read.
-struct Rights {
-    allowed: BTreeMap<String, BTreeSet<String>>,
-    denied: BTreeMap<String, BTreeSet<String>>,
-    /// Fields of labels that let everything through.
-    labels: BTreeSet<&'static str>,
-    known: bool,
-}
-
-impl Rights {
-    fn all() -> Self {
-        Self {
-            allowed: BTreeMap::from([(ANY.to_owned(), BTreeSet::from([ANY.to_owned()]))]),
-            denied: BTreeMap::new(),
-            labels: KINDS.iter().filter_map(|kind| seen_by(kind)).collect(),
-            known: true,
-        }
-    }
-
-    async fn read(session: &Session, names: &Names, report: &mut Report) -> Self {
-        let mut rights = Self {
-            allowed: BTreeMap::new(),
-            denied: BTreeMap::new(),
-            labels: BTreeSet::new(),
-            known: true,
-        };
-        for name in &names.roles {
-            let request = message::proto::GetRoleRequest { name: name.clone() };
-            let body = Bytes::from(request.encode_to_vec());
-            let answer = session.cluster.call("/proto.AuthService/GetRole", body, PATIENCE).await;
-            let role = answer.map_err(|error| error.message).and_then(|answer| {
-                message::types::RoleV6::decode(answer).map_err(|error| error.to_string())
-            });
-            match role {
-                Ok(role) => rights.add(role),
-                Err(why) => {
-                    rights.known = false;
-                    report.line("roles", &format!("{name} cannot be read: {why}"));
-                }
+/// Reads what the identity's roles say, as far as it may read them.
+async fn rights(session: &Session, names: &Names, report: &mut Report) -> Rights {
+    let mut rights = Rights::default();
+    for name in &names.roles {
+        let request = message::proto::GetRoleRequest { name: name.clone() };
+        let body = Bytes::from(request.encode_to_vec());
+        let answer = session.cluster.call("/proto.AuthService/GetRole", body, PATIENCE).await;
+        let role = answer.map_err(|error| error.message).and_then(|answer| {
+            message::types::RoleV6::decode(answer).map_err(|error| error.to_string())
+        });
+        match role {
+            Ok(role) => rights.add(name, role),
+            Err(why) => {
+                rights.unread = true;
+                report.line("roles", &format!("{name} cannot be read: {why}"));
             }
         }
-        rights
     }
-
-    fn add(&mut self, role: message::types::RoleV6) {
-        let Some(spec) = role.spec else { return };
-        if let Some(allow) = &spec.allow {
-            if opens_all(allow.kubernetes_labels.as_ref()) {
-                self.labels.insert("kubernetes_labels");
-            }
-            collect(&allow.rules, &mut self.allowed);
-        }
-        if let Some(deny) = &spec.deny {
-            collect(&deny.rules, &mut self.denied);
-        }
-    }
-
-    fn allows(&self, kind: &Kind, verb: &str) -> bool {
-        let says = |rules: &BTreeMap<String, BTreeSet<String>>| {
-            [kind.name.as_str(), ANY].iter().any(|resource| {
-                rules
-                    .get(*resource)
-                    .is_some_and(|verbs| verbs.contains(verb) || verbs.contains(ANY))
-            })
-        };
-        says(&self.allowed) && !says(&self.denied)
-    }
+    rights
 }
 
-/// Rules with a condition say nothing certain and are left out.
-fn collect(rules: &[message::types::Rule], into: &mut BTreeMap<String, BTreeSet<String>>) {
-    for rule in rules.iter().filter(|rule| rule.r#where.is_empty()) {
-        for resource in &rule.resources {
-            into.entry(resource.clone()).or_default().extend(rule.verbs.iter().cloned());
-        }
-    }
-}
-
-fn opens_all(labels: Option<&message::wrappers::LabelValues>) -> bool {
-    labels
-        .and_then(|labels| labels.values.get(ANY))
-        .is_some_and(|values| values.values.iter().any(|value| value == ANY))
+/// What a person must do.
+#[derive(Default)]
+struct Found {
+    missing: Missing,
+    denials: BTreeSet<Denial>,
 }
 
 /// What is missing, by kind.
@@ -276,11 +227,11 @@ type Missing = BTreeMap<&'static str, (Vec<&'static str>, Option<&'static str>)>
 
 /// The kinds in use, which are all that an agent asks for. `None`: nothing says which they are.
 async fn used(setup: &Setup, session: &Session, clock: &System) -> Option<BTreeSet<KindName>> {
-    let (_, reading, _) = survey::begin(setup, clock).ok()?.end(setup, &session.key).await.ok()?;
     let nothing = State::default();
     let inventory = &session.known.as_ref().unwrap_or(&nothing).inventory;
-    let used: BTreeSet<KindName> =
-        in_use(&reading, inventory).into_iter().map(|(_, kind)| kind).collect();
+    let source = survey::begin(setup, clock).await.ok()?;
+    let (_, reading, _) = source.end(setup, &session.key, inventory).await.ok()?;
+    let used: BTreeSet<_> = in_use(&reading, inventory).into_iter().map(|(_, it)| it).collect();
     (!used.is_empty()).then_some(used)
 }
 
@@ -289,8 +240,8 @@ async fn kinds(
     rights: &Rights,
     used: Option<&BTreeSet<KindName>>,
     report: &mut Report,
-) -> Missing {
-    let mut missing = Missing::new();
+) -> Found {
+    let mut found = Found::default();
     for kind in KINDS {
         if used.is_some_and(|used| !used.contains(&kind.name)) {
             report.line(kind.name.as_str(), "not in use: nothing is declared, nothing is ours");
@@ -313,28 +264,43 @@ async fn kinds(
             }
             Coverage::Partial(why) => report.problem(name, why),
         }
-        if !rights.known {
+        if rights.unread {
             report.line(name, "what else is allowed is not known");
             continue;
         }
-        let lacking: Vec<&'static str> = VERBS
-            .into_iter()
-            .filter(|verb| *verb != "update" || kind.rpc.update.is_some())
-            .filter(|verb| !rights.allows(kind, verb))
-            .collect();
-        let labels = seen_by(kind).filter(|field| !rights.labels.contains(field));
-        if !lacking.is_empty() {
-            report.problem(name, &format!("not allowed: {}", lacking.join(", ")));
-        }
-        if let Some(field) = labels {
-            let text = format!("`{field}` does not let everything through: some may be hidden");
-            report.problem(name, &text);
-        }
-        if !lacking.is_empty() || labels.is_some() {
-            missing.insert(name, (lacking, labels));
-        }
+        say(kind, rights.judge(kind), &mut found, report);
     }
-    missing
+    found
+}
+
+/// What the roles mean for one kind.
+fn say(kind: &Kind, judged: Judged, found: &mut Found, report: &mut Report) {
+    let name = kind.name.as_str();
+    let Judged { allowed, lacking, denied, doubtful, closed, hidden } = judged;
+    let none = if allowed.is_empty() { "nothing" } else { "" };
+    report.line(name, &format!("allowed: {}{none}", allowed.join(", ")));
+    if !lacking.is_empty() {
+        report.problem(name, &format!("not allowed: {}", lacking.join(", ")));
+    }
+    for (verb, denial) in denied {
+        report.problem(name, &format!("{verb} is denied by {denial}"));
+        found.denials.insert(denial);
+    }
+    for (verb, denial) in doubtful {
+        report.line(name, &format!("{verb} may be denied, under a condition, by {denial}"));
+    }
+    if let Some(field) = closed {
+        let text = format!("`{field}` does not let everything through: some may be hidden");
+        report.problem(name, &text);
+    }
+    for denial in hidden {
+        let text = format!("those with such labels are hidden, and cannot be written: {denial}");
+        report.problem(name, &text);
+        found.denials.insert(denial);
+    }
+    if !lacking.is_empty() || closed.is_some() {
+        found.missing.insert(name, (lacking, closed));
+    }
 }
 
 fn role_yaml(agent: &str, missing: &Missing) -> String {

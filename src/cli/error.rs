@@ -6,7 +6,7 @@ use super::exit::Exit;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub(super) struct CliError {
-    /// Lower case; causes after colons; a remedy on a line of its own.
+    /// Lower case; causes after colons; a remedy on a line of its own. Empty: nothing is to be said.
     pub message: String,
     /// How the program ends.
     pub exit: Exit,
@@ -16,6 +16,14 @@ impl CliError {
     /// Something failed.
     pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), exit: Exit::Error }
+    }
+
+    /// The result cannot be written. Who closed the pipe has read enough: that is no error.
+    pub(super) fn output(error: &std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            return Self { message: String::new(), exit: Exit::Done };
+        }
+        Self::new(format!("cannot write the result: {error}"))
     }
 
     /// The command line was wrong.

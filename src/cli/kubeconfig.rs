@@ -14,7 +14,9 @@ use super::args::KubeconfigCommand;
 use super::error::CliError;
 use super::exit::Exit;
 use super::report::Streams;
+use crate::adapter::files::SECRET_SIZE_MAX;
 use crate::adapter::kubectl::{self, KubectlError};
+use crate::adapter::whole;
 use crate::kind::kubeconfig::{self as judge_of, Finding};
 use crate::manifest::render::position;
 use crate::model::Severity;
@@ -59,10 +61,16 @@ pub(super) async fn run(
 }
 
 fn judge(file: &Path, to: &mut Streams<'_>) -> Result<Exit, CliError> {
-    let shown = file.display();
+    let stdin = file == Path::new("-");
+    let shown = if stdin { "stdin".to_owned() } else { file.display().to_string() };
+    let content = if stdin {
+        whole::read_from(std::io::stdin(), SECRET_SIZE_MAX)
+    } else {
+        whole::read(file, SECRET_SIZE_MAX)
+    };
     let content =
-        fs::read(file).map_err(|error| CliError::new(format!("cannot read {shown}: {error}")))?;
-    let (text, errors) = judgement(&shown.to_string(), &content);
+        content.map_err(|error| CliError::new(format!("cannot read {shown}: {error}")))?;
+    let (text, errors) = judgement(&shown, &content);
     to.print(&text)?;
     if errors > 0 {
         return Ok(Exit::Error);

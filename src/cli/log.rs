@@ -10,6 +10,8 @@ use tracing_subscriber::fmt::time::FormatTime;
 
 use super::args::{Color, Common, LogFormat};
 use crate::adapter::clock::System;
+use crate::manifest::{Snapshot, render};
+use crate::model::{Diagnostic, Severity};
 use crate::port::Clock as _;
 
 /// Sets the program's log up; once, at the start.
@@ -28,6 +30,20 @@ pub(super) fn start(common: &Common, clock: &System) {
     match common.log_format {
         LogFormat::Human => builder.fmt_fields(debug_fn(for_people)).init(),
         LogFormat::Json => builder.json().flatten_event(true).init(),
+    }
+}
+
+/// Says findings as events, one for each, for readers of JSON lines.
+pub(super) fn findings(findings: &[Diagnostic], snapshot: &Snapshot) {
+    for (finding, shown) in findings.iter().zip(render::json(findings, snapshot)) {
+        let (code, help) = (shown.code, shown.hint);
+        let place = format!("{}:{}:{}", shown.at.path, shown.at.line, shown.at.column);
+        let message = shown.message;
+        match finding.severity {
+            Severity::Error => tracing::error!(code, place, help, "{message}"),
+            Severity::Warning => tracing::warn!(code, place, help, "{message}"),
+            Severity::Note => tracing::info!(code, place, help, "{message}"),
+        }
     }
 }
 

@@ -6,25 +6,30 @@ mod control;
 mod doctor;
 mod error;
 pub mod exit;
+mod foretell;
 mod kinds;
-mod kube;
 mod kubeconfig;
+mod load;
 mod log;
 mod plane;
 mod report;
 mod resources;
+mod rights;
 mod served;
 mod session;
 mod setup;
 mod show;
+mod signals;
 mod survey;
 mod table;
 
 use std::path::Path;
 
 use clap::{CommandFactory as _, Parser as _};
+use tokio::runtime::Builder;
 
-use args::{Args, Command, Common, KubeCommand, PlaneCommand, RunArgs};
+use anstream::{AutoStream, ColorChoice};
+use args::{Args, Color, Command, Common, KubeCommand, LogFormat, PlaneCommand, RunArgs};
 use error::CliError;
 pub use exit::Exit;
 use report::Streams;
@@ -33,6 +38,7 @@ use session::{Access, Session};
 use setup::{Setup, Target};
 
 use crate::adapter::clock::System;
+use crate::adapter::commands::end_orphans;
 use crate::engine::Mode;
 use crate::manifest::suggest;
 
@@ -45,29 +51,75 @@ pub fn main() -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
-    let (mut out, mut err) = (anstream::stdout(), anstream::stderr());
-    let mut to = Streams { out: &mut out, err: &mut err, color: args.common.color };
-    match start(&args, &mut to) {
+    let choice = color_choice(args.common.color);
+    let mut out = AutoStream::new(std::io::stdout(), choice);
+    let mut err = AutoStream::new(std::io::stderr(), choice);
+    let mut to = Streams {
+        out: &mut out,
+        err: &mut err,
+        color: args.common.color,
+        log: args.common.log_format,
+    };
+    let ended = start(&args, &mut to).and_then(|exit| {
+        to.out.flush().map_err(|error| CliError::output(&error))?;
+        Ok(exit)
+    });
+    match ended {
         Ok(exit) => exit,
         Err(error) => {
-            drop(to.remark(&format!("error: {}\n", error.message)));
+            say(&error, &mut to);
             error.exit
         }
     }
 }
 
+/// What is coloured on purpose goes through, wherever it goes to.
+const fn color_choice(color: Color) -> ColorChoice {
+    match color {
+        Color::Auto => ColorChoice::Auto,
+        Color::Always => ColorChoice::AlwaysAnsi,
+        Color::Never => ColorChoice::Never,
+    }
+}
+
+/// The last word of a command that failed.
+fn say(error: &CliError, to: &mut Streams<'_>) {
+    match to.log {
+        _ if error.message.is_empty() => {}
+        LogFormat::Human => drop(to.remark(&format!("error: {}\n", error.message))),
+        LogFormat::Json => tracing::error!("{}", error.message),
+    }
+}
+
 fn start(args: &Args, to: &mut Streams<'_>) -> Result<Exit, CliError> {
     if let Some(Command::Completions { shell }) = &args.command {
-        clap_complete::generate(*shell, &mut Args::command(), "reconciler", &mut to.out);
+        // It panics when it cannot write; memory it can.
+        let mut script = Vec::new();
+        clap_complete::generate(*shell, &mut Args::command(), "reconciler", &mut script);
+        to.print(&String::from_utf8_lossy(&script))?;
+        return Ok(Exit::Done);
+    }
+    if let Some(Command::EndOrphans) = &args.command {
+        end_orphans(std::io::stdin());
         return Ok(Exit::Done);
     }
     let clock = System::start();
     log::start(&args.common, &clock);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = runtime(args)
         .enable_all()
         .build()
         .map_err(|error| CliError::new(format!("cannot start: {error}")))?;
     runtime.block_on(dispatch(args, &clock, to))
+}
+
+/// Threads for what goes on and serves others. One thread is enough for one look, and keeps less
+/// memory than several.
+fn runtime(args: &Args) -> Builder {
+    let goes_on = match &args.command {
+        None => !args.run.dry_run,
+        Some(command) => matches!(command, Command::Plane(PlaneCommand::Serve { .. })),
+    };
+    if goes_on { Builder::new_multi_thread() } else { Builder::new_current_thread() }
 }
 
 async fn dispatch(args: &Args, clock: &System, to: &mut Streams<'_>) -> Result<Exit, CliError> {
@@ -90,7 +142,7 @@ async fn dispatch(args: &Args, clock: &System, to: &mut Streams<'_>) -> Result<E
                 return Err(CliError::usage(no_directory(dir)));
             }
             let mode = if run.once { Mode::Once } else { Mode::Run };
-            agent::run(&setup, mode, common.color, clock).await
+            agent::run(&setup, mode, common, clock).await
         }
         Some(Command::Plan { dir, detailed_exitcode, format }) => {
             let setup = Setup::new(common, dir.as_deref())?;
@@ -129,9 +181,13 @@ async fn on_state(
             };
             return served::ls(&setup, &session, view, to).await;
         }
-        Command::Kube(command) => {
+        Command::Kube(KubeCommand::Match { labels, name, detailed_exitcode, format }) => {
             setup.warn();
-            return kube::run(&setup, command, to);
+            let answer = match name {
+                Some(name) => foretell::declared(&setup, name, clock).await?,
+                None => foretell::Answer::new(&setup.config.kubernetes, labels)?,
+            };
+            return answer.print(*format, *detailed_exitcode, to);
         }
         Command::Approve { hash } => return report::approve(&setup, hash, clock, to).await,
         Command::History { what, limit } => {
@@ -170,6 +226,7 @@ async fn on_state(
         Command::Plan { .. }
         | Command::Validate { .. }
         | Command::Kubeconfig(_)
+        | Command::EndOrphans
         | Command::Completions { .. } => {}
     }
     Ok(Exit::Done)

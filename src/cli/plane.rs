@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 
@@ -15,10 +15,11 @@ use super::args::{IdentityFormat, PlaneCommand};
 use super::control::{self, Socket};
 use super::error::{CliError, chain};
 use super::exit::Exit;
+use super::load;
 use super::report::Streams;
-use super::resources;
-use super::session::{Session, open_plane};
+use super::session::open_plane;
 use super::setup::{Setup, Target, played};
+use super::signals::Wishes;
 use crate::adapter::clock::System;
 use crate::adapter::cluster::Remote;
 use crate::adapter::lock::Lock;
@@ -47,10 +48,11 @@ fn in_memory(setup: &Setup) -> bool {
 pub(super) async fn serve(
     setup: &Setup,
     listen: SocketAddr,
-    load: Option<&Path>,
+    given: Option<&Path>,
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
+    more_files();
     let memory = in_memory(setup);
     let lock = if memory {
         if control::connect(&setup.socket).await.is_some() {
@@ -62,9 +64,14 @@ pub(super) async fn serve(
         let lock = Lock::take(&setup.state, "reconciler plane serve");
         Some(lock.map_err(|error| CliError::new(error.to_string()))?)
     };
+    let mut wishes = Wishes::listen(clock)?;
+    let declared = match given {
+        Some(dir) => Some(load::read(setup, dir, clock, to).await?),
+        None => None,
+    };
     let plane = open_here(setup, (!memory).then_some(setup.plane.as_path()), clock)?;
-    if let Some(dir) = load {
-        fill(&plane, dir, to).await?;
+    if let Some(declared) = declared {
+        load::load(declared, &plane, to).await?;
     }
     let bound = TcpListener::bind(listen).await;
     let listener =
@@ -73,7 +80,7 @@ pub(super) async fn serve(
     let Socket { listener: local, file } = Socket::bind(&setup.socket)?;
     writeln!(to.out, "listening on {address}")
         .and_then(|()| to.out.flush())
-        .map_err(|error| CliError::new(error.to_string()))?;
+        .map_err(|error| CliError::output(&error))?;
 
     let stop = CancellationToken::new();
     let incoming = UnixListenerStream::new(local);
@@ -82,7 +89,7 @@ pub(super) async fn serve(
         ended = plane.serve_incoming(incoming, stop.cancelled()) => {
             ended.map_err(|error| CliError::new(chain(&error)))
         }
-        ended = asked_to_stop() => ended,
+        _ = wishes.next() => Ok(()),
     };
     drop(file);
     plane.close().await;
@@ -90,35 +97,14 @@ pub(super) async fn serve(
     ended.map(|()| Exit::Done)
 }
 
-/// Waits for SIGINT or SIGTERM.
-async fn asked_to_stop() -> Result<(), CliError> {
-    let failed = |error: std::io::Error| CliError::new(format!("cannot wait for signals: {error}"));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+/// Asks for as many open files as this process may have: each connection is one. A limit that
+/// cannot be raised holds, and the plane keeps to it.
+fn more_files() {
+    let now = getrlimit(Resource::Nofile);
+    let wanted = Rlimit { current: now.maximum, maximum: now.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, wanted) {
+        tracing::debug!("the limit of open files stays as it is: {error}");
     }
-    Ok(())
-}
-
-/// Makes what the manifests of a directory say, by the plane's own calls, files in order of their
-/// names.
-async fn fill(plane: &Plane, dir: &Path, to: &mut Streams<'_>) -> Result<(), CliError> {
-    let unreadable = |error| CliError::new(format!("cannot read {}: {error}", dir.display()));
-    let mut files: Vec<PathBuf> = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|it| it == "yaml" || it == "yml") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    let session = Session::of(plane)?;
-    for file in files {
-        resources::plane(&session, &PlaneCommand::Set { file }, &mut to.err).await?;
-    }
-    Ok(())
 }
 
 /// Mints an identity and writes it, for its owner only.
@@ -160,8 +146,7 @@ pub(super) async fn identity(
     };
     for (path, text) in parts {
         write_private(&path, text)?;
-        writeln!(to.out, "wrote {}", path.display())
-            .map_err(|error| CliError::new(error.to_string()))?;
+        writeln!(to.out, "wrote {}", path.display()).map_err(|error| CliError::output(&error))?;
     }
     Ok(Exit::Done)
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write};
 
-use super::args::{Color, Format};
+use super::args::{Color, Format, LogFormat};
 use super::control;
 use super::error::CliError;
 use super::exit::Exit;
 use super::kinds::{other_meaning, parse_one};
-use super::log::colour;
+use super::log::{self, colour};
 use super::served;
 use super::session::{Access, Session, new_key};
 use super::setup::Setup;
@@ -17,9 +17,9 @@ use crate::adapter::clock::System;
 use crate::adapter::offline::Offline;
 use crate::adapter::sqlite::Line;
 use crate::driver::Question;
-use crate::journal::{OpId, Outcome, Record};
+use crate::journal::{Outcome, Record};
 use crate::manifest::{Reading, Snapshot, render as findings};
-use crate::model::{Place, ResourceId, Severity};
+use crate::model::{Diagnostic, Place, ResourceId, Severity};
 use crate::plan::guard::APPROVAL_LIFETIME;
 use crate::plan::render;
 use crate::port::Clock as _;
@@ -32,6 +32,8 @@ pub(super) struct Streams<'a> {
     pub err: &'a mut dyn Write,
     /// What the person said about colours.
     pub color: Color,
+    /// Whether `err` is a log of JSON objects, one a line.
+    pub log: LogFormat,
 }
 
 impl std::fmt::Debug for Streams<'_> {
@@ -46,7 +48,7 @@ impl Streams<'_> {
     /// # Errors
     /// The stream's.
     pub(super) fn print(&mut self, text: &str) -> Result<(), CliError> {
-        self.out.write_all(text.as_bytes()).map_err(|error| CliError::new(error.to_string()))
+        self.out.write_all(text.as_bytes()).map_err(|error| CliError::output(&error))
     }
 
     /// Writes a remark.
@@ -54,11 +56,34 @@ impl Streams<'_> {
     /// # Errors
     /// The stream's.
     pub(super) fn remark(&mut self, text: &str) -> Result<(), CliError> {
-        self.err.write_all(text.as_bytes()).map_err(|error| CliError::new(error.to_string()))
+        if self.log == LogFormat::Json {
+            tracing::info!("{}", text.trim_end());
+            return Ok(());
+        }
+        self.err.write_all(text.as_bytes()).map_err(|error| CliError::output(&error))
     }
 }
 
-fn has_errors(reading: &Reading) -> bool {
+impl Streams<'_> {
+    /// Writes findings as remarks.
+    ///
+    /// # Errors
+    /// The stream's.
+    fn findings(&mut self, found: &[Diagnostic], snapshot: &Snapshot) -> Result<(), CliError> {
+        match self.log {
+            LogFormat::Human => {
+                let coloured = colour(self.color, std::io::stderr().is_terminal());
+                self.remark(&findings::text(found, snapshot, coloured))
+            }
+            LogFormat::Json => {
+                log::findings(found, snapshot);
+                Ok(())
+            }
+        }
+    }
+}
+
+pub(super) fn has_errors(reading: &Reading) -> bool {
     reading.findings.iter().any(|finding| finding.severity == Severity::Error)
 }
 
@@ -81,12 +106,11 @@ pub(super) async fn plan(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let source = survey::begin(setup, clock)?;
-    let mut session = Session::open(setup, Access::Read, "plan", clock).await?;
-    let seen = survey::take(setup, source, &mut session, clock).await?;
-    let Survey { snapshot, reading, plan, commands: (commands, known), gated } = &seen;
-    let err_colour = colour(to.color, std::io::stderr().is_terminal());
-    to.remark(&findings::text(&reading.findings, snapshot, err_colour))?;
+    let source = survey::begin(setup, clock).await?;
+    let session = Session::open(setup, Access::Read, "plan", clock).await?;
+    let seen = survey::take(setup, source, &session, clock).await?;
+    let Survey { snapshot, reading, live: _, plan, commands: (commands, known), gated } = &seen;
+    to.findings(&reading.findings, snapshot)?;
     if session.known.is_none() && !setup.memory {
         to.remark("note: no journal was seen; ownership is judged by the live marks alone\n")?;
     }
@@ -97,6 +121,7 @@ pub(super) async fn plan(
     }
     let locate = |place: &Place| line_of(snapshot, place);
     let serving = served::notes(setup, &session, plan).await;
+    let found = findings::json(&reading.findings, snapshot);
     let view = render::View {
         plan,
         gated: Some(gated),
@@ -104,6 +129,7 @@ pub(super) async fn plan(
         locate: &locate,
         colour: colour(to.color, std::io::stdout().is_terminal()),
         serving: &serving,
+        findings: &found,
     };
     to.print(&match format {
         Format::Text => render::text(&view),
@@ -128,7 +154,8 @@ pub(super) async fn validate(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let (snapshot, reading, _) = survey::begin(setup, clock)?.end(setup, &new_key()?).await?;
+    let source = survey::begin(setup, clock).await?;
+    let (snapshot, reading, _) = source.end(setup, &new_key()?, &BTreeMap::new()).await?;
     match format {
         Format::Json => to.print(&json_findings(&reading, &snapshot)?)?,
         Format::Text | Format::Markdown => {
@@ -156,7 +183,7 @@ fn json_findings(reading: &Reading, snapshot: &Snapshot) -> Result<String, CliEr
         .map_err(|error| CliError::new(error.to_string()))
 }
 
-fn count(number: usize, what: &str) -> String {
+pub(super) fn count(number: usize, what: &str) -> String {
     match number {
         1 => format!("1 {what}"),
         number => format!("{number} {what}s"),
@@ -174,14 +201,14 @@ pub(super) async fn approve(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let mut session = Session::open(setup, Access::Change, "approve", clock).await?;
+    let session = Session::open(setup, Access::Change, "approve", clock).await?;
     if let Some(agent) = &session.agent {
         let text = control::ask_agent(agent, &Question::Approve { hash: hash.to_owned() }).await?;
         to.print(&(text + "\n"))?;
         return Ok(Exit::Done);
     }
-    let source = survey::begin(setup, clock)?;
-    let seen = survey::take(setup, source, &mut session, clock).await?;
+    let source = survey::begin(setup, clock).await?;
+    let seen = survey::take(setup, source, &session, clock).await?;
     let waiting = seen.gated.approval.map(|pending| pending.hash);
     let full = match waiting {
         Some(full) if hash.len() >= crate::engine::APPROVAL_DIGITS && full.starts_with(hash) => {
@@ -242,23 +269,12 @@ pub(super) fn history(
 /// One line for each operation, approval and adoption; an operation without an outcome is in
 /// doubt.
 fn lines(history: &[Line]) -> String {
-    let outcomes: BTreeMap<OpId, &Outcome> = history
-        .iter()
-        .filter_map(|line| match &line.record {
-            Record::Settled { op, outcome, at: _ } => Some((*op, outcome)),
-            Record::Intended { .. }
-            | Record::Adopted { .. }
-            | Record::Forgotten { .. }
-            | Record::Label { .. }
-            | Record::Approved { .. } => None,
-        })
-        .collect();
     let mut text = String::new();
     for line in history {
         let at = line.at;
         let said = match &line.record {
-            Record::Intended { op, run, id, verb, reason, .. } => {
-                let outcome = match outcomes.get(op) {
+            Record::Intended { run, id, verb, reason, .. } => {
+                let outcome = match &line.outcome {
                     None => "in doubt".to_owned(),
                     Some(Outcome::Done { revision: _ }) => "done".to_owned(),
                     Some(Outcome::Refused { error }) => format!("refused: {error}"),

@@ -1,6 +1,6 @@
 //! `get`, `wait` and `plane`: single resources, read and written by hand.
 
-use std::io::{Read as _, Write};
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,6 +12,8 @@ use super::error::CliError;
 use super::kinds::{other_meaning, parse, parse_one};
 use super::session::Session;
 use crate::adapter::clock::System;
+use crate::adapter::files::FILE_SIZE_MAX;
+use crate::adapter::whole;
 use crate::kind::{self, Kind, Readiness, call, canonical, hide, unknown};
 use crate::live::{Coverage, Live, Observed, list};
 use crate::model::{Cluster, ResourceId, Value, duration};
@@ -77,7 +79,7 @@ pub(super) async fn get(
             values.iter().map(one).collect::<Vec<_>>().join("---\n")
         }
     };
-    out.write_all(text.as_bytes()).map_err(|error| CliError::new(error.to_string()))
+    out.write_all(text.as_bytes()).map_err(|error| CliError::output(&error))
 }
 
 /// What this version cannot name stands beside the resource's own fields.
@@ -201,13 +203,13 @@ const CALLS: &str = "/reconciler.plane.v1.Plane/Calls";
 const SERVICES: &str = "/reconciler.plane.v1.Plane/Services";
 
 async fn set(session: &Session, file: &Path, out: &mut dyn Write) -> Result<(), CliError> {
-    let mut text = Vec::new();
     let unreadable = |error| CliError::new(format!("cannot read {}: {error}", file.display()));
-    if file == Path::new("-") {
-        std::io::stdin().read_to_end(&mut text).map_err(unreadable)?;
+    let text = if file == Path::new("-") {
+        whole::read_from(std::io::stdin(), FILE_SIZE_MAX)
     } else {
-        text = std::fs::read(file).map_err(unreadable)?;
-    }
+        whole::read(file, FILE_SIZE_MAX)
+    };
+    let text = text.map_err(unreadable)?;
     let unclear = |error: String| CliError::new(format!("{}: {error}", file.display()));
     for document in serde_yaml::Deserializer::from_slice(&text) {
         let value = serde_json::Value::deserialize(document).map_err(|e| unclear(e.to_string()))?;
@@ -220,7 +222,8 @@ async fn set(session: &Session, file: &Path, out: &mut dyn Write) -> Result<(), 
         let name = value.get("metadata").and_then(|m| m.get("name")).and_then(Value::as_str);
         let name = name.ok_or_else(|| unclear("a resource has no name".to_owned()))?;
         let id = canonical::id(kind, Cluster::Parent, name, &value, &session.key);
-        let (verb, id) = put(session, kind, &id, value).await?;
+        let (verb, id) =
+            put(session, kind, &id, value).await.map_err(|error| unclear(error.message))?;
         say(out, &format!("{id} has been {verb}"))?;
     }
     Ok(())
@@ -273,5 +276,5 @@ async fn send(session: &Session, request: &call::Request) -> Result<Bytes, CliEr
 }
 
 fn say(out: &mut dyn Write, line: &str) -> Result<(), CliError> {
-    writeln!(out, "{line}").map_err(|error| CliError::new(error.to_string()))
+    writeln!(out, "{line}").map_err(|error| CliError::output(&error))
 }

@@ -19,6 +19,8 @@ use super::report::Streams;
 use super::session::Session;
 use super::setup::Setup;
 use super::table;
+use crate::adapter::files::FILE_SIZE_MAX;
+use crate::adapter::whole;
 use crate::kind::kube_server::{self, of_live};
 use crate::kind::{KINDS, canonical::WireError};
 use crate::labels::preview::{self, Note, Registered, Seen, Server};
@@ -305,7 +307,7 @@ async fn selected(session: &Session) -> Option<String> {
     let listed = listed
         .and_then(|paths| std::env::split_paths(&paths).find(|it| !it.as_os_str().is_empty()));
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".kube").join("config"));
-    let text = std::fs::read_to_string(listed.or_else(home)?).ok()?;
+    let text = whole::text(&listed.or_else(home)?, FILE_SIZE_MAX).ok()?;
     let config: serde_yaml::Value = serde_yaml::from_str(&text).ok()?;
     selected_in(&config, &teleport)
 }

@@ -1,12 +1,13 @@
 //! One way to the control plane and to the state, for every command.
 //!
 //! A running agent is asked through its socket; without one, a command that changes something
-//! takes the lock itself, and one that only reads works on copies and leaves no trace.
+//! takes the lock itself, and one that only reads looks at the files and leaves no trace.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tonic::transport::Channel;
 
 use super::control;
@@ -15,16 +16,16 @@ use super::setup::{Setup, Target};
 use crate::adapter::clock::System;
 use crate::adapter::cluster::Remote;
 use crate::adapter::entropy;
-use crate::adapter::lock::Lock;
+use crate::adapter::lock::{Guarded, Lock};
 use crate::adapter::memory::Memory;
-use crate::adapter::offline::{self, Copied, Offline};
+use crate::adapter::offline::{self, Offline};
 use crate::adapter::sqlite::{Sqlite, same_control_plane};
 use crate::adapter::teleport::{Link, Teleport};
 use crate::journal::State;
 use crate::kind;
-use crate::live::{LiveState, list};
+use crate::live::{Live, LiveState, list};
 use crate::manifest::Reading;
-use crate::model::{Cluster, FingerprintKey, KindName, ResourceId, Veil};
+use crate::model::{Cluster, FingerprintKey, KindName, Veil};
 use crate::plane::{Faults, Plane, Settings};
 use crate::port::{Clock as _, Storage};
 
@@ -53,8 +54,6 @@ pub(super) struct Session {
     pub plane: Option<Plane>,
     /// The real Teleport, when it is one.
     pub teleport: Option<Teleport>,
-    _lock: Option<Lock>,
-    _copy: Option<Copied>,
 }
 
 impl std::fmt::Debug for Session {
@@ -96,8 +95,6 @@ impl Session {
             storage: None,
             plane: Some(plane.clone()),
             teleport: None,
-            _lock: None,
-            _copy: None,
         })
     }
 
@@ -119,27 +116,23 @@ impl Session {
             Some(offline) => (offline.identity.key, Some(offline.state)),
             None => (new_key()?, None),
         };
-        Ok(Self {
-            cluster,
-            key,
-            known,
-            agent: Some(agent),
-            storage: None,
-            plane: None,
-            teleport,
-            _lock: None,
-            _copy: None,
-        })
+        Ok(Self { cluster, key, known, agent: Some(agent), storage: None, plane: None, teleport })
     }
 
     fn looking(setup: &Setup, clock: &System) -> Result<Self, CliError> {
         let offline = if setup.memory { None } else { Offline::read(&setup.state)? };
-        let mut copy = None;
         let (cluster, plane, teleport) = match &setup.target {
             Target::Embedded { settings, faults } => {
-                copy = if setup.memory { None } else { offline::copy(&setup.plane)? };
-                let file = copy.as_ref().map(Copied::path);
-                let plane = open_plane(settings, faults, file, clock)?;
+                let look = |name: &str| {
+                    let ticks = *clock;
+                    Plane::look(settings.clone(), name, Arc::new(move || ticks.now()))
+                        .map_err(|error| chain(&error))
+                };
+                let file = if setup.memory { None } else { offline::look(&setup.plane, look)? };
+                let plane = match file {
+                    Some(plane) => with_faults(plane, faults)?,
+                    None => open_plane(settings, faults, None, clock)?,
+                };
                 (connect(&plane)?, Some(plane), None)
             }
             Target::Teleport(remote) => {
@@ -162,8 +155,6 @@ impl Session {
             storage: None,
             plane,
             teleport,
-            _lock: None,
-            _copy: copy,
         })
     }
 
@@ -181,15 +172,15 @@ impl Session {
             None => EMBEDDED.to_owned(),
         };
         let key = new_key()?;
-        let (storage, key, lock): (Arc<dyn Storage>, _, _) = if setup.memory {
-            (Arc::new(Memory::default()), key, None)
+        let (storage, key): (Arc<dyn Storage>, _) = if setup.memory {
+            (Arc::new(Memory::default()), key)
         } else {
             let lock = Lock::take(&setup.state, command)
                 .map_err(|error| CliError::new(error.to_string()))?;
             let disk = Sqlite::open(&setup.state, &key)?;
             disk.claim(&name)?;
             let key = disk.identity()?.key;
-            (Arc::new(disk), key, Some(lock))
+            (Arc::new(Guarded::new(Arc::new(disk), &setup.state, Arc::new(lock))), key)
         };
         let (cluster, plane) = match (&setup.target, &teleport) {
             (Target::Embedded { settings, faults }, _) => {
@@ -211,8 +202,6 @@ impl Session {
             storage: Some(storage),
             plane,
             teleport,
-            _lock: lock,
-            _copy: None,
         })
     }
 
@@ -223,31 +212,30 @@ impl Session {
         veil
     }
 
-    /// Holds once what the journal and `reading` have both.
-    pub(super) fn share(&mut self, reading: &Reading) {
-        let Some(state) = &mut self.known else { return };
-        for (id, entry) in &mut state.inventory {
-            let declared = reading.manifests.get(id).map(|manifest| &manifest.resource.canonical);
-            if let Some(text) = declared.filter(|text| ***text == *entry.applied) {
-                entry.applied = Arc::clone(text);
-            }
-        }
-    }
-
-    /// Lists these kinds. Texts that `reading` has too are held once.
+    /// Lists these kinds, to look at and to write nothing. Of what is as `reading` declares it and
+    /// `agent`'s, the text is shared and the message is not kept: most of a cluster is like that.
     pub(super) async fn live(
         &self,
         kinds: BTreeSet<(Cluster, KindName)>,
         reading: &Reading,
+        agent: &str,
     ) -> LiveState {
         let mut state = LiveState::default();
-        let declared = |id: &ResourceId| {
-            reading.manifests.get(id).map(|manifest| &manifest.resource.canonical)
-        };
         for (which, name) in kinds {
             let Some(kind) = kind::row(name) else { continue };
+            let keep = |mut live: Live| {
+                let declared = reading.manifests.get(&live.id).map(|manifest| &manifest.resource);
+                if let Some(declared) = declared.filter(|it| it.canonical == live.canonical) {
+                    live.canonical = Arc::clone(&declared.canonical);
+                    // Labels may still make something else of what is declared.
+                    if kind.labelled.is_none() && live.owner.as_deref() == Some(agent) {
+                        live.wire = Bytes::new();
+                    }
+                }
+                live
+            };
             let (cluster, key) = (&self.cluster, &self.key);
-            let observed = list::list_beside(cluster, kind, which.clone(), key, declared).await;
+            let observed = list::list_kept(cluster, kind, which.clone(), key, keep).await;
             state.kinds.insert((which, name), observed);
         }
         state.server = self.cluster.release();
@@ -285,6 +273,10 @@ pub(super) fn open_plane(
     let clock = *clock;
     let plane = Plane::open(settings.clone(), file, Arc::new(move || clock.now()))
         .map_err(|error| CliError::new(chain(&error)))?;
+    with_faults(plane, faults)
+}
+
+fn with_faults(plane: Plane, faults: &Faults) -> Result<Plane, CliError> {
     plane
         .with_core(|core| *core.faults_mut() = faults.clone())
         .map_err(|status| CliError::new(status.to_string()))?;

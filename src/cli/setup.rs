@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::args::{Common, ControlPlane as Plane};
 use super::error::CliError;
-use crate::adapter::commands::{Environment, Runner};
+use crate::adapter::commands::{Environment, Runner, Warden};
 use crate::adapter::files::{Directory, Globs, Places};
 use crate::adapter::teleport::{self, Address, HttpProxy, Source, Teleport, outer_roots};
 use crate::config::{Config, ControlPlane, DynamicLabels, Kubernetes, Search};
@@ -22,6 +22,9 @@ const USUAL: [&str; 2] = ["reconciler.toml", "/etc/reconciler/reconciler.toml"];
 
 /// However busy the source is, it is read this many quiet times after the first hint.
 const SETTLE_MAX_FACTOR: u32 = 20;
+
+/// The hidden command that ends the commands of an agent that was killed.
+pub(super) const WARDEN: &str = "end-orphans";
 
 /// All that a command needs to know beside its own arguments.
 #[derive(Debug, Clone)]
@@ -145,7 +148,8 @@ impl Setup {
     pub(super) fn runner(&self) -> Runner {
         let DynamicLabels { allow, environment, .. } = &self.config.kubernetes.dynamic_labels;
         let environment = Environment::of(std::env::vars_os(), environment);
-        Runner::new(self.source.clone(), allow.clone(), environment)
+        let warden = Warden::new(this_program(), WARDEN);
+        Runner::new(self.source.clone(), allow.clone(), environment).with_warden(warden)
     }
 
     /// What planner and guards go by.
@@ -190,6 +194,12 @@ impl Setup {
             planted: None,
         }
     }
+}
+
+/// The file of this very process, even if another version has taken its place by now.
+fn this_program() -> PathBuf {
+    let running = PathBuf::from("/proc/self/exe");
+    if running.exists() { running } else { std::env::current_exe().unwrap_or(running) }
 }
 
 /// `--control-plane` wins over the configuration, for rehearsals.

@@ -1,5 +1,7 @@
 //! `status`: the agent and its resources at a glance.
 
+use std::collections::BTreeMap;
+
 use super::args::Format;
 use super::control;
 use super::error::CliError;
@@ -8,15 +10,17 @@ use super::report::Streams;
 use super::served;
 use super::session::{Access, Session};
 use super::setup::Setup;
-use super::survey;
+use super::survey::{self, Survey};
 use crate::adapter::clock::System;
 use crate::driver::Question;
-use crate::engine::{LabelStatus, ResourceStatus, Status};
+use crate::engine::status::{findings_of, plan_status, readiness_status};
+use crate::engine::{HeldStatus, KindStatus, LabelStatus, Outcome, ResourceStatus, Status};
+use crate::journal::State;
 use crate::labels::allow::Allow;
 use crate::labels::resolve::Resolver;
 use crate::labels::value::Values;
 use crate::manifest::Reading;
-use crate::model::Timestamp;
+use crate::model::{Severity, Timestamp};
 use crate::plan::render::{self, clean};
 use crate::port::Clock as _;
 
@@ -30,16 +34,31 @@ pub(super) async fn status(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let mut session = Session::open(setup, Access::Read, "status", clock).await?;
+    let session = Session::open(setup, Access::Read, "status", clock).await?;
     let Some(agent) = &session.agent else {
-        let source = survey::begin(setup, clock)?;
-        let seen = survey::take(setup, source, &mut session, clock).await?;
+        let source = survey::begin(setup, clock).await?;
+        let seen = survey::take(setup, source, &session, clock).await?;
         to.remark("no agent is running; this is what one would do\n")?;
-        to.print(&format!("{}\n", render::summary(&seen.plan)))?;
-        let nothing = Values::new();
-        let values = session.known.as_ref().map_or(&nothing, |state| &state.labels);
-        let labels = stored(&seen.reading, values, &setup.labels().allow, clock.now().wall);
-        to.print(&labels)?;
+        let nothing = State::default();
+        let known = session.known.as_ref().unwrap_or(&nothing);
+        let allow = &setup.labels().allow;
+        let labels = stored(&seen.reading, &known.labels, allow, clock.now().wall);
+        match format {
+            Format::Json => {
+                let status = serde_json::to_string(&without_agent(&seen, known, &labels));
+                let status = status.map_err(|error| CliError::new(error.to_string()))?;
+                to.print(&(status + "\n"))?;
+            }
+            Format::Text | Format::Markdown => {
+                to.print(&format!("{}\n", render::summary(&seen.plan)))?;
+                for (id, labels) in &labels {
+                    to.print(&format!("{}\n", clean(id)))?;
+                    for (key, label) in labels {
+                        to.print(&format!("{}\n", label_line(key, label)))?;
+                    }
+                }
+            }
+        }
         return Ok(Exit::Done);
     };
     let json = control::ask_agent(agent, &Question::Status).await?;
@@ -56,17 +75,54 @@ pub(super) async fn status(
     Ok(Exit::Done)
 }
 
-/// The dynamic labels that manifests declare, with what an agent last wrote down about each; by
-/// manifest.
-fn stored(reading: &Reading, values: &Values, allow: &Allow, wall: Timestamp) -> String {
+/// What an agent that is not there would say: the last word of the journal, and what a plan of
+/// this moment says.
+fn without_agent(seen: &Survey, known: &State, labels: &Labels) -> Status {
+    let Survey { snapshot: _, reading, live, plan, commands: _, gated } = seen;
+    let mut resources = BTreeMap::new();
+    for id in reading.manifests.keys().chain(known.inventory.keys()) {
+        let state = "in sync".to_owned();
+        let labels = labels.get(&id.to_string()).cloned().unwrap_or_default();
+        let one = ResourceStatus { state, labels, ..ResourceStatus::default() };
+        resources.insert(id.to_string(), one);
+    }
+    for unmatched in &plan.unmatched {
+        let one = resources.entry(unmatched.id.to_string()).or_default();
+        "unmatched".clone_into(&mut one.state);
+        one.why = Some(format!("no selector matches {}", unmatched.labels));
+    }
+    plan_status(plan, |_| true, &mut resources);
+    readiness_status(live, &mut resources);
+    let kinds = live.kinds.iter();
+    let kinds = kinds.map(|((_, kind), it)| (kind.to_string(), KindStatus::of(Some(it), false)));
+    let is_left = plan.deferred.iter().any(|it| it.why.is_left());
+    let has_errors = reading.findings.iter().any(|it| it.severity == Severity::Error);
+    let open = gated.approval.as_ref().filter(|it| it.expires.is_none());
+    Status {
+        outcome: Outcome::Stopped,
+        converged: plan.steps.is_empty() && !is_left && !has_errors && reading.is_whole(),
+        source: reading.digest.map(|digest| digest.to_string()),
+        source_problem: None,
+        findings: findings_of(reading),
+        watch: "no agent is running".to_owned(),
+        kinds: kinds.collect(),
+        resources,
+        pending: Vec::new(),
+        held: gated.held.iter().map(HeldStatus::from).collect(),
+        approval: open.map(|it| it.hash.clone()),
+        last_run: known.next_run.checked_sub(1).filter(|run| *run > 0),
+    }
+}
+
+/// Dynamic labels by key, by manifest.
+type Labels = BTreeMap<String, BTreeMap<String, LabelStatus>>;
+
+/// The dynamic labels that manifests declare, with what an agent last wrote down about each.
+fn stored(reading: &Reading, values: &Values, allow: &Allow, wall: Timestamp) -> Labels {
     let resolver = Resolver::default();
-    let mut text = String::new();
+    let mut all = Labels::new();
     for (id, manifest) in &reading.manifests {
         let Some(declared) = resolver.look(id, manifest) else { continue };
-        if !declared.commands.is_empty() {
-            text.push_str(&clean(&format!("{id}")));
-            text.push('\n');
-        }
         for (key, command) in &declared.commands {
             let known = values.get(command);
             let good = known.and_then(|known| known.good.as_ref());
@@ -87,11 +143,10 @@ fn stored(reading: &Reading, values: &Values, allow: &Allow, wall: Timestamp) ->
                 failing_since: failing.map(|failing| failing.since.to_string()),
                 why,
             };
-            text.push_str(&label_line(key, &label));
-            text.push('\n');
+            all.entry(id.to_string()).or_default().insert(key.clone(), label);
         }
     }
-    text
+    all
 }
 
 /// One dynamic label: value, age, and what is wrong.

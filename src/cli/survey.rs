@@ -1,6 +1,6 @@
 //! A look at everything at one moment: what is wanted, what there is, and what would be done.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use super::error::CliError;
 use super::session::Session;
 use super::setup::Setup;
 use crate::adapter::clock::System;
-use crate::journal::{State, parse_id};
+use crate::journal::{Entry, State, parse_id};
 use crate::labels::blocked::{Named, named};
 use crate::labels::resolve::resolve;
-use crate::live::Observed;
+use crate::live::{LiveState, Observed};
 use crate::manifest::{Reading, Snapshot, decode};
-use crate::model::FingerprintKey;
+use crate::model::{FingerprintKey, ResourceId, Timestamp};
 use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
-use crate::plan::{Action, Input, LabelInput, Plan, check, in_use};
+use crate::plan::{Action, Input, LabelInput, Plan, Verb, check, in_use};
 use crate::port::{Clock as _, Files, NotYet};
 
 /// How long a command waits for a source that is being changed just now. Longer than a `git
@@ -34,6 +34,8 @@ pub(super) struct Survey {
     pub snapshot: Snapshot,
     /// What they say.
     pub reading: Arc<Reading>,
+    /// What there is, of the kinds in use.
+    pub live: LiveState,
     /// What would be done.
     pub plan: Plan,
     /// How many label commands may matter, and how many of their values are known.
@@ -49,7 +51,7 @@ pub(super) struct Underway(JoinSet<Result<Snapshot, CliError>>);
 impl Underway {
     /// Waits for the files and says what they mean, and which label commands they name; the
     /// findings about those are among the reading's. Names that are secrets are veiled under the
-    /// installation's key.
+    /// installation's key. Texts that were applied are shared with the inventory.
     ///
     /// # Errors
     /// Why the source cannot be read.
@@ -57,14 +59,16 @@ impl Underway {
         mut self,
         setup: &Setup,
         key: &FingerprintKey,
+        inventory: &BTreeMap<ResourceId, Entry>,
     ) -> Result<(Snapshot, Reading, Named), CliError> {
         let Some(ended) = self.0.join_next().await else {
             return Err(CliError::new("the source was not read"));
         };
         let lost = |error| CliError::new(format!("the reading was lost: {error}"));
         let snapshot = ended.map_err(lost)??;
-        let mut reading = decode::read(&snapshot, key);
-        let mut named = named(&reading, &setup.labels(), &setup.config.agent.name);
+        let applied = |id: &ResourceId| inventory.get(id).map(|entry| &entry.applied);
+        let mut reading = decode::read_beside(&snapshot, key, applied);
+        let mut named = named(&reading, &snapshot, &setup.labels(), &setup.config.agent.name);
         reading.findings.append(&mut named.findings);
         reading.findings.sort();
         Ok((snapshot, reading, named))
@@ -75,7 +79,7 @@ impl Underway {
 ///
 /// # Errors
 /// Patterns that are none.
-pub(super) fn begin(setup: &Setup, clock: &System) -> Result<Underway, CliError> {
+pub(super) async fn begin(setup: &Setup, clock: &System) -> Result<Underway, CliError> {
     let (files, source, clock) = (setup.files()?, setup.source.clone(), *clock);
     let mut task = JoinSet::new();
     task.spawn(async move {
@@ -95,6 +99,8 @@ pub(super) fn begin(setup: &Setup, clock: &System) -> Result<Underway, CliError>
             }
         }
     });
+    // The state is opened without a pause, and on one thread nothing would begin before its end.
+    tokio::task::yield_now().await;
     Ok(Underway(task))
 }
 
@@ -105,14 +111,15 @@ pub(super) fn begin(setup: &Setup, clock: &System) -> Result<Underway, CliError>
 pub(super) async fn take(
     setup: &Setup,
     source: Underway,
-    session: &mut Session,
+    session: &Session,
     clock: &System,
 ) -> Result<Survey, CliError> {
-    let (snapshot, mut reading, named) = source.end(setup, &session.key).await?;
-    session.share(&reading);
     let nothing = State::default();
     let state = session.known.as_ref().unwrap_or(&nothing);
-    let mut live = session.live(in_use(&reading, &state.inventory), &reading).await;
+    let (snapshot, mut reading, named) = source.end(setup, &session.key, &state.inventory).await?;
+    let policy = setup.policy();
+    let kinds = in_use(&reading, &state.inventory);
+    let mut live = session.live(kinds, &reading, &policy.agent).await;
     let mut veil = session.veil();
     veil.learn(reading.manifests.keys());
     veil.learn(live.kinds.values().flat_map(Observed::seen).map(|live| &live.id));
@@ -121,7 +128,6 @@ pub(super) async fn take(
         reading = veiled;
     }
     let reading = Arc::new(reading);
-    let policy = setup.policy();
     let wall = clock.now().wall;
     // What is in doubt is read back by the agent before anything is planned for it.
     let busy: BTreeSet<_> = state.open.values().filter_map(|open| parse_id(&open.id)).collect();
@@ -152,6 +158,7 @@ pub(super) async fn take(
     }
     let deletes = plan.steps.iter().filter(|step| matches!(step.action, Action::Delete { .. }));
     let matured = deletes.map(|step| step.id.clone()).collect();
+    let begun = begun(setup, state, wall);
     let gated = guard(
         &plan,
         &GuardFacts {
@@ -161,10 +168,21 @@ pub(super) async fn take(
             approvals: &state.approvals,
             wall,
             matured: &matured,
-            begun: &Begun::default(),
+            begun: &begun,
             key: &session.key,
         },
     );
     let commands = (named.commands.len(), named.known(&state.labels));
-    Ok(Survey { snapshot, reading, plan, commands, gated })
+    Ok(Survey { snapshot, reading, live, plan, commands, gated })
+}
+
+/// What counts beside the plan, as the next agent will count it.
+fn begun(setup: &Setup, state: &State, wall: Timestamp) -> Begun {
+    let window = setup.config.source.resync;
+    let in_doubt = state.open.values().filter(|open| open.verb == Verb::Delete);
+    let in_doubt = in_doubt.filter_map(|open| parse_id(&open.id));
+    let done = state.deleted_within(window, wall).map(|(_, id, _)| id);
+    let deletes: BTreeSet<_> = done.chain(in_doubt).collect();
+    let gone = deletes.iter().filter(|id| !state.inventory.contains_key(*id)).count();
+    Begun { deletes, gone, ..Begun::default() }
 }

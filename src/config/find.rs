@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::{Config, ConfigError};
+use crate::adapter::whole;
 
 /// Largest configuration that is read, in bytes.
 const SIZE_MAX: u64 = 1024 * 1024;
@@ -40,17 +41,13 @@ impl Search<'_> {
 pub(super) fn load(search: &Search<'_>) -> Result<Config, ConfigError> {
     for (path, missing) in search.places() {
         let failed = |message: String| ConfigError::File { path: path.to_owned(), message };
-        match std::fs::metadata(path) {
-            Ok(stat) if stat.len() > SIZE_MAX => {
-                return Err(failed(format!("larger than {} KiB", SIZE_MAX / 1024)));
-            }
-            Ok(_) => {}
+        let text = match whole::text(path, SIZE_MAX) {
+            Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound && missing == Missing::Fine => {
                 continue;
             }
             Err(error) => return Err(failed(error.to_string())),
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        };
         let mut config = Config::parse(&text, path)?;
         config.file = Some(PathBuf::from(path));
         return Ok(config);

@@ -180,7 +180,7 @@ impl Engine {
             self.say(Level::Warn, Some(&id), format!("{id}: {error}; reading back"));
             let (verb, since) = (open.verb, now);
             if verb == Verb::Delete {
-                self.allowance.begun.insert(op, (id.clone(), now));
+                self.count_delete(op, &id);
             }
             let doubt = Doubt { op, verb, want, since, reads: 0, ticket: None, error };
             self.put_slot(&id, Condition::InDoubt(doubt), Some(now));

@@ -34,7 +34,7 @@ pub(super) struct Grant {
 /// What the guards go by beyond one plan.
 #[derive(Debug, Default)]
 pub(super) struct Allowance {
-    /// Deletes that nobody approved, by operation: of what, and when they began, monotonic.
+    /// Deletes that nobody approved, by operation: of what, and until when they count, monotonic.
     pub begun: BTreeMap<OpId, (ResourceId, Duration)>,
     /// Approved and not done.
     pub grants: BTreeMap<ResourceId, Grant>,
@@ -45,9 +45,9 @@ pub(super) struct Allowance {
 impl Engine {
     /// What counts beside the next plan.
     pub(super) fn begun(&mut self) -> Begun {
-        let (now, window, wall) = (self.now.monotonic, self.config.resync, self.now.wall);
+        let (now, wall) = (self.now.monotonic, self.now.wall);
         let inventory = &self.journal.inventory;
-        self.allowance.begun.retain(|_, (_, since)| *since + window > now);
+        self.allowance.begun.retain(|_, (_, until)| *until > now);
         let is_open =
             |id: &ResourceId, grant: &Grant| inventory.contains_key(id) && grant.expires > wall;
         self.allowance.grants.retain(|id, grant| is_open(id, grant));
@@ -71,15 +71,32 @@ impl Engine {
         }
     }
 
+    /// A delete that nobody approved counts from now on.
+    pub(super) fn count_delete(&mut self, op: OpId, id: &ResourceId) {
+        let until = self.now.monotonic + self.config.resync;
+        self.allowance.begun.insert(op, (id.clone(), until));
+    }
+
+    /// What earlier lives deleted without asking counts on.
+    pub(super) fn count_earlier_deletes(&mut self) {
+        if self.planted(Planted::ForgetAtStart) {
+            return;
+        }
+        let now = self.now;
+        for (op, id, left) in self.journal.deleted_within(self.config.resync, now.wall) {
+            self.allowance.begun.insert(op, (id, now.monotonic + left));
+        }
+    }
+
     /// Plans again when the oldest of the counted deletes does not count any more.
     pub(super) fn wait_for_allowance(&mut self, held: &[Held]) {
         let waits = held.iter().any(|it| match it.guard {
             Guard::DeleteShare { deletes: _, before, allowed: _ } => before > 0,
             Guard::EmptySource | Guard::Confirm | Guard::PruneDelay => false,
         });
-        let oldest = self.allowance.begun.values().map(|(_, since)| *since).min();
-        if let Some(oldest) = oldest.filter(|_| waits) {
-            self.clocks.plan_by(oldest + self.config.resync);
+        let first = self.allowance.begun.values().map(|(_, until)| *until).min();
+        if let Some(first) = first.filter(|_| waits) {
+            self.clocks.plan_by(first);
         }
     }
 

@@ -183,6 +183,8 @@ pub enum Planted {
     TwoAtOnce,
     /// Does not count the deletes of earlier plans.
     ForgetDeletes,
+    /// Does not count the deletes of earlier lives.
+    ForgetAtStart,
     /// Records the intents of an approved set one by one.
     SplitApproval,
     /// Asks again for what is left of an approved set.

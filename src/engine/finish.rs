@@ -7,7 +7,7 @@ use super::source::has_errors;
 use crate::kind::Readiness;
 use crate::live::{Lack, Observed};
 use crate::model::{Cluster, KindName, ResourceId};
-use crate::plan::{Reason, Step, Why};
+use crate::plan::{Reason, Step};
 
 impl Engine {
     /// Nothing new begins; what is in flight comes to its end.
@@ -104,25 +104,7 @@ impl Engine {
     /// Whether something was left alone that a person must look at.
     fn is_left(&self, planned: &super::planning::Planned) -> bool {
         self.source.reading.as_ref().is_some_and(|it| has_errors(it) || !it.is_whole())
-            || planned.plan.deferred.iter().any(|it| match &it.why {
-                Why::Frozen
-                | Why::SourceUnknown
-                | Why::LiveUnknown(_)
-                | Why::Settling
-                | Why::Immutable(_)
-                | Why::TooNew(_, _)
-                | Why::NotMadeByUs
-                | Why::LabelUnknown(_)
-                | Why::MissingReference(_) => true,
-                Why::PausedUntil(_)
-                | Why::KeepDirective
-                | Why::OwnedBy(_)
-                | Why::ForeignOrigin(_)
-                | Why::Preset
-                | Why::Unmarked
-                | Why::NotAdopted
-                | Why::ReferencedBy(_) => false,
-            })
+            || planned.plan.deferred.iter().any(|it| it.why.is_left())
     }
 
     /// Whether a kind of which something is declared or ours is not wholly known and may yet

@@ -199,11 +199,12 @@ impl Engine {
             return;
         }
         known.failing = Some(Failing { since, why: error.to_string() });
-        let known = known.clone();
+        let (known, worked) = (known.clone(), known.good.is_some());
         self.record_label(command, Some(known));
-        let then = match self.config.labels.on_failure {
-            OnFailure::KeepLast => "its last value stays",
-            OnFailure::Drop => "its labels are dropped",
+        let then = match (worked, self.config.labels.on_failure) {
+            (false, _) => "its value is not known yet",
+            (true, OnFailure::KeepLast) => "its last value stays",
+            (true, OnFailure::Drop) => "its labels are dropped",
         };
         let text = format!("label command `{command}`: {error}; {then}");
         self.say(Level::Warn, None, text);

@@ -307,18 +307,13 @@ impl Engine {
         let jitter = self.rng.f64();
         let delay = backoff(RETRY_FIRST, RETRY_MAX, self.live.watch_failures, jitter);
         self.clocks.watch = Some(self.now.monotonic + delay);
-        let ignore = self.planted(Planted::IgnoreWatchLoss);
+        if self.planted(Planted::IgnoreWatchLoss) {
+            return;
+        }
+        if self.live.unfollow(&format!("the watch ended: {reason}")) {
+            self.replan();
+        }
         for key in self.live.kinds.keys().cloned().collect::<Vec<_>>() {
-            let Some(kind) = self.live.kinds.get_mut(&key) else { continue };
-            kind.confirmed = None;
-            if ignore {
-                continue;
-            }
-            let followed = std::mem::take(&mut kind.followed);
-            if followed && let Some(observed) = self.live.state.kinds.get_mut(&key) {
-                observed.degrade(format!("the watch ended: {reason}"), Lack::Passing);
-                self.replan();
-            }
             if !self.live.is_unheard_of(&key) {
                 self.list(&key);
             }

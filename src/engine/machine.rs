@@ -212,6 +212,7 @@ impl Engine {
         self.learn_journal(&state);
         self.labels.values = state.labels.clone();
         self.journal = state;
+        self.count_earlier_deletes();
         self.reopen_doubts();
         if self.journal.inventory.is_empty() {
             self.warm = Some(0);

@@ -24,7 +24,7 @@ mod read;
 mod shown;
 mod slot;
 mod source;
-mod status;
+pub mod status;
 mod uses;
 mod veil;
 mod write;

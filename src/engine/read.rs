@@ -50,17 +50,17 @@ impl Engine {
     fn wake_settling(&mut self, id: &ResourceId, mut settling: Settling) {
         let now = self.now.monotonic;
         if now.saturating_sub(settling.since) >= SETTLE_DEADLINE {
-            self.said.remove(id);
-            let seconds = SETTLE_DEADLINE.as_secs();
-            let text = format!("{id}: what was written has not been seen for {seconds} s");
-            self.say(Level::Warn, Some(id), text);
             self.list_by(&(id.cluster.clone(), id.kind), now);
             self.open.remove(id);
             if settling.done {
+                self.said.remove(id);
+                let seconds = SETTLE_DEADLINE.as_secs();
+                let text = format!("{id}: what was written has not been seen for {seconds} s");
+                self.say(Level::Warn, Some(id), text);
                 self.put_slot(id, Condition::Idle, None);
                 self.replan();
             } else {
-                // Reads never showed why it was refused: not at once again.
+                // Reads never showed why it was refused, which was said: not at once again.
                 self.settled(id, &settling);
             }
             return;

@@ -10,8 +10,11 @@ use super::live::Watch;
 use super::machine::Engine;
 use super::slot::Condition;
 use crate::kind::Readiness;
-use crate::live::{Coverage, Observed};
+use crate::live::{Coverage, LiveState, Observed};
+use crate::manifest::Reading;
 use crate::model::{Now, ResourceId};
+use crate::plan::Plan;
+use crate::plan::guard::Held;
 
 /// A snapshot of everything worth showing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,10 +117,7 @@ impl Engine {
     /// Everything worth showing; `now` tells how much of each delay is left.
     pub fn status(&self, now: Now) -> Status {
         let reading = self.source.reading.as_ref();
-        let mut findings = BTreeMap::new();
-        for finding in reading.iter().flat_map(|it| &it.findings) {
-            *findings.entry(finding.severity.to_string()).or_insert(0) += 1;
-        }
+        let findings = reading.map(|it| findings_of(it)).unwrap_or_default();
         let planned = self.planned.as_ref();
         Status {
             outcome: self.outcome,
@@ -143,16 +143,7 @@ impl Engine {
                         .as_millis(),
                 })
                 .collect(),
-            held: planned
-                .iter()
-                .flat_map(|it| &it.held)
-                .map(|held| HeldStatus {
-                    id: held.id.to_string(),
-                    verb: held.verb.to_string(),
-                    guard: held.guard.name().to_owned(),
-                    why: held.guard.to_string(),
-                })
-                .collect(),
+            held: planned.iter().flat_map(|it| &it.held).map(HeldStatus::from).collect(),
             approval: planned.and_then(|it| it.approval.as_ref()).map(|it| it.hash.clone()),
             last_run: self.journal.next_run.checked_sub(1).filter(|run| *run > 0),
         }
@@ -161,13 +152,7 @@ impl Engine {
     fn kinds_status(&self) -> BTreeMap<String, KindStatus> {
         let kinds = self.live.kinds.iter().map(|((cluster, kind), follow)| {
             let observed = self.live.state.kinds.get(&(cluster.clone(), *kind));
-            let missing =
-                observed.map_or(Some("not listed yet".to_owned()), |it| match it.coverage() {
-                    Coverage::Complete => None,
-                    Coverage::Partial(reason) => Some(reason.clone()),
-                });
-            let seen = observed.map_or(0, |it| it.seen().count());
-            (kind.to_string(), KindStatus { seen, missing, watched: follow.followed })
+            (kind.to_string(), KindStatus::of(observed, follow.followed))
         });
         kinds.collect()
     }
@@ -182,34 +167,72 @@ impl Engine {
         }
         self.labels_status(now.wall, &mut all);
         if let Some(planned) = &self.planned {
-            for step in planned.plan.steps.iter().filter(|it| !self.finished.contains(&it.id)) {
-                let one = all.entry(step.id.to_string()).or_default();
-                "planned".clone_into(&mut one.state);
-                one.why = Some(format!("{} ({})", step.action.verb(), step.because()));
-            }
-            for deferred in &planned.plan.deferred {
-                let one = all.entry(deferred.id.to_string()).or_default();
-                "waiting".clone_into(&mut one.state);
-                one.why = Some(deferred.why.to_string());
-            }
+            plan_status(&planned.plan, |id| !self.finished.contains(id), &mut all);
         }
         for (id, slot) in &self.slots {
             let one = all.entry(id.to_string()).or_default();
             slot_status(slot, now.monotonic, one);
         }
-        let live = self.live.state.kinds.values().flat_map(Observed::seen);
-        for (id, word) in live.filter_map(|live| match &live.readiness {
-            Readiness::Ready => None,
-            Readiness::Waiting(word) => Some((&live.id, word)),
-        }) {
-            readiness_status(id, word, &mut all);
-        }
+        readiness_status(&self.live.state, &mut all);
         all
     }
 }
 
-fn readiness_status(id: &ResourceId, word: &str, all: &mut BTreeMap<String, ResourceStatus>) {
-    if let Some(one) = all.get_mut(&id.to_string()) {
+impl KindStatus {
+    /// Of what a list, and perhaps a watch, has shown.
+    pub fn of(observed: Option<&Observed>, watched: bool) -> Self {
+        let missing =
+            observed.map_or(Some("not listed yet".to_owned()), |it| match it.coverage() {
+                Coverage::Complete => None,
+                Coverage::Partial(reason) => Some(reason.clone()),
+            });
+        Self { seen: observed.map_or(0, |it| it.seen().count()), missing, watched }
+    }
+}
+
+impl From<&Held> for HeldStatus {
+    fn from(held: &Held) -> Self {
+        Self {
+            id: held.id.to_string(),
+            verb: held.verb.to_string(),
+            guard: held.guard.name().to_owned(),
+            why: held.guard.to_string(),
+        }
+    }
+}
+
+/// How many findings a reading has, by severity.
+pub fn findings_of(reading: &Reading) -> BTreeMap<String, usize> {
+    let mut findings = BTreeMap::new();
+    for finding in &reading.findings {
+        *findings.entry(finding.severity.to_string()).or_insert(0) += 1;
+    }
+    findings
+}
+
+/// What a plan says of each resource; a step that is not `open` says nothing any more.
+pub fn plan_status(
+    plan: &Plan,
+    open: impl Fn(&ResourceId) -> bool,
+    all: &mut BTreeMap<String, ResourceStatus>,
+) {
+    for step in plan.steps.iter().filter(|it| open(&it.id)) {
+        let one = all.entry(step.id.to_string()).or_default();
+        "planned".clone_into(&mut one.state);
+        one.why = Some(format!("{} ({})", step.action.verb(), step.because()));
+    }
+    for deferred in &plan.deferred {
+        let one = all.entry(deferred.id.to_string()).or_default();
+        "waiting".clone_into(&mut one.state);
+        one.why = Some(deferred.why.to_string());
+    }
+}
+
+/// What resources say of their own readiness.
+pub fn readiness_status(live: &LiveState, all: &mut BTreeMap<String, ResourceStatus>) {
+    for live in live.kinds.values().flat_map(Observed::seen) {
+        let Readiness::Waiting(word) = &live.readiness else { continue };
+        let Some(one) = all.get_mut(&live.id.to_string()) else { continue };
         one.readiness = Some(word.to_owned());
         if one.state == "in sync" {
             "waiting".clone_into(&mut one.state);

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::Effect;
 use super::config::{Planted, WATCH_PATIENCE};
-use super::live::{KindKey, KindLive, Watch};
+use super::live::{KindKey, KindLive, LiveSide, Watch};
 use super::machine::{Engine, Life};
 use super::slot::Condition;
 use crate::journal::parse_id;
@@ -17,6 +17,29 @@ use crate::live::Lack;
 use crate::manifest::Reading;
 use crate::model::{KindName, ResourceId};
 use crate::plan::{in_use, kinds};
+
+impl LiveSide {
+    /// The watch says nothing from now on: of the kinds that it told of anything may be missed
+    /// until they are listed again, those included of which a list is still to come since it was
+    /// opened. Whether something was wholly known until now.
+    pub(super) fn unfollow(&mut self, reason: &str) -> bool {
+        let mut was_known = false;
+        for (key, kind) in &mut self.kinds {
+            kind.followed = false;
+            // One that was not open did not tell of anything.
+            if kind.confirmed.take().is_none() {
+                continue;
+            }
+            if let Some(observed) = self.state.kinds.get_mut(key)
+                && observed.lack().is_none()
+            {
+                observed.degrade(reason, Lack::Passing);
+                was_known = true;
+            }
+        }
+        was_known
+    }
+}
 
 impl Engine {
     /// Takes kinds into use that source or journal ask for now.
@@ -66,15 +89,7 @@ impl Engine {
         if self.life != Life::Running {
             return;
         }
-        for (key, kind) in &mut self.live.kinds {
-            kind.confirmed = None;
-            // Between the old watch and the first list under the new one anything may be missed.
-            if std::mem::take(&mut kind.followed)
-                && let Some(observed) = self.live.state.kinds.get_mut(key)
-            {
-                observed.degrade("the watch is opened anew", Lack::Passing);
-            }
-        }
+        self.live.unfollow("the watch is opened anew");
         let names: BTreeSet<KindName> =
             self.live.kinds.keys().map(|key| key.1).filter(|name| is_watched(*name)).collect();
         if names.is_empty() {

@@ -138,7 +138,7 @@ impl Engine {
             Action::Delete { before } => (before.revision.as_ref(), None),
         };
         if step.action.verb() == Verb::Delete && approval.is_none() {
-            self.allowance.begun.insert(op, (step.id.clone(), self.now.monotonic));
+            self.count_delete(op, &step.id);
         }
         let record = Record::Intended {
             op,

@@ -2,12 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::{Entry, OpId, Open, Outcome, Record, RunId, State};
+use super::{Deleted, Entry, OpId, Open, Outcome, Record, RunId, State};
 use crate::kind;
 use crate::labels::value::{Command, Known};
 use crate::model::{Cluster, ResourceId, Timestamp};
 use crate::plan::Verb;
+
+/// How long a delete that nobody approved is remembered, by the calendar. The delete share counts
+/// those of the last `source.resync`; with a longer one, a restart forgets what is older than this.
+pub const DELETED_KEPT: Duration = Duration::from_hours(24);
 
 /// Which rows of the state a record changed, so that a storage writes only those.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +23,8 @@ pub struct Touched {
     pub open: BTreeSet<OpId>,
     /// Approvals, by hash; the row is gone when [`State::approvals`] has none.
     pub approvals: BTreeSet<String>,
+    /// Deletes without approval; the row is gone when [`State::deleted`] has none.
+    pub deleted: BTreeSet<OpId>,
     /// Commands of labels; the row is gone when [`State::labels`] has none.
     pub labels: BTreeSet<Command>,
 }
@@ -25,7 +32,8 @@ pub struct Touched {
 impl Touched {
     /// Adds what another record changed.
     pub fn merge(&mut self, other: Self) {
-        let Self { inventory, open, approvals, labels } = other;
+        let Self { inventory, open, approvals, deleted, labels } = other;
+        self.deleted.extend(deleted);
         self.labels.extend(labels);
         self.inventory.extend(inventory);
         self.open.extend(open);
@@ -72,11 +80,12 @@ impl State {
                     verb: *verb,
                     entry: entry.clone(),
                     before: before.clone(),
+                    approved: approval.is_some(),
                     at: *at,
                 };
                 self.intended(*op, *run, open, approval.as_ref())
             }
-            Record::Settled { op, outcome, at: _ } => self.settled(*op, outcome),
+            Record::Settled { op, outcome, at } => self.settled(*op, outcome, *at),
             Record::Adopted { id, entry, at: _ } => Ok(self.put(id, entry.clone())),
             Record::Forgotten { id, at: _ } => Ok(self.take(id)),
             Record::Label { command, known } => Ok(self.label(command, known.as_ref())),
@@ -137,12 +146,16 @@ impl State {
         Ok(touched)
     }
 
-    fn settled(&mut self, op: OpId, outcome: &Outcome) -> Result<Touched, Damaged> {
-        let Open { id, verb, entry, before: _, at: _ } =
+    fn settled(&mut self, op: OpId, outcome: &Outcome, at: Timestamp) -> Result<Touched, Damaged> {
+        let Open { id, verb, entry, before: _, approved, at: _ } =
             self.open.remove(&op).ok_or(Damaged::NotOpen(op))?;
         let mut touched = match outcome {
             Outcome::Done { revision: _ } => match (verb, entry) {
-                (Verb::Delete, _) => self.take(&id),
+                (Verb::Delete, _) => {
+                    let asked = approved.then(BTreeSet::new);
+                    let deleted = asked.unwrap_or_else(|| self.count_delete(op, &id, at));
+                    Touched { deleted, ..self.take(&id) }
+                }
                 (Verb::Create | Verb::Update | Verb::Adopt, Some(entry)) => self.put(&id, entry),
                 (Verb::Create | Verb::Update | Verb::Adopt, None) => Touched::default(),
             },
@@ -150,6 +163,33 @@ impl State {
         };
         touched.open.insert(op);
         Ok(touched)
+    }
+
+    fn count_delete(&mut self, op: OpId, id: &str, at: Timestamp) -> BTreeSet<OpId> {
+        let mut touched = BTreeSet::from([op]);
+        self.deleted.retain(|old, it| {
+            let keep = at.since(it.at) < DELETED_KEPT;
+            if !keep {
+                touched.insert(*old);
+            }
+            keep
+        });
+        self.deleted.insert(op, Deleted { id: id.to_owned(), at });
+        touched
+    }
+
+    /// Deletes that nobody approved, of the last `window` by the calendar, and how much of the
+    /// window is left for each. What lies in the future was done before the clock was set back:
+    /// it counts as done now.
+    pub fn deleted_within(
+        &self,
+        window: Duration,
+        wall: Timestamp,
+    ) -> impl Iterator<Item = (OpId, ResourceId, Duration)> {
+        self.deleted.iter().filter_map(move |(op, it)| {
+            let left = window.checked_sub(wall.since(it.at)).filter(|left| !left.is_zero())?;
+            Some((*op, parse_id(&it.id)?, left))
+        })
     }
 
     fn approved(&mut self, hash: &str, expires: Timestamp, at: Timestamp) -> Touched {

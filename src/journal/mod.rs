@@ -11,7 +11,7 @@ use crate::labels::value::{Command, Known, Values};
 use crate::model::{FingerprintKey, ResourceId, Timestamp};
 use crate::plan::Verb;
 
-pub use fold::{Damaged, Touched, parse_id};
+pub use fold::{DELETED_KEPT, Damaged, Touched, parse_id};
 
 /// Number of one operation, growing for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -144,7 +144,18 @@ pub struct Open {
     pub entry: Option<Entry>,
     /// See [`Record::Intended`].
     pub before: Option<String>,
+    /// A person let it through.
+    pub approved: bool,
     /// When it was intended.
+    pub at: Timestamp,
+}
+
+/// A delete that was done and that nobody had approved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deleted {
+    /// Of what, as in [`Record::Intended`].
+    pub id: String,
+    /// When it was known to be done.
     pub at: Timestamp,
 }
 
@@ -160,6 +171,8 @@ pub struct State {
     pub open: BTreeMap<OpId, Open>,
     /// Approvals not yet used, with their expiry.
     pub approvals: BTreeMap<String, Timestamp>,
+    /// What was deleted lately without asking, for the delete share. See [`DELETED_KEPT`].
+    pub deleted: BTreeMap<OpId, Deleted>,
     /// What the commands of dynamic labels last said.
     pub labels: Values,
     /// The next operation's number.

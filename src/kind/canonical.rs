@@ -41,6 +41,11 @@ fn is_server_label(key: &str) -> bool {
     SERVER_LABELS.iter().any(|prefix| key.starts_with(prefix))
 }
 
+/// Whether a label of that name in a manifest is not one of the resource's own.
+pub(super) fn is_ignored_label(key: &str) -> bool {
+    is_server_label(key) || key.starts_with(DIRECTIVE_LABELS) || key == OWNER_LABEL
+}
+
 /// Makes the canonical form: strips what is server-owned and every `reconciler/` label and the
 /// ownership mark, drops nulls and what is empty, sorts unordered lists, applies
 /// `Kind::normalize`. A name that is a secret is in the content alone; the id has its
@@ -97,9 +102,7 @@ fn canonical(kind: &Kind, name: &str, value: Value) -> Arc<str> {
     if let Value::Map(metadata) = values.entry("metadata".into()).or_insert_with(Value::map) {
         metadata.insert("name".into(), Value::String(name.into()));
         if let Some(Value::Map(labels)) = metadata.get_mut("labels") {
-            labels.retain(|key, _| {
-                !is_server_label(key) && !key.starts_with(DIRECTIVE_LABELS) && key != OWNER_LABEL
-            });
+            labels.retain(|key, _| !is_ignored_label(key));
         }
     }
     codec::tidy(schema::of(kind), &mut values);
@@ -140,8 +143,8 @@ pub fn decode(
     Ok(Live { id, revision, canonical, digest, owner, origin, readiness, wire })
 }
 
-/// Makes the message to send: the wanted fields, our ownership mark where the kind keeps labels,
-/// and, over a `base`, its revision, its server-owned labels (`teleport.dev/`,
+/// Makes the message to send: the wanted fields, our ownership mark where the kind keeps labels
+/// (an owner without a name has none), and, over a `base`, its revision, its server-owned labels (`teleport.dev/`,
 /// `teleport.internal/`) and every field that we don't know. The same input gives the same bytes.
 ///
 /// # Errors
@@ -157,10 +160,12 @@ pub fn encode(
         .map_err(|_secret| problem("the canonical form is not JSON"))?;
     let mut values = entries(value);
     let mut labels = match base {
+        // What was not kept would be lost by writing over it.
+        Some(base) if base.wire.is_empty() => return Err(problem("what is there was not kept")),
         Some(base) => server_labels(kind, &base.wire)?,
         None => BTreeMap::new(),
     };
-    if kind.keeps_labels {
+    if kind.keeps_labels && !owner.is_empty() {
         labels.insert(OWNER_LABEL.into(), Value::String(owner.into()));
     }
     if !labels.is_empty()

@@ -66,21 +66,33 @@ pub(super) fn warning(
 
 /// Checks what every kind has: name and labels.
 pub(super) fn metadata(resource: &Node, findings: &mut Findings<'_>) {
-    name(resource, |text| format!("the server cannot store the name `{text}`"), findings);
+    named(resource, is_storable, findings);
+}
+
+/// As [`metadata`], for a kind with a rule of its own for names.
+pub(super) fn named(resource: &Node, storable: fn(&str) -> bool, findings: &mut Findings<'_>) {
+    let message = |text: &str| format!("the server cannot store the name `{text}`");
+    name(resource, storable, message, findings);
     labels(resource, findings);
 }
 
 /// As [`metadata`], for a kind whose names are not told.
 pub(super) fn metadata_untold(resource: &Node, findings: &mut Findings<'_>) {
-    name(resource, |_secret| "the server cannot store this name".into(), findings);
+    let message = |_secret: &str| "the server cannot store this name".to_owned();
+    name(resource, is_storable, message, findings);
     labels(resource, findings);
 }
 
-fn name(resource: &Node, message: fn(&str) -> String, findings: &mut Findings<'_>) {
+fn name(
+    resource: &Node,
+    storable: fn(&str) -> bool,
+    message: impl Fn(&str) -> String,
+    findings: &mut Findings<'_>,
+) {
     if let Some(name) = at(resource, &["metadata", "name"])
         && let Some(text) = name.text()
         && !text.is_empty()
-        && !is_storable(text)
+        && !storable(text)
     {
         let hint = "use letters, digits, `.`, `_`, `-`, `:`, `@`, `+`";
         error(findings, codes::NAME, name, message(text), hint);
@@ -130,11 +142,15 @@ pub(super) fn label_key(key: &Node, findings: &mut Findings<'_>) {
     }
 }
 
-/// What a backend takes as part of a key. (A role `a/b c` and a cluster `..` were refused by a
-/// real server with `special characters are not allowed in resource names`.)
-fn is_storable(name: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "@_:.-/+".contains(c);
-    name.chars().all(plain) && name.split('/').all(|part| !matches!(part, "" | "." | ".."))
+/// What a backend takes as one part of a key. (Roles `a/b` and `a b` and a cluster `..` were
+/// refused by a real server with `special characters are not allowed in resource names`.)
+pub(super) fn is_storable(name: &str) -> bool {
+    !matches!(name, "" | "." | "..") && name.chars().all(is_plain)
+}
+
+/// Characters of names.
+pub(super) fn is_plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "@_:.-+".contains(c)
 }
 
 /// Checks the names in a list of roles.

@@ -24,6 +24,7 @@ codes! {
     COMMAND_MISSING = "K014": "A dynamic label without a command never gets a value.";
     PERIOD_SHORT = "K015": "The command of a dynamic label runs at most once a second.";
     LABEL_HIDDEN = "K016": "A dynamic label hides the static one of the same name.";
+    DYNAMIC_IGNORED = "K017": "A dynamic label whose name is not for manifests is ignored.";
 
     WILDCARD = "K020": "`*` is not allowed in this list.";
     WILDCARD_KEY = "K021": "The label key `*` takes no value but `*`.";
@@ -40,6 +41,11 @@ codes! {
     IDP = "K032": "The option `idp` ends with role version 7.";
     DENY_DYNAMIC = "K033": "Labels that can change are no safe ground for a deny rule.";
     SYSTEM_ROLE = "K034": "The name is one of Teleport's own system roles.";
+    SPIFFE = "K035": "A SPIFFE condition needs a path, and its addresses are networks.";
+    DB_PERMISSIONS = "K036": "A database permission names at least one permission.";
+    REQUEST = "K037": "The access requests of a role have bounds.";
+    PREDICATE = "K038": "The condition cannot be read.";
+    IMPERSONATE = "K039": "Users can be impersonated with roles only.";
 
     ROLES_AND_MAP = "K040": "Only one of `roles` and `role_map` can be set.";
     ROLE_MAP_NONE = "K041": "A trusted cluster needs a role map.";

@@ -77,7 +77,15 @@ pub(super) static KUBE_CLUSTER: Kind = Kind {
 
 /// The server forces the version. (Empty `aws`, `azure` and `gcp`, which it always prints, and
 /// an empty `result` of a dynamic label are out already. A `result` is stored as it was sent:
-/// agents publish theirs in heartbeats only.)
+/// agents publish theirs in heartbeats only.) Dynamic labels of names that are not for manifests
+/// are left out, as static ones are.
 fn normalize(cluster: &mut Value) {
     super::set_version(cluster, "v3");
+    let Value::Map(fields) = cluster else { return };
+    let Some(Value::Map(spec)) = fields.get_mut("spec") else { return };
+    let Some(Value::Map(labels)) = spec.get_mut("dynamic_labels") else { return };
+    labels.retain(|key, _| !super::canonical::is_ignored_label(key));
+    if labels.is_empty() {
+        spec.remove("dynamic_labels");
+    }
 }

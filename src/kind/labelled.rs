@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::model::Value;
+use crate::model::{FieldPath, Value};
 
 /// What must be known of a kind that agents pick by its labels.
 #[derive(Debug, Clone, Copy)]
@@ -12,10 +12,26 @@ pub struct Labelled {
     pub access: &'static str,
     /// The labels of a canonical form.
     pub parts: fn(&Value) -> LabelParts,
+    /// Where the dynamic labels stand, by key.
+    pub dynamic: &'static [&'static str],
     /// Takes the dynamic labels out and makes these the static ones.
     pub resolve: fn(&mut Value, BTreeMap<String, String>),
     /// Puts these results beside the commands of the dynamic labels, by key.
     pub forward: fn(&mut Value, BTreeMap<String, String>),
+}
+
+/// The field of a dynamic label that holds program and arguments.
+pub const COMMAND: &str = "command";
+
+/// The field of a dynamic label that holds the stored value.
+pub const RESULT: &str = "result";
+
+impl Labelled {
+    /// Where a field of a dynamic label stands.
+    pub fn place(&self, key: &str, field: &str) -> FieldPath {
+        let parts = self.dynamic.iter().copied().chain([key, field]);
+        parts.fold(FieldPath::default(), |path, part| path.key(part))
+    }
 }
 
 /// The labels of one resource.

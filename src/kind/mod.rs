@@ -7,7 +7,7 @@ mod bot;
 mod check;
 mod codec;
 mod kube_cluster;
-mod labelled;
+pub mod labelled;
 mod remote_cluster;
 mod role;
 mod token;
@@ -287,6 +287,12 @@ fn internal_keeper(resource: &Value) -> Option<&'static str> {
 /// the rules say; it takes labels.
 pub fn seen_by(kind: &Kind) -> Option<&'static str> {
     (kind.name == kube_cluster::KUBE_CLUSTER.name).then_some("kubernetes_labels")
+}
+
+/// The field of a role's deny rules that hides resources of a kind from its holder; it takes
+/// labels, and an expression beside them.
+pub fn hidden_by(kind: &Kind) -> Option<&'static str> {
+    seen_by(kind).or((kind.name == remote_cluster::REMOTE_CLUSTER.name).then_some("cluster_labels"))
 }
 
 /// The message without fields, as request of an unpaged list and answer of a delete.

@@ -112,7 +112,8 @@ impl Case<'_> {
 fn say(known: Option<&Known>, pasted: Option<&String>, on_failure: OnFailure) -> Say {
     let fails = known.is_some_and(|known| known.failing.is_some());
     match known.and_then(|known| known.good.as_ref()) {
-        _ if fails && on_failure == OnFailure::Drop => Say::Dropped,
+        // What never had a value cannot lose it: nobody knows what it would be.
+        Some(_) if fails && on_failure == OnFailure::Drop => Say::Dropped,
         Some(good) => Say::Value(good.value.clone()),
         None => pasted.map_or(Say::Unknown, |pasted| Say::Value(pasted.clone())),
     }

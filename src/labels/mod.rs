@@ -40,6 +40,6 @@ pub enum OnFailure {
     /// Its last good value stays.
     #[default]
     KeepLast,
-    /// It has no value until the command works again.
+    /// It loses its value until the command works again. What never had one stays unknown.
     Drop,
 }

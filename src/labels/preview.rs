@@ -153,11 +153,15 @@ pub fn notes(
         let served = !now.names.is_empty() || !now.unknown.is_empty();
         match (services.is_empty(), served) {
             (true, _) => {}
+            // Those that select it fail: who they are is no news.
+            (false, true) if !after.credentials => {}
             (false, true) => facts.push(Fact::ServedBy(now.clone())),
             (false, false) => facts.push(Fact::Nobody),
         }
     }
-    let mut lost = before.map(|it| served_by(services, &known(it)).names).unwrap_or_default();
+    // What nobody could serve is taken from nobody.
+    let whole = before.filter(|it| it.credentials);
+    let mut lost = whole.map(|it| served_by(services, &known(it)).names).unwrap_or_default();
     lost.retain(|name| !now.names.contains(name) && !now.unknown.contains(name));
     if !lost.is_empty() {
         facts.push(Fact::Unregisters(lost));
@@ -211,6 +215,43 @@ impl fmt::Display for Unserved {
     }
 }
 
+/// Who will serve a registered cluster, once all have looked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Foretold {
+    /// Those who will, and those who may.
+    pub by: ServedBy,
+    /// Why nobody is sure to; none if somebody is.
+    pub why_not: Option<Unserved>,
+}
+
+/// Foretells who will serve a cluster, whoever serves it now.
+pub fn foretold(services: &[Service], seen: &Seen, cluster: &Registered) -> Foretold {
+    let now = served_by(services, &known(cluster)).names;
+    let nobody = |unknown: Vec<String>, why| Foretold {
+        by: ServedBy { names: Vec::new(), unknown },
+        why_not: Some(why),
+    };
+    if let Some(host) = static_host(seen, &cluster.name) {
+        // Which of the services runs on that host is not known.
+        return nobody(now, Unserved::Clash(host.to_owned()));
+    }
+    if !cluster.credentials {
+        return nobody(Vec::new(), Unserved::NoCredentials);
+    }
+    if services.is_empty() {
+        return nobody(Vec::new(), Unserved::NoServices);
+    }
+    let open = with_open(cluster);
+    let may = served_by(services, &open).unknown;
+    let may: Vec<String> = may.into_iter().filter(|name| !now.contains(name)).collect();
+    if !now.is_empty() {
+        return Foretold { by: ServedBy { names: now, unknown: may }, why_not: None };
+    }
+    let missing = missing_results(services, &open);
+    let why = if missing.is_empty() { Unserved::NotSelected } else { Unserved::NoResult(missing) };
+    nobody(may, why)
+}
+
 /// Why nobody serves a registered cluster; none if somebody does.
 pub fn unserved(services: &[Service], seen: &Seen, cluster: &Registered) -> Option<Unserved> {
     let servers = match seen {
@@ -221,21 +262,8 @@ pub fn unserved(services: &[Service], seen: &Seen, cluster: &Registered) -> Opti
     if of_name.any(|it| !it.is_static()) {
         return None;
     }
-    if let Some(host) = static_host(seen, &cluster.name) {
-        return Some(Unserved::Clash(host.to_owned()));
-    }
-    if !cluster.credentials {
-        return Some(Unserved::NoCredentials);
-    }
-    if services.is_empty() {
-        return Some(Unserved::NoServices);
-    }
-    let now = served_by(services, &known(cluster));
-    if !now.names.is_empty() {
-        return Some(Unserved::NotYet(now.names));
-    }
-    let missing = missing_results(services, cluster);
-    Some(if missing.is_empty() { Unserved::NotSelected } else { Unserved::NoResult(missing) })
+    let Foretold { by, why_not } = foretold(services, seen, cluster);
+    Some(why_not.unwrap_or(Unserved::NotYet(by.names)))
 }
 
 /// Why a cluster that is listed as served is not served any more; none if it may well be.
@@ -261,15 +289,20 @@ pub fn leftover(
 }
 
 /// The labels without a result that some service waits for.
-fn missing_results(services: &[Service], cluster: &Registered) -> BTreeSet<String> {
-    let mut labels = known(cluster);
-    labels.extend(cluster.open.iter().map(|key| (key.clone(), None)));
-    let looks = services.iter().map(|service| service.resources.look(&labels));
+fn missing_results(services: &[Service], open: &Labels) -> BTreeSet<String> {
+    let looks = services.iter().map(|service| service.resources.look(open));
     let unknown = looks.filter_map(|matching| match matching {
         Matching::Unknown(labels) => Some(labels),
         Matching::Item { index: _, by: _ } | Matching::Nothing => None,
     });
     unknown.flatten().collect()
+}
+
+/// The stored labels, those without a result unknown.
+fn with_open(cluster: &Registered) -> Labels {
+    let mut labels = known(cluster);
+    labels.extend(cluster.open.iter().map(|key| (key.clone(), None)));
+    labels
 }
 
 fn static_host<'a>(seen: &'a Seen, name: &str) -> Option<&'a str> {

@@ -6,7 +6,8 @@
 //! | mode `forward` | as Teleport does with what is stored | the commands as written, each with its last good value as `result` |
 //!
 //! A value that is not known holds a resource back only where it could change the answer. Where
-//! it could not, the resource keeps what the cluster has for it.
+//! it could not, the resource keeps what the cluster has for it. A command that fails and never
+//! worked has no value that could be dropped: what is not known yet is not absent.
 //!
 //! Deliberately absent: running commands, clocks, and whose a live resource is.
 
@@ -238,6 +239,22 @@ impl Resolver {
         })
     }
 
+    /// What selectors say of one declared resource from what is known now, and its labels as they
+    /// see them; `None`: nobody picks its kind by them.
+    pub fn matching(
+        &self,
+        id: &ResourceId,
+        manifest: &Manifest,
+        values: &Values,
+        rules: &Rules,
+        owner: &str,
+    ) -> Option<(Matching, Labels)> {
+        let (declared, kind) = (self.look(id, manifest)?, kind::row(id.kind)?);
+        let case = Case { kind, manifest, declared: &declared, rules, owner };
+        let labels = case.labels(&case.says(values));
+        Some((rules.selectors.look(&labels), labels))
+    }
+
     /// Whether one declared resource is meant, from what is known now.
     pub fn meant(
         &self,
@@ -247,14 +264,10 @@ impl Resolver {
         rules: &Rules,
         owner: &str,
     ) -> Meant {
-        let (Some(declared), Some(kind)) = (self.look(id, manifest), kind::row(id.kind)) else {
-            return Meant::Yes;
-        };
-        let case = Case { kind, manifest, declared: &declared, rules, owner };
-        match rules.selectors.look(&case.labels(&case.says(values))) {
-            Matching::Item { .. } => Meant::Yes,
-            Matching::Nothing => Meant::No,
-            Matching::Unknown(_) => Meant::Undecided,
+        match self.matching(id, manifest, values, rules, owner) {
+            None | Some((Matching::Item { .. }, _)) => Meant::Yes,
+            Some((Matching::Nothing, _)) => Meant::No,
+            Some((Matching::Unknown(_), _)) => Meant::Undecided,
         }
     }
 

@@ -67,7 +67,7 @@ pub type Values = BTreeMap<Arc<Command>, Known>;
 pub enum Say {
     /// Its value.
     Value(String),
-    /// It has none, because its command fails and failures drop it.
+    /// It had one and has none, because its command fails and failures drop it.
     Dropped,
     /// Nobody knows.
     Unknown,

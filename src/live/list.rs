@@ -3,7 +3,6 @@
 //! Deliberately absent: retries, concurrency, and what follows from an answer.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Coverage, Lack, Live, Observed, Written};
@@ -41,35 +40,34 @@ pub async fn list(
     which: Which,
     key: &FingerprintKey,
 ) -> Observed {
-    list_beside(cluster, kind, which, key, |_| None).await
+    list_kept(cluster, kind, which, key, |live| live).await
 }
 
-/// As [`list`]. What is as the caller knows it shares the caller's text, so that a cluster that
-/// is as declared is not held twice.
-pub async fn list_beside<'a>(
+/// As [`list`]. `keep` says what is kept of each resource, as soon as its page is read.
+pub async fn list_kept(
     cluster: &impl Cluster,
     kind: &Kind,
     which: Which,
     key: &FingerprintKey,
-    known: impl Fn(&ResourceId) -> Option<&'a Arc<str>>,
+    keep: impl Fn(Live) -> Live,
 ) -> Observed {
-    list_within(cluster, kind, which, key, known, PAGES_MAX).await
+    list_within(cluster, kind, which, key, keep, PAGES_MAX).await
 }
 
-/// As [`list_beside`], of so many pages at most.
-pub async fn list_within<'a>(
+/// As [`list_kept`], of so many pages at most.
+pub async fn list_within(
     cluster: &impl Cluster,
     kind: &Kind,
     which: Which,
     key: &FingerprintKey,
-    known: impl Fn(&ResourceId) -> Option<&'a Arc<str>>,
+    keep: impl Fn(Live) -> Live,
     pages_max: usize,
 ) -> Observed {
     let (lacking, there): (Vec<&List>, Vec<&List>) =
         kind.rpc.lists().partition(|list| cluster.lacks(list.path));
     let mut refused = Vec::new();
     for list in there.into_iter().chain(lacking) {
-        if let Some(observed) = pages(cluster, kind, list, (&which, key), &known, pages_max).await {
+        if let Some(observed) = pages(cluster, kind, list, (&which, key), &keep, pages_max).await {
             return observed;
         }
         cluster.found_lacking(list.path);
@@ -86,12 +84,12 @@ pub async fn list_within<'a>(
 }
 
 /// All pages by one call; `None`: the server does not have it.
-async fn pages<'a>(
+async fn pages(
     cluster: &impl Cluster,
     kind: &Kind,
     list: &List,
     (which, key): (&Which, &FingerprintKey),
-    known: &impl Fn(&ResourceId) -> Option<&'a Arc<str>>,
+    keep: &impl Fn(Live) -> Live,
     pages_max: usize,
 ) -> Option<Observed> {
     let mut items = Vec::new();
@@ -114,15 +112,10 @@ async fn pages<'a>(
             Ok(page) => page,
             Err(error) => break passing(format!("list of {}: {error}", kind.name)),
         };
-        items.extend(page.items.into_iter().map(|mut live| {
-            if let Some(text) = known(&live.id).filter(|text| ***text == *live.canonical) {
-                live.canonical = Arc::clone(text);
-            }
-            live
-        }));
+        items.extend(page.items.into_iter().map(keep));
         broken.extend(page.broken);
         match between(cluster, kind, list, &page.next, (which, key)).await {
-            Ok(live) => items.extend(live),
+            Ok(live) => items.extend(live.map(keep)),
             Err(error) => break failed(kind, &error),
         }
         tokens.insert(std::mem::replace(&mut token, page.next));

@@ -30,7 +30,8 @@ pub struct Live {
     pub origin: Option<String>,
     /// Whether others may build on it.
     pub readiness: Readiness,
-    /// The message as it came, so that an update keeps the fields that we don't know.
+    /// The message as it came, so that an update keeps the fields that we don't know. Empty:
+    /// not kept, because nothing is going to be written over it.
     pub wire: Bytes,
 }
 

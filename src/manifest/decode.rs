@@ -36,12 +36,30 @@ impl Cache {
 
 /// Reads a snapshot; the key is that of the fingerprints in ids.
 pub fn read(snapshot: &Snapshot, key: &FingerprintKey) -> Reading {
-    read_with_cache(snapshot, &mut Cache::new(key))
+    read_beside(snapshot, key, |_| None)
+}
+
+/// As [`read`]. What says what the caller knows already shares the caller's text, so that
+/// manifests that are applied are not held twice.
+pub fn read_beside<'a>(
+    snapshot: &Snapshot,
+    key: &FingerprintKey,
+    known: impl Fn(&ResourceId) -> Option<&'a Arc<str>> + Sync,
+) -> Reading {
+    read_all(snapshot, &mut Cache::new(key), &known)
 }
 
 /// Reads a snapshot; files that have not changed since the last call are not parsed again.
 /// Gives exactly what [`read`] gives.
 pub fn read_with_cache(snapshot: &Snapshot, cache: &mut Cache) -> Reading {
+    read_all(snapshot, cache, &|_| None)
+}
+
+fn read_all<'a>(
+    snapshot: &Snapshot,
+    cache: &mut Cache,
+    held: &(dyn Fn(&ResourceId) -> Option<&'a Arc<str>> + Sync),
+) -> Reading {
     let files: Vec<(&Arc<str>, &Arc<[u8]>)> = snapshot.files.iter().collect();
     // More threads than processors gain nothing, and each keeps memory of its own.
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
@@ -49,23 +67,28 @@ pub fn read_with_cache(snapshot: &Snapshot, cache: &mut Cache) -> Reading {
     let Cache { key, files: known } = &*cache;
     let secrets = &snapshot.secrets;
     let read_share = |share: &[(&Arc<str>, &Arc<[u8]>)]| -> Vec<(Digest, Arc<FileReading>)> {
-        share.iter().map(|(path, bytes)| read_file(path, bytes, secrets, known, key)).collect()
+        let read = |(path, bytes): &(&Arc<str>, &Arc<[u8]>)| {
+            let (digest, mut reading) = read_file(path, bytes, secrets, known, key);
+            if let Some(reading) = Arc::get_mut(&mut reading) {
+                share_texts(reading, held);
+            }
+            (digest, reading)
+        };
+        share.iter().map(read).collect()
     };
-    let results: Vec<(Digest, Arc<FileReading>)> = if files.len() <= share {
-        read_share(&files)
-    } else {
-        std::thread::scope(|scope| {
-            let shares: Vec<_> = files
-                .chunks(share)
-                .map(|share| (share, scope.spawn(move || read_share(share))))
-                .collect();
-            // A thread that died is made up for here, where a panic reaches the caller.
-            shares
-                .into_iter()
-                .flat_map(|(share, thread)| thread.join().unwrap_or_else(|_| read_share(share)))
-                .collect()
-        })
-    };
+    let (ours, others) = files.split_at(share.min(files.len()));
+    let results = std::thread::scope(|scope| {
+        let shares: Vec<_> = others
+            .chunks(share)
+            .map(|share| (share, scope.spawn(move || read_share(share))))
+            .collect();
+        let mut results = read_share(ours);
+        // A thread that died is made up for here, where a panic reaches the caller.
+        for (share, thread) in shares {
+            results.extend(thread.join().unwrap_or_else(|_| read_share(share)));
+        }
+        results
+    });
     cache.files =
         files.iter().zip(results).map(|((path, _), result)| (Arc::clone(path), result)).collect();
     let digests = cache.files.iter().map(|(path, (digest, _))| (path, *digest));
@@ -161,6 +184,21 @@ fn read_file(
     cut(&mut found);
     reading.findings = found;
     (digest, Arc::new(reading))
+}
+
+/// Holds once what is held already.
+fn share_texts<'a>(
+    reading: &mut FileReading,
+    held: &(dyn Fn(&ResourceId) -> Option<&'a Arc<str>> + Sync),
+) {
+    for document in &mut reading.documents {
+        if let Some((resource, _)) = &mut document.manifest
+            && let Some(text) = held(&resource.id).filter(|text| ***text == *resource.canonical)
+            && let Some(resource) = Arc::get_mut(resource)
+        {
+            resource.canonical = Arc::clone(text);
+        }
+    }
 }
 
 /// Keeps the number of findings within bounds.

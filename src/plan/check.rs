@@ -212,6 +212,10 @@ impl<'a> Judge<'a> {
                     .is_some_and(|kind| keeps_fixed(kind, &before.canonical, &after.canonical));
                 self.must(is_allowed, Rule::Immutable, id);
             }
+            Action::Adopt { live, after } if self.unmatched(id).is_some() => {
+                self.reclaim(id, live);
+                self.must(live.canonical == after.canonical, Rule::AdoptedUnequal, id);
+            }
             Action::Adopt { live, after } => {
                 let wanted = self.manifest(id).map(|manifest| &manifest.resource);
                 self.must(wanted == Some(after), Rule::NotDeclared, id);

@@ -5,6 +5,9 @@
 use std::collections::BTreeSet;
 
 use serde::{Serialize, Serializer};
+use similar::algorithms::{Capture, Compact, Replace, myers};
+use similar::group_diff_ops;
+use similar::udiff::UnifiedHunkHeader;
 
 use super::FieldChange;
 use crate::kind::schema::{self, Form, Inside, Schema};
@@ -173,8 +176,20 @@ pub fn yaml(value: &Value) -> String {
 
 /// Unified diff of two texts without file names; empty when they are equal.
 pub fn unified(before: &str, after: &str) -> String {
-    let diff = similar::TextDiff::from_lines(before, after);
-    diff.unified_diff().context_radius(CONTEXT_LINES).to_string()
+    let old: Vec<&str> = before.split_inclusive('\n').collect();
+    let new: Vec<&str> = after.split_inclusive('\n').collect();
+    // Named, because a choice at run time brings every other algorithm into the program.
+    let mut hook = Compact::new(Replace::new(Capture::new()), &old, &new);
+    let Ok(()) = myers::diff(&mut hook, &old, 0..old.len(), &new, 0..new.len());
+    let mut out = String::new();
+    for hunk in group_diff_ops(hook.into_inner().into_inner().into_ops(), CONTEXT_LINES) {
+        out.extend([UnifiedHunkHeader::new(&hunk).to_string().as_str(), "\n"]);
+        for change in hunk.iter().flat_map(|op| op.iter_changes(&old, &new)) {
+            let end = if change.value().ends_with('\n') { "" } else { "\n" };
+            out.extend([change.tag().to_string().as_str(), change.value(), end]);
+        }
+    }
+    out
 }
 
 /// Lines around a difference; what `diff -u` shows.

@@ -3,9 +3,9 @@
 //! The delete share counts more than one plan: a mass removal that arrives in slices (a slow
 //! `rm`, a checkout file by file) would pass it otherwise. Together with the plan's own deletes
 //! it counts those begun during the last resync period (`source.resync`, 5 min unless set):
-//! under way, in doubt, or done. What a person approved is not counted. The count lives as long
-//! as the process: each `reconciler --once` has an allowance of its own, and what an earlier life
-//! left in doubt counts.
+//! under way, in doubt, or done. What a person approved is not counted. The journal keeps the
+//! count, so that a restart, or one `reconciler --once` after the other, has no new allowance;
+//! from one process to the next the calendar says what is recent.
 //!
 //! An approval is used up by the transaction that records the intents of its whole set. Within
 //! one life of the program the set stays approved until the approval expires, each of its

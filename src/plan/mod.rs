@@ -11,6 +11,7 @@ pub mod render;
 pub mod serving;
 
 mod order;
+mod reclaim;
 mod seal;
 mod uses;
 mod words;
@@ -86,11 +87,12 @@ pub enum Action {
         changes: Vec<FieldChange>,
     },
     /// It is as wanted, but the journal does not know it yet, or knows an older
-    /// `reconciler/prune`. Writes the journal alone.
+    /// `reconciler/prune`. Or no selector matches it, it bears our mark, and the journal was lost:
+    /// what is ours is known before it is unregistered. Writes the journal alone.
     Adopt {
         /// What it is.
         live: Arc<Live>,
-        /// What was declared (equal to it).
+        /// What was declared, or what stands there where no selector matches (equal to it).
         after: Arc<Resource>,
     },
     /// It is ours and no longer declared.
@@ -235,6 +237,32 @@ pub enum Why {
     MissingReference(ResourceId),
     /// Still referred to by something that stays.
     ReferencedBy(ResourceId),
+}
+
+impl Why {
+    /// Whether it leaves something undone that is wanted, so that somebody must look at it; else
+    /// it is as somebody wants it.
+    pub const fn is_left(&self) -> bool {
+        match self {
+            Self::Frozen
+            | Self::SourceUnknown
+            | Self::LiveUnknown(_)
+            | Self::Settling
+            | Self::Immutable(_)
+            | Self::TooNew(_, _)
+            | Self::NotMadeByUs
+            | Self::LabelUnknown(_)
+            | Self::MissingReference(_) => true,
+            Self::PausedUntil(_)
+            | Self::KeepDirective
+            | Self::OwnedBy(_)
+            | Self::ForeignOrigin(_)
+            | Self::Preset
+            | Self::Unmarked
+            | Self::NotAdopted
+            | Self::ReferencedBy(_) => false,
+        }
+    }
 }
 
 /// What the planner may and may not do.

@@ -7,9 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::order::{self, Candidate, Prune};
-use super::{
-    Action, Deferred, FieldChange, Plan, Policy, Reason, Step, Unmatched, Why, diff, seal,
-};
+use super::reclaim;
+use super::{Action, Deferred, FieldChange, Plan, Policy, Reason, Step, Why, diff, seal};
 use crate::journal::Entry;
 use crate::kind::{self, FOREIGN_ORIGINS, Kind, Writes, canonical, newer};
 use crate::labels::resolve::{self as labels, Fits, Rules};
@@ -53,7 +52,7 @@ pub struct LabelInput<'a> {
 }
 
 impl<'a> Input<'a> {
-    fn fits(&self) -> Option<&'a Fits> {
+    pub(super) fn fits(&self) -> Option<&'a Fits> {
         self.labels.map(|labels| labels.fits)
     }
 
@@ -75,6 +74,9 @@ pub fn plan(input: &Input<'_>) -> Plan {
         if !input.reading.frozen.contains_key(id) {
             judge_wanted(input, id, manifest, &mut draft);
         }
+    }
+    for (id, unmatched) in input.fits().iter().flat_map(|fits| &fits.unmatched) {
+        draft.candidates.extend(reclaim::candidate(input, id, unmatched));
     }
     for (id, undecided) in input.fits().iter().flat_map(|fits| &fits.undecided) {
         draft.defer(id, Why::LabelUnknown(undecided.labels.clone()), Some(&undecided.manifest.at));
@@ -100,7 +102,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
         steps,
         deferred,
         forget,
-        unmatched: unmatched(input),
+        unmatched: reclaim::unmatched(input),
         coverage,
         source_whole: input.reading.is_whole(),
         unchanged,
@@ -108,19 +110,6 @@ pub fn plan(input: &Input<'_>) -> Plan {
     };
     plan.digest = seal::plan(&plan, input.policy, input.key);
     plan
-}
-
-/// What matches nothing and is not ours.
-fn unmatched(input: &Input<'_>) -> Vec<Unmatched> {
-    let all = input.fits().into_iter().flat_map(|fits| &fits.unmatched);
-    let others = all.filter(|(id, _)| !input.inventory.contains_key(*id));
-    others
-        .map(|(id, it)| Unmatched {
-            id: id.clone(),
-            labels: it.shown(),
-            at: it.manifest.at.clone(),
-        })
-        .collect()
 }
 
 /// What is known before resources are compared with each other.
@@ -364,7 +353,7 @@ fn kept_because(input: &Input<'_>, id: &ResourceId, entry: &Entry, live: &Live) 
     }
 }
 
-fn is_preset(kind: &Kind, id: &ResourceId) -> bool {
+pub(super) fn is_preset(kind: &Kind, id: &ResourceId) -> bool {
     kind.presets.iter().any(|preset| **preset == *id.name)
 }
 
@@ -372,7 +361,7 @@ fn other_owner<'a>(kind: &Kind, live: &'a Live, policy: &Policy) -> Option<&'a s
     live.owner.as_deref().filter(|owner| kind.keeps_labels && *owner != policy.agent)
 }
 
-fn foreign_origin(live: &Live) -> Option<&str> {
+pub(super) fn foreign_origin(live: &Live) -> Option<&str> {
     live.origin.as_deref().filter(|origin| FOREIGN_ORIGINS.contains(origin))
 }
 

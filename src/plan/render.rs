@@ -17,6 +17,7 @@ use crate::kind;
 use crate::kind::unknown::{self, Unknown};
 use crate::labels::preview::Note;
 use crate::live::Coverage;
+use crate::manifest::render::JsonFinding;
 use crate::model::{Cluster, FingerprintKey, Place, ResourceId, Value};
 
 /// What is shown, and how.
@@ -34,6 +35,8 @@ pub struct View<'a> {
     pub colour: bool,
     /// Who serves the Kubernetes clusters that the plan touches.
     pub serving: &'a [Note],
+    /// Findings about the manifests. The text leaves them to who prints it, with their lines.
+    pub findings: &'a [JsonFinding],
 }
 
 impl std::fmt::Debug for View<'_> {

@@ -7,7 +7,7 @@ use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::store::{Change, Item, Key};
 use crate::model::Timestamp;
@@ -61,6 +61,22 @@ fn keep_private(path: &Path) -> Result<(), DiskError> {
     file.set_permissions(Permissions::from_mode(PRIVATE)).map_err(DiskError::File)
 }
 
+/// Whether there is nothing in it yet.
+fn check(connection: &Connection) -> Result<bool, DiskError> {
+    let application: i64 = connection.pragma_query_value(None, "application_id", |it| it.get(0))?;
+    let found: i64 = connection.pragma_query_value(None, "user_version", |it| it.get(0))?;
+    let tables: Option<i64> = connection
+        .query_row("SELECT 1 FROM sqlite_schema LIMIT 1", [], |row| row.get(0))
+        .optional()?;
+    if tables.is_some() && application != APPLICATION {
+        return Err(DiskError::Foreign);
+    }
+    if found > SCHEMA {
+        return Err(DiskError::Newer { found });
+    }
+    Ok(tables.is_none())
+}
+
 /// An open database.
 #[derive(Debug)]
 pub struct Disk {
@@ -76,28 +92,30 @@ impl Disk {
         keep_private(path)?;
         let connection = Connection::open(path)?;
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        let application: i64 =
-            connection.pragma_query_value(None, "application_id", |it| it.get(0))?;
-        let found: i64 = connection.pragma_query_value(None, "user_version", |it| it.get(0))?;
-        let tables: Option<i64> = connection
-            .query_row("SELECT 1 FROM sqlite_schema LIMIT 1", [], |row| row.get(0))
-            .optional()?;
-        if tables.is_some() && application != APPLICATION {
-            return Err(DiskError::Foreign);
-        }
-        if found > SCHEMA {
-            return Err(DiskError::Newer { found });
-        }
+        let is_empty = check(&connection)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         // The file survives a killed process whole. A power cut may take the last commits, never
         // a part of one: as with any cluster that came back from a backup, the agent sees it and
         // does them again. FULL would cost each call of the plane two milliseconds of disk.
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         let mut disk = Self { connection };
-        if tables.is_none() {
+        if is_empty {
             disk.create()?;
         }
         Ok(disk)
+    }
+
+    /// Reads everything that is stored in a file which is opened by this name, a URI, for reading
+    /// only. Nothing is locked or made.
+    ///
+    /// # Errors
+    /// A file that is damaged, newer, or another program's.
+    pub fn look(name: &str) -> Result<Vec<(Key, Item)>, DiskError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+        let connection = Connection::open_with_flags(name, flags)?;
+        // Without locks this keeps the index of a write-ahead log in memory.
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        if check(&connection)? { Ok(Vec::new()) } else { Self { connection }.load() }
     }
 
     fn create(&mut self) -> Result<(), DiskError> {

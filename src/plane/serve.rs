@@ -25,6 +25,7 @@ use crate::model::Now;
 mod grpc;
 mod listen;
 mod mint;
+mod room;
 mod tls;
 mod web;
 
@@ -82,6 +83,8 @@ struct State {
     disk: Option<Disk>,
     /// A commit failed: what is on disk is not known until it is opened again.
     broken: Option<String>,
+    /// What was done and is not on disk yet: [`Plane::hold_commits`].
+    held: Option<Vec<Change>>,
 }
 
 /// What a call ends with.
@@ -114,14 +117,29 @@ impl Plane {
         if let Some(disk) = &mut disk {
             disk.commit(&changes).map_err(named)?;
         }
+        Ok(Self::over(core, disk, clock))
+    }
+
+    /// Opens the plane over what its database holds now, opened by a URI for reading only. What is
+    /// written goes to memory alone.
+    ///
+    /// # Errors
+    /// A database that is damaged, newer, or another program's.
+    pub fn look(settings: Settings, name: &str, clock: Clock) -> Result<Self, DiskError> {
+        let stored = Disk::look(name)?;
+        let (core, _changes) = Core::open(settings, clock(), stored);
+        Ok(Self::over(core, None, clock))
+    }
+
+    fn over(core: Core, disk: Option<Disk>, clock: Clock) -> Self {
         let shared = Shared {
-            state: Mutex::new(State { core, disk, broken: None }),
+            state: Mutex::new(State { core, disk, broken: None, held: None }),
             changed: Notify::new(),
             clock,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
     /// Answers one unary call, with the faults that are in force.
@@ -166,6 +184,27 @@ impl Plane {
         self.shared.stop.cancel();
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
+    }
+
+    /// From here on nothing that is done reaches the disk, until [`Plane::commit_held`] puts it
+    /// there as one transaction. For a plane that nobody is served by yet: what it answers
+    /// meanwhile may never have been.
+    ///
+    /// # Errors
+    /// A plane that failed earlier.
+    pub fn hold_commits(&self) -> Result<(), Status> {
+        self.state()?.held.get_or_insert_default();
+        Ok(())
+    }
+
+    /// Puts on disk what was done since [`Plane::hold_commits`], all or nothing.
+    ///
+    /// # Errors
+    /// A disk that fails; the plane refuses everything from then on.
+    pub fn commit_held(&self) -> Result<(), Status> {
+        let mut state = self.state()?;
+        let held = state.held.take().unwrap_or_default();
+        state.persist(&held)
     }
 
     async fn answer(&self, caller: &Caller, method: &str, body: &[u8]) -> Reply {
@@ -294,6 +333,10 @@ impl Plane {
 impl State {
     /// Makes the changes durable. If that fails, everything is refused from now on.
     fn persist(&mut self, changes: &[Change]) -> Result<(), Status> {
+        if let Some(held) = &mut self.held {
+            held.extend_from_slice(changes);
+            return Ok(());
+        }
         let Some(disk) = &mut self.disk else { return Ok(()) };
         disk.commit(changes).map_err(|error| {
             let why = format!("the control plane's database failed, restart it: {error}");

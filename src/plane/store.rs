@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -84,28 +85,32 @@ struct Behind {
 #[derive(Debug)]
 pub struct Store {
     lag: Duration,
-    backend: BTreeMap<Key, Item>,
-    cache: BTreeMap<Key, Item>,
+    backend: Arc<BTreeMap<Key, Item>>,
+    /// The same map as the backend until the first write: a preview holds everything once.
+    cache: Arc<BTreeMap<Key, Item>>,
     behind: VecDeque<Behind>,
     expiring: BTreeSet<(Timestamp, Key)>,
     written: Vec<Change>,
+    /// How often each kind changed, in the backend or in the cache.
+    versions: BTreeMap<String, u64>,
 }
 
 impl Store {
     /// A store that holds these items, its cache up to date.
     pub fn new(lag: Duration, items: impl IntoIterator<Item = (Key, Item)>) -> Self {
-        let backend: BTreeMap<Key, Item> = items.into_iter().collect();
+        let backend: Arc<BTreeMap<Key, Item>> = Arc::new(items.into_iter().collect());
         let expiring = backend
             .iter()
             .filter_map(|(key, item)| item.expires.map(|at| (at, key.clone())))
             .collect();
         Self {
             lag,
-            cache: backend.clone(),
+            cache: Arc::clone(&backend),
             backend,
             behind: VecDeque::new(),
             expiring,
             written: Vec::new(),
+            versions: BTreeMap::new(),
         }
     }
 
@@ -118,6 +123,22 @@ impl Store {
     pub fn settle(&mut self) {
         self.behind.clear();
         self.cache.clone_from(&self.backend);
+        self.versions.values_mut().for_each(|version| *version += 1);
+    }
+
+    /// Grows whenever a read of the kind may give something else than before; what has expired
+    /// counts once that was noticed.
+    pub fn version(&self, kind: &str) -> u64 {
+        self.versions.get(kind).copied().unwrap_or(0)
+    }
+
+    fn changed(&mut self, kind: &str) {
+        match self.versions.get_mut(kind) {
+            Some(version) => *version += 1,
+            None => {
+                self.versions.insert(kind.to_owned(), 1);
+            }
+        }
     }
 
     /// The item, unless it has expired.
@@ -182,9 +203,10 @@ impl Store {
         while self.behind.front().is_some_and(|behind| behind.visible <= now.monotonic) {
             let Some(Behind { visible: _, change }) = self.behind.pop_front() else { break };
             match change.after.clone() {
-                Some(item) => self.cache.insert(change.key.clone(), item),
-                None => self.cache.remove(&change.key),
+                Some(item) => Arc::make_mut(&mut self.cache).insert(change.key.clone(), item),
+                None => Arc::make_mut(&mut self.cache).remove(&change.key),
             };
+            self.changed(&change.key.kind);
             seen.push(change);
         }
         seen
@@ -214,12 +236,13 @@ impl Store {
     }
 
     fn replace(&mut self, key: &Key, after: Option<Item>) -> Option<Item> {
+        self.changed(&key.kind);
         if let Some(at) = after.as_ref().and_then(|item| item.expires) {
             self.expiring.insert((at, key.clone()));
         }
         let before = match after.clone() {
-            Some(item) => self.backend.insert(key.clone(), item),
-            None => self.backend.remove(key),
+            Some(item) => Arc::make_mut(&mut self.backend).insert(key.clone(), item),
+            None => Arc::make_mut(&mut self.backend).remove(key),
         };
         let old = before.as_ref().and_then(|item| item.expires);
         if let Some(at) = old

@@ -50,6 +50,15 @@ pub trait Storage: Send + Sync {
     /// The disk's. The engine stops writing to the cluster.
     fn append(&self, records: &[Record]) -> Result<(), StorageError>;
 
+    /// Whether it is still where everybody looks for it. Asked now and then while nothing is
+    /// written.
+    ///
+    /// # Errors
+    /// It is not; what to do.
+    fn check(&self) -> Result<(), StorageError> {
+        Ok(())
+    }
+
     /// The fold of everything on disk.
     ///
     /// # Errors

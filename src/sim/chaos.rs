@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::cluster::at_once;
-use super::source::{Doc, resource, universe};
+use super::source::{Doc, VARIANTS, resource, universe};
 use super::world::{Item, Phase, World};
 use crate::engine::Event;
 use crate::kind::{self, Kind, call, canonical};
@@ -26,9 +26,9 @@ impl World {
     pub(super) fn begin(&mut self) {
         for id in universe() {
             match self.chaos.u32(..10) {
-                0..5 => self.add_doc(id),
-                5 => self.foreign_put(&id, None),
-                6 => self.foreign_put(&id, Some("other")),
+                0..5 => self.add_doc(id.clone()),
+                5 => self.foreign_put(id, None),
+                6 => self.foreign_put(id, Some("other")),
                 _nothing => {}
             }
         }
@@ -42,7 +42,7 @@ impl World {
     }
 
     fn add_doc(&mut self, id: ResourceId) {
-        let variant = self.chaos.u32(..6);
+        let variant = self.chaos.u32(..VARIANTS);
         let file = self.chaos.u32(..FILES);
         let keep = self.chaos.u32(..12) == 0;
         let adopt = match self.chaos.u32(..8) {
@@ -181,7 +181,7 @@ impl World {
     }
 
     fn edit(&mut self) {
-        let (index, variant) = (self.chaos.usize(..20), self.chaos.u32(..6));
+        let (index, variant) = (self.chaos.usize(..20), self.chaos.u32(..VARIANTS));
         let keep = self.chaos.u32(..12) == 0;
         if let Some(doc) = self.source.docs_mut().nth(index) {
             doc.variant = variant;
@@ -232,7 +232,7 @@ impl World {
     /// Somebody writes it by hand; `owner` is the mark that it bears afterwards.
     fn foreign_put(&mut self, id: &ResourceId, owner: Option<&str>) {
         let Some(kind) = kind::row(id.kind) else { return };
-        let wanted = resource(id, self.chaos.u32(..6));
+        let wanted = resource(id, self.chaos.u32(..VARIANTS));
         let base = self.look(id).map(|(_, live)| live);
         let mut message =
             canonical::encode(kind, &wanted, base.as_ref(), owner.unwrap_or("nobody"));
@@ -325,13 +325,18 @@ impl World {
             doc.paused = None;
         }
         self.dedup();
-        // A deleted name of a workload cluster stays blocked for 14 days: nobody asks for it.
-        let blocked: Vec<ResourceId> = universe()
-            .into_iter()
-            .filter(|id| id.kind.as_str() == "workload_cluster" && !self.is_present(id))
-            .collect();
+        self.give_up_blocked();
+    }
+
+    /// A deleted name of a workload cluster stays blocked for 14 days: nobody asks for it.
+    pub(super) fn give_up_blocked(&mut self) {
+        let now = self.now();
+        let inner = self.cluster.inner();
+        let is_blocked = |id: &ResourceId| {
+            id.kind.as_str() == "workload_cluster" && inner.core.is_blocked(&id.name, now)
+        };
         for docs in self.source.files.values_mut() {
-            docs.retain(|doc| !blocked.contains(&doc.id));
+            docs.retain(|doc| !is_blocked(&doc.id));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! The embedded plane's core behind the port that production calls, with faults.
 
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -7,7 +8,9 @@ use bytes::Bytes;
 
 use super::futile::without_field;
 use super::source::SECRET;
-use crate::model::Now;
+use crate::kind::Kind;
+use crate::live::{Observed, list};
+use crate::model::{Cluster as Which, Digest, KindName, Now};
 use crate::plane::status::code;
 use crate::plane::{Caller, Core, Status};
 use crate::port::{CallCode, CallError, Cluster};
@@ -42,6 +45,25 @@ pub(super) struct Inner {
     pub stubborn: Option<String>,
     /// How often it was not.
     pub dropped: u64,
+    /// What each kind's last list gave, at which version of the kind.
+    lists: BTreeMap<KindName, (u64, Observed)>,
+    /// What each content that an oracle asked for says.
+    pub said: BTreeMap<(KindName, Bytes), Said>,
+}
+
+/// What an oracle asks of a stored resource.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Said {
+    pub digest: Digest,
+    /// It bears our mark, and no other program keeps it.
+    pub is_ours: bool,
+}
+
+impl Inner {
+    /// Whether the next call arrives and is answered.
+    const fn is_sent(&self) -> bool {
+        self.fault.is_none() && !self.expired
+    }
 }
 
 impl SimCluster {
@@ -56,12 +78,40 @@ impl SimCluster {
                 done: false,
                 stubborn,
                 dropped: 0,
+                lists: BTreeMap::new(),
+                said: BTreeMap::new(),
             }),
         }
     }
 
     pub(super) fn inner(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lists one kind. Where nothing of it changed since the last list, that one is given again:
+    /// to answer, send and read the same once more was most of a simulation's time.
+    pub(super) fn list(&self, kind: &Kind, which: Which) -> Observed {
+        if let Some(observed) = self.listed(kind.name) {
+            return observed;
+        }
+        let is_sent = self.inner().is_sent();
+        let listed = at_once(list::list(self, kind, which, &super::KEY));
+        let observed = listed.unwrap_or_else(|| Observed::unknown("it would wait"));
+        if is_sent {
+            let mut inner = self.inner();
+            let version = inner.core.version(kind.name.as_str());
+            inner.lists.insert(kind.name, (version, observed.clone()));
+        }
+        observed
+    }
+
+    /// The last list of a kind, if another one would give the same.
+    fn listed(&self, kind: KindName) -> Option<Observed> {
+        let inner = self.inner();
+        let is_due = inner.core.next_wakeup(inner.now) == Some(Duration::ZERO);
+        let (version, observed) = inner.lists.get(&kind)?;
+        let is_same = inner.is_sent() && !is_due && *version == inner.core.version(kind.as_str());
+        is_same.then(|| observed.clone())
     }
 
     fn answer(&self, path: &str, request: &[u8]) -> Result<Bytes, CallError> {

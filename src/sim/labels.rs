@@ -2,8 +2,10 @@
 //! oracle's own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use std::time::Duration;
 
+use super::source::{VARIANTS, resource, universe};
 use super::stream;
 use super::world::{Item, Phase, World};
 use crate::engine::{Config, Event};
@@ -13,7 +15,7 @@ use crate::labels::resolve::Rules;
 use crate::labels::selector::Selectors;
 use crate::labels::value::{Command, Values};
 use crate::labels::{Mode, OnFailure};
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Resource};
 use crate::model::{Digest, ResourceId, Value};
 use crate::port::RunError;
 
@@ -35,7 +37,7 @@ pub(super) struct Script {
 }
 
 /// What a label's command last said to the engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Said {
     Value(String),
     Dropped,
@@ -110,46 +112,92 @@ pub(super) fn fate(
     if id.kind.as_str() != "kube_cluster" {
         return plain;
     }
-    let value = Value::from_json(&manifest.resource.canonical).unwrap_or(Value::Null);
-    let at = |path: &[&str]| path.iter().try_fold(&value, |value, key| value.get(key));
-    let env = at(&["metadata", "labels", "env"]).and_then(Value::as_str).unwrap_or_default();
-    let word = match at(&["spec", "dynamic_labels", "region", "command"]) {
-        Some(Value::List(words)) => words.get(1).and_then(Value::as_str),
-        Some(_) | None => None,
+    let read;
+    let text = if let Some(text) = texts().get(&manifest.resource.digest) {
+        text
+    } else {
+        read = Text::of(&manifest.resource);
+        &read
     };
-    let fixed = || {
-        let region = at(&["metadata", "labels", "region"]).and_then(Value::as_str);
-        Said::Value(region.unwrap_or_default().to_owned())
-    };
-    let said = word.map_or_else(fixed, say);
+    let said = text.word.as_deref().map_or_else(|| Said::Value(text.region.clone()), say);
     let region = match &said {
         Said::Value(region) => Some(region == "r0" || region == "r1"),
         Said::Dropped => Some(false),
         Said::Unknown => None,
     };
-    let meant = match env {
+    let meant = match text.env.as_str() {
         _ if !config.labels.listed => Some(true),
         "e3" => Some(true),
         "e0" | "e1" | "e2" => region,
         _other => Some(false),
     };
-    if word.is_none() {
+    if text.word.is_none() {
         return Fate { meant, ..plain };
     }
-    Fate { meant, digest: content(config.labels.mode, id, &value, &said) }
+    let is_forward = config.labels.mode == Mode::Forward;
+    Fate { meant, digest: text.contents.get(&(is_forward, said)).copied() }
+}
+
+/// What the text of a Kubernetes cluster says of its labels.
+#[derive(Debug)]
+struct Text {
+    env: String,
+    /// Its static `region`.
+    region: String,
+    /// The word of its label's command.
+    word: Option<String>,
+    /// The content with what the command said, by whether commands are forwarded.
+    contents: BTreeMap<(bool, Said), Digest>,
+}
+
+/// All that there are, by digest: the same in all seeds, so that each is read once.
+fn texts() -> &'static BTreeMap<Digest, Text> {
+    static TEXTS: LazyLock<BTreeMap<Digest, Text>> = LazyLock::new(|| {
+        let clusters = universe().iter().filter(|id| id.kind.as_str() == "kube_cluster");
+        let all = clusters.flat_map(|id| (0..VARIANTS).map(move |it| resource(id, it)));
+        all.map(|resource| (resource.digest, Text::of(&resource))).collect()
+    });
+    &TEXTS
+}
+
+impl Text {
+    fn of(resource: &Resource) -> Self {
+        let value = Value::from_json(&resource.canonical).unwrap_or(Value::Null);
+        let at = |path: &[&str]| path.iter().try_fold(&value, |value, key| value.get(key));
+        let label = |key| {
+            let text = at(&["metadata", "labels", key]).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
+        };
+        let word = match at(&["spec", "dynamic_labels", "region", "command"]) {
+            Some(Value::List(words)) => words.get(1).and_then(Value::as_str),
+            Some(_) | None => None,
+        };
+        let printed = (0..REGIONS).map(|region| Said::Value(format!("r{region}")));
+        let all =
+            printed.chain([Said::Dropped]).flat_map(|said| [(false, said.clone()), (true, said)]);
+        let contents = all.filter(|_| word.is_some()).filter_map(|(is_forward, said)| {
+            let digest = content(is_forward, &resource.id, &value, &said)?;
+            Some(((is_forward, said), digest))
+        });
+        Self {
+            env: label("env"),
+            region: label("region"),
+            word: word.map(ToOwned::to_owned),
+            contents: contents.collect(),
+        }
+    }
 }
 
 /// The content with this region.
-fn content(mode: Mode, id: &ResourceId, value: &Value, said: &Said) -> Option<Digest> {
+fn content(is_forward: bool, id: &ResourceId, value: &Value, said: &Said) -> Option<Digest> {
     let mut json = value.to_serde();
-    let (dynamic, region) = (mode == Mode::Forward, |region: &str| serde_json::json!(region));
     let label = match said {
-        Said::Value(value) => Some(region(value)),
+        Said::Value(value) => Some(serde_json::json!(value)),
         Said::Dropped => None,
         Said::Unknown => return None,
     };
-    if dynamic {
-        let result = label.unwrap_or_else(|| region(""));
+    if is_forward {
+        let result = label.unwrap_or_else(|| serde_json::json!(""));
         *json.pointer_mut("/spec/dynamic_labels/region")?.get_mut("result")? = result;
     } else {
         json.pointer_mut("/spec")?.as_object_mut()?.remove("dynamic_labels");
@@ -212,10 +260,9 @@ impl Heard {
 
     /// What a command last said.
     pub(super) fn said(&self, config: &Config, word: &str) -> Said {
+        let drops = config.labels.on_failure == OnFailure::Drop;
         match self.values.get(word) {
-            _ if self.failing.contains(word) && config.labels.on_failure == OnFailure::Drop => {
-                Said::Dropped
-            }
+            Some(_) if drops && self.failing.contains(word) => Said::Dropped,
             Some(value) => Said::Value(value.clone()),
             None => Said::Unknown,
         }

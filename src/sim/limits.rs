@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::oracle::Violation;
+use super::source::universe;
 use crate::engine::{Config, Status};
 use crate::journal::{OpId, Outcome, Record, State};
 use crate::kind;
@@ -25,11 +26,20 @@ pub(super) struct Scene<'a> {
     pub present: bool,
 }
 
-/// Deletes without approval of this life of the engine.
+/// A delete without approval.
+#[derive(Debug)]
+struct Sent {
+    at: Duration,
+    /// When the disk has it done, by the calendar; from one life to the next that decides.
+    done: Option<Timestamp>,
+    op: OpId,
+    id: ResourceId,
+}
+
+/// Deletes without approval, of all lives of the engine.
 #[derive(Debug, Default)]
 pub(super) struct Limits {
-    /// When each was sent.
-    pub deletes: Vec<(Duration, OpId, ResourceId)>,
+    deletes: Vec<Sent>,
     /// How many resources were ours with those that we deleted, and when.
     managed: Vec<(Duration, usize)>,
 }
@@ -37,9 +47,25 @@ pub(super) struct Limits {
 impl Limits {
     /// What was deleted counts as if it were still ours: the share is one of both together.
     pub(super) fn managed(&mut self, at: Duration, disk: &State) {
-        let deleted = self.deletes.iter().map(|(_, _, id)| id);
+        let deleted = self.deletes.iter().map(|it| &it.id);
         let all: BTreeSet<_> = disk.inventory.keys().chain(deleted).collect();
         self.managed.push((at, all.len()));
+    }
+
+    /// The disk says what became of it: what was not done does not count.
+    pub(super) fn settled(&mut self, op: OpId, done: Option<Timestamp>) {
+        match done {
+            Some(_) => {
+                self.deletes.iter_mut().filter(|it| it.op == op).for_each(|it| it.done = done);
+            }
+            None => self.deletes.retain(|it| it.op != op),
+        }
+    }
+
+    /// Another life begins: what is long done, by the calendar, counts no more.
+    pub(super) fn restarted(&mut self, config: &Config, wall: Timestamp) {
+        let is_old = |done: Timestamp| wall.since(done) >= config.resync;
+        self.deletes.retain(|it| !it.done.is_some_and(is_old));
     }
 
     /// Counts one more delete: how many different resources go within one window, and how many
@@ -47,9 +73,9 @@ impl Limits {
     pub(super) fn count(&mut self, now: &Scene<'_>, op: OpId, id: &ResourceId) -> (usize, usize) {
         let window = now.config.resync.saturating_sub(SLACK);
         let is_recent = |at: &Duration| *at + window > now.at;
-        self.deletes.push((now.at, op, id.clone()));
-        self.deletes.retain(|(at, _, _)| is_recent(at));
-        let deletes: BTreeSet<_> = self.deletes.iter().map(|(_, _, id)| id).collect();
+        self.deletes.push(Sent { at: now.at, done: None, op, id: id.clone() });
+        self.deletes.retain(|it| is_recent(&it.at));
+        let deletes: BTreeSet<_> = self.deletes.iter().map(|it| &it.id).collect();
         // What was ours when the window began counts until the next change.
         let first = self.managed.iter().rposition(|(at, _)| !is_recent(at)).unwrap_or(0);
         self.managed.drain(..first);
@@ -75,6 +101,11 @@ pub(super) struct Approvals {
     pub granted: BTreeMap<ResourceId, Timestamp>,
     /// When somebody else last wrote to each.
     taken: BTreeMap<ResourceId, Duration>,
+    /// When the engine was last told of each as wanted, or as nobody knows what.
+    wanted: BTreeMap<ResourceId, Duration>,
+    /// When the last two transactions left the engine: one waits for the other, so that what is
+    /// in the second was decided after the first had left.
+    left: (Duration, Duration),
 }
 
 impl Approvals {
@@ -141,6 +172,18 @@ impl Approvals {
         self.taken.insert(id.clone(), at);
     }
 
+    /// A transaction leaves the engine for the disk.
+    pub(super) fn leaves(&mut self, at: Duration) {
+        self.left = (self.left.1, at);
+    }
+
+    /// The engine is told what is wanted: the approval of what is no more wanted gone is over.
+    pub(super) fn told(&mut self, at: Duration, is_unwanted: impl Fn(&ResourceId) -> bool) {
+        self.granted.retain(|id, _| is_unwanted(id));
+        let wanted = universe().iter().filter(|id| !is_unwanted(id));
+        self.wanted.extend(wanted.map(|id| (id.clone(), at)));
+    }
+
     fn record(&mut self, at: Duration, hash: &str, ids: BTreeSet<String>) -> Option<Violation> {
         let given = self.given.get(hash)?;
         let detail = format!("{hash}: {ids:?} of {:?}", given.ids);
@@ -153,7 +196,10 @@ impl Approvals {
         let expires = given.expires;
         let is_same = |id: &ResourceId| self.taken.get(id).is_none_or(|taken| *taken + SLACK < at);
         let granted = ids.iter().filter_map(|id| crate::journal::parse_id(id));
-        let granted: Vec<_> = granted.filter(is_same).collect();
+        // It may have been wanted again while the approval was on its way to the disk.
+        let decided = self.left.0;
+        let is_gone = |id: &ResourceId| self.wanted.get(id).is_none_or(|it| *it < decided);
+        let granted: Vec<_> = granted.filter(|id| is_same(id) && is_gone(id)).collect();
         self.granted.extend(granted.into_iter().map(|id| (id, expires)));
         self.used.insert(hash.to_owned(), ids);
         split

@@ -12,7 +12,7 @@ use crate::journal::{OpId, Outcome, Record, State};
 use crate::kind::{self, canonical};
 use crate::live::Live;
 use crate::manifest::{Adopt, Reading};
-use crate::model::{Digest, ResourceId, Revision, Value};
+use crate::model::{Digest, ResourceId, Revision, Timestamp, Value};
 use crate::plan::{Action, Step, Verb};
 
 /// One broken invariant.
@@ -88,7 +88,7 @@ impl Oracle {
                     let intent = Intent { id, verb: *verb, approval, wanted, proven: false };
                     self.open.insert(*op, intent);
                 }
-                Record::Settled { op, outcome, .. } => self.settled(*op, outcome),
+                Record::Settled { op, outcome, at } => self.settled(*op, outcome, *at),
                 Record::Forgotten { id, .. } => {
                     crate::journal::parse_id(id).map(|id| self.ours.remove(&id));
                 }
@@ -97,7 +97,7 @@ impl Oracle {
         }
     }
 
-    fn settled(&mut self, op: OpId, outcome: &Outcome) {
+    fn settled(&mut self, op: OpId, outcome: &Outcome, at: Timestamp) {
         let Some(Intent { id, verb, proven, .. }) = self.open.remove(&op) else { return };
         match outcome {
             Outcome::Done { revision: _ } => {
@@ -105,6 +105,7 @@ impl Oracle {
                     self.violate("done_unproven", format!("{verb} {id}"));
                 }
                 if verb == Verb::Delete {
+                    self.limits.settled(op, Some(at));
                     self.ours.remove(&id);
                     self.approvals.granted.remove(&id);
                 } else {
@@ -112,7 +113,7 @@ impl Oracle {
                 }
             }
             Outcome::Refused { error: _ } | Outcome::NotDone => {
-                self.limits.deletes.retain(|(_, other, _)| *other != op);
+                self.limits.settled(op, None);
             }
         }
     }

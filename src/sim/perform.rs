@@ -72,14 +72,15 @@ impl World {
                     self.oracle.violate("not_silent", what);
                 }
             }
-            Effect::Watch { kinds: _ } => self.close_watch(),
+            Effect::Watch { kinds: _ } => {
+                self.oracle.watch_is_over();
+                self.close_watch();
+            }
             Effect::Run { ticket, command, timeout: _ } => {
                 self.oracle.runs(*ticket, command);
             }
-            Effect::ReadSource
-            | Effect::List { .. }
-            | Effect::Fetch { .. }
-            | Effect::Journal { .. } => {}
+            Effect::Journal { ticket: _, records: _ } => self.oracle.approvals.leaves(self.at),
+            Effect::ReadSource | Effect::List { .. } | Effect::Fetch { .. } => {}
         }
         let wait = self.delay();
         self.schedule(wait, Item::Perform(self.life, Box::new(effect)));
@@ -157,8 +158,7 @@ impl World {
         self.now();
         let fault = self.draw_fault(true);
         let Some(row) = kind::row(kind) else { return };
-        let listed = at_once(list::list(&self.cluster, row, cluster.clone(), &super::KEY));
-        let mut observed = listed.unwrap_or_else(|| Observed::unknown("it would wait"));
+        let mut observed = self.cluster.list(row, cluster.clone());
         if fault.is_some() {
             self.count("list failed");
         } else if self.phase.is_faulty() && self.dice.u32(..1000) < self.faults {

@@ -1,7 +1,7 @@
 //! Simulated files: what people and tools do to a directory, and what a reading of it says.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::kind::{self, canonical};
 use crate::manifest::{Adopt, Directives, Manifest, Reading, Resource};
@@ -44,21 +44,36 @@ const TEMPLATES: &[(&str, usize, &str)] = &[
     ),
 ];
 
+/// Variants of each resource.
+pub(super) const VARIANTS: u32 = 6;
+
 /// Every resource that the simulation knows.
-pub(super) fn universe() -> Vec<ResourceId> {
-    let mut all = Vec::new();
-    for (word, count, _) in TEMPLATES {
-        let Some(kind) = kind::find(word) else { continue };
-        for number in 0..*count {
-            let name = format!("{}-{number}", word.replace('_', "-"));
-            all.push(ResourceId::parent(kind.name, &name));
+pub(super) fn universe() -> &'static [ResourceId] {
+    static ALL: LazyLock<Vec<ResourceId>> = LazyLock::new(|| {
+        let mut all = Vec::new();
+        for (word, count, _) in TEMPLATES {
+            let Some(kind) = kind::find(word) else { continue };
+            for number in 0..*count {
+                let name = format!("{}-{number}", word.replace('_', "-"));
+                all.push(ResourceId::parent(kind.name, &name));
+            }
         }
-    }
-    all
+        all
+    });
+    &ALL
 }
 
-/// What a variant of a resource says.
-pub(super) fn resource(id: &ResourceId, variant: u32) -> Resource {
+/// What a variant of a resource says. All seeds have the same ones, so that each is made once.
+pub(super) fn resource(id: &ResourceId, variant: u32) -> Arc<Resource> {
+    static MADE: LazyLock<BTreeMap<(&ResourceId, u32), Arc<Resource>>> = LazyLock::new(|| {
+        let variants = |id| (0..VARIANTS).map(move |variant| (id, variant));
+        let all = universe().iter().flat_map(variants);
+        all.map(|(id, variant)| ((id, variant), Arc::new(made(id, variant)))).collect()
+    });
+    MADE.get(&(id, variant)).map_or_else(|| Arc::new(made(id, variant)), Arc::clone)
+}
+
+fn made(id: &ResourceId, variant: u32) -> Resource {
     let template = TEMPLATES.iter().find(|(word, _, _)| *word == id.kind.as_str());
     let text = template.map_or("{}", |(_, _, text)| text);
     let truth = if variant.is_multiple_of(2) { "true" } else { "false" };
@@ -145,7 +160,7 @@ fn take(reading: &mut Reading, doc: &Doc, at: Place) {
         None => {
             let directives =
                 Directives { keep: doc.keep, adopt: doc.adopt, paused_until: doc.paused };
-            let resource = Arc::new(resource(id, doc.variant));
+            let resource = resource(id, doc.variant);
             reading.manifests.insert(id.clone(), Manifest { at, resource, directives });
         }
     }

@@ -67,15 +67,7 @@ impl Oracle {
             Event::Put(live) => self.told_live(live),
             Event::Gone(id) => self.told_gone(id),
             Event::WatchOpened(_) => self.life.watching = true,
-            // A watch that was not open did not tell of anything.
-            Event::WatchLost(_) if !std::mem::take(&mut self.life.watching) => {}
-            Event::WatchLost(_) => {
-                for kind in kind::KINDS {
-                    if matches!(kind.follow, kind::Follow::Watch(_)) {
-                        self.life.partial.insert(kind.name, true);
-                    }
-                }
-            }
+            Event::WatchLost(_) => self.watch_is_over(),
             Event::Fetched { id, result: Ok(seen), .. } => {
                 let look =
                     Look(seen.is_some(), seen.as_ref().and_then(|live| live.revision.clone()));
@@ -99,6 +91,19 @@ impl Oracle {
             | Event::Server(_)
             | Event::Approve { .. }
             | Event::Stop => {}
+        }
+    }
+
+    /// The watch ended, or another one is asked for: of what it told, anything may be missed from
+    /// now on. One that was not open did not tell of anything.
+    pub(super) fn watch_is_over(&mut self) {
+        if !std::mem::take(&mut self.life.watching) {
+            return;
+        }
+        for kind in kind::KINDS {
+            if matches!(kind.follow, kind::Follow::Watch(_)) {
+                self.life.partial.insert(kind.name, true);
+            }
         }
     }
 
@@ -135,15 +140,15 @@ impl Oracle {
             manifest.is_none_or(|it| labels::fate(config, id, it, said).meant == Some(false))
         };
         let unwanted: BTreeSet<ResourceId> =
-            universe().into_iter().filter(|id| unwanted(id)).collect();
+            universe().iter().filter(|id| unwanted(id)).cloned().collect();
         let life = &mut self.life;
         if !reading.is_whole() {
             life.unwanted.clear();
         }
         life.unwanted.retain(|id, _| unwanted.contains(id));
-        self.approvals
-            .granted
-            .retain(|id, _| unwanted.contains(id) && !reading.frozen.contains_key(id));
+        let is_unwanted =
+            |id: &ResourceId| unwanted.contains(id) && !reading.frozen.contains_key(id);
+        self.approvals.told(now, is_unwanted);
         if reading.is_whole() {
             for id in unwanted {
                 life.unwanted.entry(id).or_insert(now);

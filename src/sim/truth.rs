@@ -1,10 +1,11 @@
 //! What is on the server, and whether it is what the files want.
 
+use super::cluster::Said;
 use super::labels::{self, Fate};
 use super::world::{Phase, World};
 use crate::kind::{self, canonical};
 use crate::manifest::Manifest;
-use crate::model::{Cluster, ResourceId};
+use crate::model::{Cluster, Digest, ResourceId};
 use crate::plan::Why;
 
 impl World {
@@ -40,6 +41,11 @@ impl World {
             if meant == Some(true) && !is_right && !excused(id) {
                 left.push(id.to_string());
             }
+            // Whether the journal knows it or not: it bears our mark, and no selector matches it.
+            let paused = manifest.directives.paused_until.is_some();
+            if meant == Some(false) && self.is_marked(id) && !paused && !excused(id) {
+                left.push(format!("{id} still registered"));
+            }
         }
         let is_wanted = |id: &ResourceId| {
             let manifest = reading.manifests.get(id);
@@ -62,14 +68,33 @@ impl World {
         })
     }
 
-    fn truth(&self, id: &ResourceId) -> Option<crate::model::Digest> {
+    fn truth(&self, id: &ResourceId) -> Option<Digest> {
+        self.said(id).map(|said| said.digest)
+    }
+
+    /// Whether the server has it with our mark, and no other program keeps it.
+    fn is_marked(&self, id: &ResourceId) -> bool {
+        self.said(id).is_some_and(|said| said.is_ours)
+    }
+
+    fn said(&self, id: &ResourceId) -> Option<Said> {
         let now = self.now();
         let kind = kind::row(id.kind)?;
-        let inner = self.cluster.inner();
-        let mut items = inner.core.items(id.kind.as_str(), now);
-        let (_, item) = items.find(|(name, _)| *name == &*id.name)?;
-        canonical::decode(kind, Cluster::Parent, item.value.clone(), &super::KEY)
-            .ok()
-            .map(|live| live.digest)
+        let mut inner = self.cluster.inner();
+        let key = {
+            let mut items = inner.core.items(id.kind.as_str(), now);
+            let (_, item) = items.find(|(name, _)| *name == &*id.name)?;
+            (kind.name, item.value.clone())
+        };
+        if let Some(said) = inner.said.get(&key) {
+            return Some(*said);
+        }
+        let live = canonical::decode(kind, Cluster::Parent, key.1.clone(), &super::KEY).ok()?;
+        let origin = live.origin.as_deref();
+        let is_ours = live.owner.as_deref() == Some(super::AGENT)
+            && origin.is_none_or(|origin| !kind::FOREIGN_ORIGINS.contains(&origin));
+        let said = Said { digest: live.digest, is_ours };
+        inner.said.insert(key, said);
+        Some(said)
     }
 }

@@ -211,6 +211,8 @@ impl World {
         // Home, then once through everything that clocks alone bring, and home again.
         self.run_until(self.at + CALM_MAX, Self::is_home);
         self.run_until(self.at + self.config.resync * 2, |_| false);
+        // A delete may have been on its way while its author changed their mind.
+        self.give_up_blocked();
         self.run_until(self.at + CALM_MAX, Self::is_home);
         if self.oracle.violations.is_empty() && !self.is_home() {
             let status = self.engine.status(self.now());
@@ -340,7 +342,8 @@ impl World {
         self.engine = engine(&self.config, self.seed, life);
         self.oracle.life = super::told::Told::default();
         self.oracle.updates = super::futile::Updates::default();
-        self.oracle.limits.deletes.clear();
+        let wall = self.now().wall;
+        self.oracle.limits.restarted(&self.config, wall);
         self.oracle.approvals.granted.clear();
         self.step(Event::Started(self.disk.clone()));
     }

@@ -104,21 +104,7 @@ impl Place {
 
     /// The same with other options.
     pub fn agent_with(&self, options: &[&str]) -> Agent {
-        let mut child = self
-            .command(options)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the agent starts");
-        let lines = Arc::new(Mutex::new(Vec::new()));
-        let reader = BufReader::new(child.stderr.take().expect("stderr is piped"));
-        let sink = Arc::clone(&lines);
-        thread::spawn(move || {
-            for line in reader.lines().map_while(Result::ok) {
-                sink.lock().unwrap().push(line);
-            }
-        });
-        let mut agent = Agent { child, lines };
+        let mut agent = Agent::started(self.command(options));
         let started = Instant::now();
         while !self.run(&["status"]).status.success()
             || !self.state().join("reconciler.sock").exists()
@@ -170,14 +156,39 @@ pub struct Agent {
 }
 
 impl Agent {
+    /// Starts it; it may not be ready yet.
+    pub fn started(mut command: Command) -> Self {
+        let command = command.stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the agent starts");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let reader = BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let sink = Arc::clone(&lines);
+        thread::spawn(move || {
+            for line in reader.lines().map_while(Result::ok) {
+                sink.lock().unwrap().push(line);
+            }
+        });
+        Self { child, lines }
+    }
+
     pub fn log(&self) -> String {
         self.lines.lock().unwrap().join("\n")
     }
 
     /// Asks it to end, as Ctrl-C does, and waits.
     pub fn interrupt(mut self) -> ExitStatus {
+        self.signal("-INT");
+        self.ended()
+    }
+
+    /// Sends it a signal, `-HUP`.
+    pub fn signal(&self, signal: &str) {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
+    /// Waits until it ends.
+    pub fn ended(&mut self) -> ExitStatus {
         let started = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {

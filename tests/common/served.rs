@@ -33,10 +33,42 @@ impl Served {
 
     /// Ends it without a word, if it runs, and starts it on the same state and another port.
     pub(crate) fn restart(&mut self, more: &[&str]) {
+        self.restart_with(more, Stdio::inherit());
+    }
+
+    /// The same, and what it said on stderr before it listened.
+    pub(crate) fn restart_said(&mut self, more: &[&str]) -> String {
+        let path = self.dir.path().join("stderr.txt");
+        self.restart_with(more, fs::File::create(&path).unwrap().into());
+        fs::read_to_string(path).unwrap()
+    }
+
+    /// The same with as many open files as that, and no more; where its log is.
+    pub(crate) fn restart_limited(&mut self, files: usize) -> PathBuf {
+        self.kill();
+        let path = self.dir.path().join("stderr.txt");
+        let program = env!("CARGO_BIN_EXE_reconciler");
+        let script = format!(
+            "ulimit -n {files}; exec {program} plane serve --listen 127.0.0.1:0 --state state.db"
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &script]).current_dir(self.dir.path()).stdin(Stdio::null());
+        command.env_remove("RECONCILER_CONFIG").env_remove("STATE_DIRECTORY");
+        self.started(command, fs::File::create(&path).unwrap().into());
+        path
+    }
+
+    fn restart_with(&mut self, more: &[&str], stderr: Stdio) {
         self.kill();
         let mut args = vec!["plane", "serve", "--listen", "127.0.0.1:0", "--state", "state.db"];
         args.extend(more);
-        let mut child = self.command(&args).stdout(Stdio::piped()).spawn().unwrap();
+        let command = self.command(&args);
+        self.started(command, stderr);
+    }
+
+    /// Starts it, and waits until it says where it listens.
+    fn started(&mut self, mut command: Command, stderr: Stdio) {
+        let mut child = command.stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         self.child = Some(child);

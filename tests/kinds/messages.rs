@@ -432,6 +432,16 @@ fn hidden_fields_survive_an_update() {
 }
 
 #[test]
+fn nothing_is_written_over_a_message_that_was_not_kept() {
+    let kind = kind::find("role").unwrap();
+    let found = resources().into_iter().find(|found| found.kind.name == kind.name).unwrap();
+    let mut live = decode(kind, Cluster::Parent, found.wire).unwrap();
+    assert!(encode(kind, &wanted(&live), Some(&live), OWNER).is_ok());
+    live.wire = Bytes::new();
+    assert!(encode(kind, &wanted(&live), Some(&live), OWNER).is_err());
+}
+
+#[test]
 fn the_stored_result_of_a_label_is_compared_and_sent() {
     let kind = kind::find("kube_cluster").unwrap();
     let value = |result: &str| {

@@ -1,6 +1,7 @@
 //! The engine, by hand: what it runs and when, and what follows.
 
 mod plans;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,9 +10,9 @@ use std::time::Duration;
 use reconciler::engine::{Config, Effect, Engine, Event, MAX_COMMANDS, Mode, Outcome};
 use reconciler::journal::{Record, State};
 use reconciler::kind::canonical;
-use reconciler::labels::Mode as Labels;
 use reconciler::labels::resolve::Rules;
 use reconciler::labels::value::Command;
+use reconciler::labels::{Mode as Labels, OnFailure};
 use reconciler::live::{Coverage, Live, Observed, Written};
 use reconciler::manifest::Reading;
 use reconciler::model::{Cluster, FingerprintKey, KindName, Now, Timestamp};
@@ -305,6 +306,93 @@ fn a_failure_keeps_the_last_value_and_says_since_when() {
     assert!(bench.status().resources["kube_cluster/a"].labels["region"].failing_since.is_none());
 }
 
+/// With `drop`, too: what never had a value has none to lose.
+#[test]
+fn a_failure_before_the_first_value_leaves_it_unknown() {
+    let labels = Rules { on_failure: OnFailure::Drop, ..us_only(Labels::Resolve) };
+    let mut bench = Bench::new(labels.clone(), RUN, State::default());
+    bench.start(one());
+    for _ in 0..3 {
+        bench.answer_runs(&Err(RunError::Failed { code: 3 }));
+        bench.pass(70 * SECOND);
+    }
+    assert!(bench.writes.is_empty() && bench.status().pending.is_empty(), "{:?}", bench.writes);
+    let status = bench.status().resources["kube_cluster/a"].clone();
+    assert_eq!(status.state, "waiting");
+    assert!(status.why.unwrap().contains("`region` is not known yet"));
+    assert!(status.labels["region"].failing_since.is_some());
+    assert_eq!(bench.said.iter().filter(|it| it.contains("its value is not known yet")).count(), 1);
+
+    // So it is in the next life, with a cluster that is ours.
+    bench.answer_runs(&Ok("us-1"));
+    bench.pass(SECOND);
+    assert_eq!(bench.writes.len(), 1, "{:?}", bench.writes);
+    let mut disk = bench.disk.clone();
+    disk.labels.clear();
+    let mut next = Bench::new(labels, RUN, disk);
+    next.live = bench.live.clone();
+    next.start(one());
+    next.answer_runs(&Err(RunError::Failed { code: 3 }));
+    next.pass(300 * SECOND);
+    assert!(next.writes.is_empty() && next.status().pending.is_empty(), "{:?}", next.writes);
+
+    // One that had a value loses it.
+    next.answer_runs(&Ok("us-1"));
+    next.pass(70 * SECOND);
+    next.answer_runs(&Err(RunError::Failed { code: 3 }));
+    next.pass(20 * SECOND);
+    let because = "label region=us-1 removed: no selector matches";
+    assert_eq!(next.writes, [format!("delete a ({because})")]);
+}
+
+/// What bears our mark and is declared is ours, though the journal was lost: it is unregistered
+/// like anything of ours as soon as its labels are known, and not before.
+#[test]
+fn a_lost_journal_leaves_nothing_registered_for_good() {
+    let mut bench = Bench::new(us_only(Labels::Resolve), RUN, State::default());
+    bench.start(one());
+    bench.answer_runs(&Ok("us-1"));
+    bench.pass(SECOND);
+    let mut next = Bench::new(us_only(Labels::Resolve), RUN, State::default());
+    next.live = bench.live.clone();
+    next.start(one());
+    next.pass(300 * SECOND);
+    assert!(next.writes.is_empty() && next.disk.inventory.is_empty(), "nobody knows the label");
+    next.answer_runs(&Ok("eu-1"));
+    next.pass(2 * SECOND);
+    assert!(next.disk.inventory.contains_key(&id("a")), "it is ours again");
+    assert_eq!(next.status().pending.len(), 1);
+    assert!(next.writes.is_empty(), "it has its pending period: {:?}", next.writes);
+    next.pass(30 * SECOND);
+    let because = "label region changed us-1 → eu-1: no selector matches";
+    assert_eq!(next.writes, [format!("delete a ({because})")]);
+    assert!(next.disk.inventory.is_empty());
+
+    // Within the pending period it may flip back, and stays.
+    let mut next = Bench::new(us_only(Labels::Resolve), RUN, State::default());
+    next.live = bench.live.clone();
+    next.start(one());
+    next.answer_runs(&Ok("us-1"));
+    next.pass(300 * SECOND);
+    assert!(next.writes.is_empty() && next.status().pending.is_empty(), "{:?}", next.writes);
+
+    // What bears no mark, or another's, or is not declared, stays.
+    for agent in ["east", ""] {
+        let mut next = Bench::new(us_only(Labels::Resolve), RUN, State::default());
+        next.live = bench.live.clone();
+        next.live.get_mut("a").unwrap().owner = Some(agent.to_owned()).filter(|it| !it.is_empty());
+        next.start(one());
+        next.answer_runs(&Ok("eu-1"));
+        next.pass(300 * SECOND);
+        assert!(next.writes.is_empty() && next.disk.inventory.is_empty(), "{agent}");
+    }
+    let mut next = Bench::new(us_only(Labels::Resolve), RUN, State::default());
+    next.live = bench.live.clone();
+    next.start(reading(vec![resource("b", r#"{"env":"test"}"#, "{}")]));
+    next.pass(300 * SECOND);
+    assert!(next.writes.is_empty() && next.disk.inventory.is_empty(), "{:?}", next.writes);
+}
+
 #[test]
 fn what_is_not_allowed_never_runs_and_many_wait_their_turn() {
     let mut all = vec![resource("no", r#"{"env":"test"}"#, &dynamic("other", ""))];
@@ -379,6 +467,17 @@ fn what_is_hidden_is_told_and_not_tried_again() {
     bench.event(Event::SourceChanged);
     bench.pass(10 * SECOND);
     assert_eq!(bench.writes.len(), 2, "{:?}", bench.writes);
+}
+
+#[test]
+fn a_refusal_that_reads_do_not_explain_is_said_once() {
+    let mut bench = Bench::new(Rules::default(), RUN, State::default());
+    bench.refusal = Some(CallCode::AlreadyExists);
+    bench.start(reading(vec![resource("a", "{}", "{}")]));
+    bench.pass(600 * SECOND);
+    assert!(bench.writes.len() > 2, "{:?}", bench.writes);
+    let said: Vec<_> = bench.said.iter().filter(|it| it.contains("kube_cluster/a")).collect();
+    assert_eq!(said, ["kube_cluster/a: cannot create: AlreadyExists: no"]);
 }
 
 #[test]

@@ -8,12 +8,12 @@ use reconciler::kind::{canonical, row};
 use reconciler::labels::Mode;
 use reconciler::labels::resolve::{Desired, Rules, Unmatched, resolve};
 use reconciler::labels::value::Values;
-use reconciler::live::{Coverage, LiveState, Observed};
+use reconciler::live::{Coverage, LiveState, Observed, Seen};
 use reconciler::manifest::{Reading, Resource};
 use reconciler::model::{Cluster, ResourceId, Timestamp, Value};
 use reconciler::plan::check::{Rule, check};
 use reconciler::plan::render::{View, json, markdown, path_only, text};
-use reconciler::plan::{Input, LabelInput, Plan, Policy, plan};
+use reconciler::plan::{Action, Input, LabelInput, Plan, Policy, Verb, plan};
 
 use super::super::{AGENT, KEY, dynamic, id, items, reading, resource, rules};
 
@@ -119,6 +119,7 @@ fn a_plan_tells_what_matches_what_does_not_and_what_nobody_knows() {
         locate: &path_only,
         colour: false,
         serving: &[],
+        findings: &[],
     };
     let shown = text(&view);
     for line in [
@@ -153,6 +154,59 @@ fn a_plan_that_registers_what_matches_nothing_is_refused() {
     let plan = table.plan(&wrong);
     assert!(table.broken(&plan, &wrong).contains(&Rule::Unmatched), "by its own account as well");
     assert!(table.broken(&plan, &right).contains(&Rule::Unmatched));
+}
+
+/// The journal was lost: what bears our mark and matches nothing is ours again first.
+#[test]
+fn a_plan_reclaims_by_the_mark_and_by_nothing_else() {
+    let (mut table, all) = four();
+    table.inventory.clear();
+    let desired = table.desired(&all);
+    let plan = table.plan(&desired);
+    assert_eq!(table.broken(&plan, &desired), []);
+    let steps: Vec<_> = plan.steps.iter().map(|it| (&*it.id.name, it.action.verb())).collect();
+    assert_eq!(steps, [("new", Verb::Create), ("gone", Verb::Adopt)]);
+    let left: Vec<_> = plan.unmatched.iter().map(|it| &*it.id.name).collect();
+    assert_eq!(left, ["other"]);
+    let view = View {
+        plan: &plan,
+        gated: None,
+        key: &KEY,
+        locate: &path_only,
+        colour: false,
+        serving: &[],
+        findings: &[],
+    };
+    let because = "label region changed us-1 → eu-1: no selector matches";
+    let shown = format!("kube_cluster/gone  (reclaimed, {because})  journal only");
+    assert!(text(&view).contains(&shown), "{}", text(&view));
+
+    // One that leaves it out, or does it to what is not ours, is refused.
+    let mut less = plan.clone();
+    less.steps.retain(|step| step.id != id("gone"));
+    assert!(table.broken(&less, &desired).contains(&Rule::Incomplete));
+    let (known, _) = four();
+    assert!(known.broken(&plan, &desired).contains(&Rule::Idle), "the journal knows it");
+    let observed = table.live.kinds.values().next().unwrap();
+    let unmarked = observed.seen().map(|live| {
+        let mut live = live.as_ref().clone();
+        live.owner = None;
+        live
+    });
+    let observed = Observed::new(unmarked.collect::<Vec<_>>(), Coverage::Complete);
+    table.live.kinds = [((Cluster::Parent, id("a").kind), observed)].into();
+    let mut wrong = plan.clone();
+    for step in &mut wrong.steps {
+        if let Action::Adopt { live, .. } = &mut step.action {
+            let Seen::Present(unmarked) = table.live.look(&step.id) else { panic!("it is there") };
+            live.clone_from(unmarked);
+        }
+    }
+    let broken = table.broken(&wrong, &desired);
+    assert!(broken.contains(&Rule::Foreign), "{broken:?}");
+    let plan = table.plan(&desired);
+    assert_eq!(table.broken(&plan, &desired), []);
+    assert!(plan.steps.iter().all(|step| step.id != id("gone")), "{:?}", plan.steps);
 }
 
 #[test]

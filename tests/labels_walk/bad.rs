@@ -135,3 +135,63 @@ fn scripts_that_go_wrong_cost_no_value_and_leave_no_process() {
     }
     assert_eq!(left(&leaders()), Vec::<String>::new());
 }
+
+#[test]
+fn after_the_agents_sudden_death_no_command_runs() {
+    let table = "[kubernetes.dynamic_labels]\nallow = [\"sh hang.sh\", \"sh quick.sh\"]\n";
+    let place = Place::new(table);
+    // One that deafens itself, with children; and one that comes and goes.
+    place.put(
+        "hang.sh",
+        "echo $$ >> leaders\ntrap '' HUP TERM\nsleep 1000 &\nwhile :; do sleep 100; done\n",
+    );
+    place.put("quick.sh", "echo $$ >> quick\necho value\n");
+    for name in ["hang", "quick"] {
+        let dynamic =
+            format!("  dynamic_labels: {{said: {{period: 1s, command: [sh, {name}.sh]}}}}\n");
+        place.put(&format!("{name}.yaml"), &(cluster(name, "{env: prod}") + &dynamic));
+    }
+    let agent = place.agent();
+    let lines = |name: &str| -> BTreeSet<u32> {
+        let text = fs::read_to_string(place.source().join(name)).unwrap_or_default();
+        text.lines().filter_map(|id| id.parse().ok()).collect()
+    };
+    let members = |of: &BTreeSet<u32>| -> usize {
+        living().iter().filter(|(group, _)| of.contains(group)).map(|it| it.1.len()).sum()
+    };
+    until("it hangs, with its children", &agent, || members(&lines("leaders")) >= 3);
+    until("the other one ran", &agent, || lines("quick").len() > 1);
+    let hanging = lines("leaders");
+    let wardens = wardens_of(agent.child.id());
+    assert_eq!(wardens.len(), 1, "{wardens:?}");
+    let started = Instant::now();
+    agent.kill();
+    while members(&hanging) > 0 {
+        assert!(started.elapsed() < PATIENCE, "it still runs: {:?}", living());
+        thread::sleep(Duration::from_millis(20));
+    }
+    while is_alive(wardens[0]) {
+        assert!(started.elapsed() < PATIENCE, "the warden stays");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The processes that this agent started to watch over its commands.
+fn wardens_of(agent: u32) -> Vec<u32> {
+    let ids = fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|it| it.unwrap().file_name().into_string().ok()?.parse().ok());
+    ids.filter(|id: &u32| {
+        let read =
+            |name: &str| fs::read_to_string(format!("/proc/{id}/{name}")).unwrap_or_default();
+        let parent =
+            read("stat").rsplit(") ").next().and_then(|it| it.split(' ').nth(1)?.parse().ok());
+        parent == Some(agent) && read("cmdline").contains("end-orphans")
+    })
+    .collect()
+}
+
+fn is_alive(id: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_some_and(|it| !it.is_empty() && !it.starts_with('Z'))
+}

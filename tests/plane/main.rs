@@ -17,6 +17,7 @@ mod names;
 mod predictions;
 mod random;
 mod recorded;
+mod refusals;
 mod servers;
 mod services;
 mod shell;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use reconciler::kind::{self, canonical, kube_server};
-use reconciler::labels::preview::{Fact, Registered, Seen, notes};
+use reconciler::labels::preview::{Fact, Registered, Seen, foretold, notes};
 use reconciler::labels::selector::Selectors;
 use reconciler::labels::serve::Service;
 use reconciler::model::{Cluster, FingerprintKey};
@@ -112,10 +112,14 @@ proptest! {
                 said.extend(by.names.iter().cloned());
             }
         }
-        prop_assert_eq!(facts.contains(&Fact::Nobody), said.is_empty());
         prop_assert_eq!(facts.contains(&Fact::NoCredentials), !credentials);
-        let expected = if credentials { said.clone() } else { BTreeSet::new() };
-        prop_assert_eq!(serving(&mut world, "a"), expected);
+        if credentials {
+            prop_assert_eq!(facts.contains(&Fact::Nobody), said.is_empty());
+        }
+        prop_assert_eq!(&serving(&mut world, "a"), &said);
+        let alone = foretold(&ours, &seen, &before);
+        prop_assert_eq!(alone.why_not.is_none(), !said.is_empty());
+        prop_assert_eq!(alone.by.names.into_iter().collect::<BTreeSet<_>>(), said.clone());
 
         put(&mut world, "Update", &cluster("a", &second));
         let after = registered(&mut world, "a");

@@ -113,7 +113,7 @@ proptest! {
         };
         let gated = guard(&plan, &facts);
         let view = View {
-            plan: &plan, gated: Some(&gated), key: &KEY, locate: &path_only, colour: true, serving: &[],
+            plan: &plan, gated: Some(&gated), key: &KEY, locate: &path_only, colour: true, serving: &[], findings: &[],
         };
         for out in [text(&view), json(&view), markdown(&view), format!("{plan:?}{gated:?}")] {
             prop_assert!(!out.contains(SECRET), "{}", out);
@@ -134,6 +134,7 @@ fn the_secrets_of_these_worlds_are_there_to_be_shown() {
         locate: &path_only,
         colour: false,
         serving: &[],
+        findings: &[],
     };
     assert!(text(&view).contains("kubeconfig: (secret "), "and it is shown as a fingerprint");
 }

@@ -1,6 +1,7 @@
 //! What people and programs see.
 
 use expect_test::{expect, expect_file};
+use reconciler::manifest::render::{JsonFinding, JsonPlace};
 use reconciler::plan::guard::{Begun, Gated, GuardFacts, guard};
 use reconciler::plan::render::{COMMENT_BYTES_MAX, View, clean, json, markdown, path_only, text};
 use reconciler::plan::{Plan, diff};
@@ -36,7 +37,7 @@ fn gated(world: &World, plan: &Plan) -> Gated {
 }
 
 fn view<'a>(plan: &'a Plan, gated: Option<&'a Gated>) -> View<'a> {
-    View { plan, gated, key: &KEY, locate: &path_only, colour: false, serving: &[] }
+    View { plan, gated, key: &KEY, locate: &path_only, colour: false, serving: &[], findings: &[] }
 }
 
 #[test]
@@ -228,6 +229,33 @@ fn what_is_not_known_is_said() {
         No changes. 0 resources in sync.
     "#]]
     .assert_eq(&text(&view(&world.plan(), None)));
+}
+
+#[test]
+fn findings_stand_in_what_others_read() {
+    let found = |severity: &str, line: usize, hint: Option<&str>| JsonFinding {
+        at: JsonPlace { path: "a_b.yaml".into(), line, column: 3, end_line: line, end_column: 9 },
+        severity: severity.into(),
+        code: "M031",
+        message: "unknown field `lables`".into(),
+        hint: hint.map(Into::into),
+        also: Vec::new(),
+    };
+    let all = [found("note", 1, None), found("error", 5, Some("did you mean `labels`?"))];
+    let world = World::parse(MIXED);
+    let plan = world.plan();
+    let shown = View { findings: &all, ..view(&plan, None) };
+    let page = markdown(&shown);
+    let error = "- error M031: <code>a&#95;b.yaml:5:3</code>: unknown field &#96;lables&#96; \
+                 (did you mean &#96;labels&#96;?)\n";
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("no {text} in {page}"));
+    assert!(at(error) < at("<details>"), "{page}");
+    assert!(at("- note M031: <code>a&#95;b.yaml:1:3</code>") > at("<details>"), "{page}");
+    let read: serde_json::Value = serde_json::from_str(&json(&shown)).unwrap();
+    let second = &read["findings"][1];
+    assert_eq!((&second["path"], &second["line"]), (&"a_b.yaml".into(), &5.into()));
+    assert_eq!(second["hint"], "did you mean `labels`?");
+    assert_eq!(read["format_version"], 1);
 }
 
 #[test]

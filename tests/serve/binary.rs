@@ -83,23 +83,111 @@ fn a_state_has_one_server() {
     served.identity("alice", "access");
 }
 
-#[test]
-fn manifests_are_there_before_the_first_call() {
-    let mut served = Served::start();
+/// A directory as people have it: folders, both formats, names whose order is not that of the
+/// references, and what is no manifest.
+fn given(served: &Served) -> std::path::PathBuf {
     let dir = served.dir.path().join("given");
-    fs::create_dir(&dir).unwrap();
-    let role = "kind: role\nversion: v7\nmetadata: {name: given}\nspec: {}\n";
-    let kube = "---\nkind: kube_cluster\nversion: v3\nmetadata: {name: given}\nspec: {}\n";
-    fs::write(dir.join("a.yaml"), format!("{role}{kube}")).unwrap();
+    for folder in ["a-trust", "kube", "roles"] {
+        fs::create_dir_all(dir.join(folder)).unwrap();
+    }
+    let trust = "kind: trusted_cluster\nversion: v2\nmetadata: {name: root}\nspec:\n  enabled: true\n  \
+        token: secret-token\n  tunnel_addr: root.test:3024\n  web_proxy_addr: root.test:443\n  \
+        role_map: [{remote: access, local: [visitor]}]\n";
+    fs::write(dir.join("a-trust/root.yaml"), trust).unwrap();
+    let user = "kind: user\nversion: v2\nmetadata: {name: ann}\nspec: {roles: [visitor]}\n";
+    fs::write(dir.join("ann.yml"), user).unwrap();
+    let kube = r#"{"kind":"kube_cluster","version":"v3","metadata":{"name":"k"},"spec":{"aws":
+        {"region":"eu-west-1","account_id":"123456789012","name":"k"}}}"#;
+    fs::write(dir.join("kube/k.json"), kube).unwrap();
+    fs::write(dir.join("roles/visitor.yaml"), VISITOR).unwrap();
     fs::write(dir.join("notes.txt"), "not a manifest").unwrap();
-    served.restart(&["--load", "given"]);
-    // What was loaded before is there already; loading it again changes it.
-    served.restart(&["--load", "given"]);
-    for what in ["role/given", "kube_cluster/given"] {
+    dir
+}
+
+const VISITOR: &str = "kind: role\nversion: v7\nmetadata: {name: visitor}\nspec: {}\n";
+
+/// `plane serve --load given` on a state that is not served; it must fail.
+fn refused(served: &mut Served) -> String {
+    served.kill();
+    let args = ["plane", "serve", "--listen", "127.0.0.1:0", "--state", "state.db"];
+    let output = served.run(&[&args[..], &["--load", "given"]].concat());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stdout.is_empty(), "nothing was served");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn is_there(served: &Served, what: &str) -> bool {
+    served.run(&["plane", "get", what, "--state", "state.db"]).status.success()
+}
+
+#[test]
+fn a_directory_is_there_before_the_first_call() {
+    let mut served = Served::start();
+    let dir = given(&served);
+    let said = served.restart_said(&["--load", "given"]);
+    assert!(said.contains("loaded 4 resources from given: 4 created, 0 changed"), "{said}");
+    for what in ["role/visitor", "user/ann", "kube_cluster/k", "trusted_cluster/root"] {
         let output = served.run(&["plane", "get", what, "--state", "state.db"]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(String::from_utf8(output.stdout).unwrap().contains("name: given"));
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert!(!shown.contains("reconciler-owner"), "nobody owns it: {shown}");
     }
+    // What was loaded before is there already; what changed since is changed.
+    fs::write(dir.join("roles/visitor.yaml"), VISITOR.replace("{}", "{allow: {logins: [ann]}}"))
+        .unwrap();
+    let said = served.restart_said(&["--load", "given"]);
+    assert!(
+        said.contains("4 resources from given: 0 created, 1 changed, 3 as they were"),
+        "{said}"
+    );
+    let shown = served.run(&["plane", "get", "role/visitor", "--state", "state.db"]).stdout;
+    assert!(String::from_utf8(shown).unwrap().contains("- ann"));
+}
+
+#[test]
+fn the_manifests_of_this_repository_can_be_loaded() {
+    let mut served = Served::start();
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/desired-state");
+    for (created, same) in [(6, 0), (0, 6)] {
+        let said = served.restart_said(&["--load", dir]);
+        let told =
+            format!("loaded 6 resources from {dir}: {created} created, 0 changed, {same} as");
+        assert!(said.contains(&told), "{said}");
+    }
+}
+
+#[test]
+fn a_directory_with_an_error_is_not_loaded_at_all() {
+    let mut served = Served::start();
+    let dir = given(&served);
+    // Seen before anything is sent, with its place.
+    let wrong = VISITOR.replace("spec: {}", "spec:\n  allow:\n    logns: [root]");
+    fs::write(dir.join("roles/visitor.yaml"), wrong).unwrap();
+    let said = refused(&mut served);
+    assert!(said.contains("roles/visitor.yaml:6:5"), "{said}");
+    assert!(said.contains("is `logins` meant?"), "{said}");
+    // What only the plane can know: it is told with its place, and nothing else is kept.
+    fs::write(dir.join("roles/visitor.yaml"), VISITOR).unwrap();
+    let user = "\n---\nkind: user\nversion: v2\nmetadata: {name: bob}\nspec: {roles: [nobody]}\n";
+    fs::write(dir.join("bob.yaml"), user).unwrap();
+    let said = refused(&mut served);
+    assert!(said.contains("bob.yaml:3:1: error: the control plane refuses user/bob"), "{said}");
+    for what in ["role/visitor", "user/ann", "user/bob", "kube_cluster/k"] {
+        assert!(!is_there(&served, what), "{what} was loaded");
+    }
+    assert!(is_there(&served, "role/everything"), "what was there before stays");
+}
+
+#[test]
+fn an_empty_directory_loads_nothing_and_says_so() {
+    let mut served = Served::start();
+    fs::create_dir(served.dir.path().join("given")).unwrap();
+    let said = served.restart_said(&["--load", "given"]);
+    assert!(said.contains("loaded 0 resources from given"), "{said}");
+    served.kill();
+    fs::remove_dir(served.dir.path().join("given")).unwrap();
+    let said = refused(&mut served);
+    assert!(said.contains("there is no directory given"), "{said}");
 }
 
 #[test]

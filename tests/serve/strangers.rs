@@ -163,3 +163,61 @@ async fn messages_that_are_none_are_refused() {
     call(&channel, PING, &()).await.unwrap();
     port.close().await;
 }
+
+/// More silent connections than the process may have files: whoever comes later is answered all
+/// the same, and the log is not flooded.
+#[test]
+fn silent_strangers_keep_nobody_out() {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+
+    /// Open files that the server may have.
+    const FILES: usize = 64;
+
+    let mut served = super::served::Served::start();
+    let log = served.restart_limited(FILES);
+    let identity = served.identity("ann", "everything").display().to_string();
+    let find = || {
+        let mut stream = TcpStream::connect(&served.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"GET /webapi/find HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map(|_| answer)
+    };
+    let mut silent = Vec::new();
+    for _ in 0..4 * FILES {
+        silent.push(TcpStream::connect(&served.address).unwrap());
+    }
+    for _ in 0..3 {
+        let answer = find().expect("an answer while strangers are silent");
+        assert!(answer.contains("\"cluster_name\":\"embedded.local\""), "{answer}");
+    }
+    // Callers with a certificate are served as well, and stay.
+    let config = format!(
+        "[agent]\nname = \"edge\"\n[control_plane]\nkind = \"teleport\"\naddress = {:?}\n\
+         identity_file = {identity:?}\n[state]\npath = \"agent/state.db\"\n",
+        served.address
+    );
+    std::fs::write(served.dir.path().join("agent.toml"), config).unwrap();
+    let output = served.run(&["--config", "agent.toml", "get", "role/everything"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    drop(silent);
+    let said = std::fs::read_to_string(log).unwrap();
+    let lines = said.lines().filter(|line| line.contains("makes room")).count();
+    assert!((1..FILES).contains(&lines), "{lines} lines:\n{said}");
+    assert!(!said.contains("Too many open files"), "{said}");
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_large_is_refused_as_a_go_server_does() {
+    let port = Port::open().await;
+    let channel = port.channel(&port.bearer("ann", &["everything"])).await.unwrap();
+    let mut large = kube("a");
+    large.metadata.get_or_insert_default().description = "x".repeat(5_000_000);
+    let refused = call(&channel, CREATE, &large).await.unwrap_err();
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused:?}");
+    let size = prost::Message::encoded_len(&large);
+    let text = format!("grpc: received message larger than max ({size} vs. 4194304)");
+    assert_eq!(refused.message(), text);
+    port.close().await;
+}

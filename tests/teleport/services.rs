@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::common::{Agent, PATIENCE, Place};
+use crate::common::{Agent, PATIENCE, Place, until};
 use crate::live::Live;
 use crate::{KUBECONFIG, LAG, Server, doctor, place};
 
@@ -29,29 +29,26 @@ resources = [
 /// Where a service's heartbeat or a stale entry could still change the picture, in time.
 const CALM: Duration = Duration::from_secs(10);
 
+/// One agent each, with a directory of its own.
+const AGENTS: [&str; 3] = ["static", "resolve", "forward"];
+
 struct Case {
     name: &'static str,
-    /// Of three agents with one directory each: `static`, `resolve`, `forward`.
+    /// One of [`AGENTS`].
     agent: &'static str,
     labels: &'static str,
     /// A label and the command for its value.
     dynamic: Option<(&'static str, &'static str)>,
     has_credentials: bool,
-    /// What `kube match` is asked: the labels as they will be stored.
-    asked: &'static [&'static str],
-    /// Why `kube ls` says that nobody serves it. Empty: somebody does.
+    /// Why `kube match` foretells, and `kube ls` then says, that nobody serves it. Empty: somebody
+    /// does.
     why_not: &'static str,
 }
 
 const NOT_SELECTED: &str = "no configured service selects it";
 
-const fn plain(
-    name: &'static str,
-    labels: &'static str,
-    asked: &'static [&'static str],
-    why_not: &'static str,
-) -> Case {
-    Case { name, agent: "static", labels, dynamic: None, has_credentials: true, asked, why_not }
+const fn plain(name: &'static str, labels: &'static str, why_not: &'static str) -> Case {
+    Case { name, agent: "static", labels, dynamic: None, has_credentials: true, why_not }
 }
 
 const fn dynamic(
@@ -59,70 +56,39 @@ const fn dynamic(
     name: &'static str,
     labels: &'static str,
     dynamic: (&'static str, &'static str),
-    asked: &'static [&'static str],
     why_not: &'static str,
 ) -> Case {
     let dynamic = Some(dynamic);
-    Case { name, agent, labels, dynamic, has_credentials: true, asked, why_not }
+    Case { name, agent, labels, dynamic, has_credentials: true, why_not }
 }
 
 const CASES: &[Case] = &[
-    plain("list", "{env: prod, region: us-east-1}", &["env=prod", "region=us-east-1"], ""),
-    plain("half", "{env: prod}", &["env=prod"], NOT_SELECTED),
-    plain("other", "{env: prod, region: eu-1}", &["env=prod", "region=eu-1"], NOT_SELECTED),
-    plain("regex", "{tier: gold}", &["tier=gold"], ""),
-    plain("anchored", "{tier: golden}", &["tier=golden"], NOT_SELECTED),
-    plain("glob", "{team: payments, env: dev}", &["team=payments", "env=dev"], ""),
-    plain("case", "{team: Payments}", &["team=Payments"], NOT_SELECTED),
+    plain("list", "{env: prod, region: us-east-1}", ""),
+    plain("half", "{env: prod}", NOT_SELECTED),
+    plain("other", "{env: prod, region: eu-1}", NOT_SELECTED),
+    plain("regex", "{tier: gold}", ""),
+    plain("anchored", "{tier: golden}", NOT_SELECTED),
+    plain("glob", "{team: payments, env: dev}", ""),
+    plain("case", "{team: Payments}", NOT_SELECTED),
     Case {
         name: "bare",
         agent: "static",
         labels: "{tier: silver}",
         dynamic: None,
         has_credentials: false,
-        asked: &["tier=silver"],
         why_not: "it has no credentials",
     },
-    dynamic(
-        "resolve",
-        "resolved",
-        "{env: prod}",
-        ("region", "us-east-2"),
-        &["env=prod", "region=us-east-2"],
-        "",
-    ),
-    dynamic(
-        "resolve",
-        "resolved-elsewhere",
-        "{env: prod}",
-        ("region", "eu-2"),
-        &["env=prod", "region=eu-2"],
-        NOT_SELECTED,
-    ),
-    dynamic(
-        "forward",
-        "forwarded",
-        "{env: prod}",
-        ("region", "us-east-1"),
-        &["env=prod", "region=us-east-1"],
-        "",
-    ),
+    dynamic("resolve", "resolved", "{env: prod}", ("region", "us-east-2"), ""),
+    dynamic("resolve", "resolved-elsewhere", "{env: prod}", ("region", "eu-2"), NOT_SELECTED),
+    dynamic("forward", "forwarded", "{env: prod}", ("region", "us-east-1"), ""),
     // The result hides the static label of the same name.
-    dynamic(
-        "forward",
-        "forwarded-hiding",
-        "{tier: gold}",
-        ("tier", "bronze"),
-        &["tier=bronze"],
-        NOT_SELECTED,
-    ),
+    dynamic("forward", "forwarded-hiding", "{tier: gold}", ("tier", "bronze"), NOT_SELECTED),
     // Nothing allows the command here: no result, and so nothing that a service could match.
     dynamic(
         "forward",
         "forwarded-without",
         "{env: prod}",
         ("region", "NOT-ALLOWED"),
-        &["env=prod", "region"],
         "no stored result yet of the dynamic label `region`",
     ),
 ];
@@ -151,13 +117,20 @@ impl Case {
         )
     }
 
-    /// What `kube match` says of it: whether the service serves its labels for certain.
-    fn foretold(&self, place: &Place) -> (bool, Value) {
-        let mut args = vec!["kube", "match", "--format", "json"];
-        args.extend(self.asked);
-        let said: Value = serde_json::from_str(&place.ok(&args)).unwrap();
-        let names = said.get("served_by").cloned().unwrap_or_default();
-        (names == json!(["real"]), names)
+    /// What `kube match` says of its manifest.
+    fn foretold(&self, place: &Place, run: &str) -> Value {
+        let args = ["kube", "match", "--name", &self.name(run), "--format", "json"];
+        serde_json::from_str(&place.ok(&args)).unwrap()
+    }
+
+    /// Whether it has a command that may run and has not printed its value yet.
+    fn awaits_value(&self, place: &Place, run: &str) -> bool {
+        let Some((key, value)) = self.dynamic else { return false };
+        let status: Value =
+            serde_json::from_str(&place.ok(&["status", "--format", "json"])).unwrap();
+        let id = format!("/resources/kube_cluster~1{}/labels/{key}/value", self.name(run));
+        let known = status.pointer(&id).and_then(Value::as_str);
+        value != "NOT-ALLOWED" && known != Some(value)
     }
 }
 
@@ -194,11 +167,11 @@ fn agents(server: &Server, run: &str) -> Vec<(Place, Agent)> {
         let agent = place.agent();
         (place, agent)
     };
-    ["static", "resolve", "forward"].map(of).into()
+    AGENTS.map(of).into()
 }
 
-/// A plan says the same before anything is there. It runs no command, so that dynamic labels
-/// leave it in doubt.
+/// A plan and `kube match` say the same before anything is there. They run no command, so that
+/// dynamic labels leave them in doubt.
 fn foretold_by_plan(place: &Place, agent: &str, run: &str) {
     let plan = place.ok(&["plan"]);
     let no_credentials = "it has no credentials: every service that selects it fails";
@@ -210,6 +183,9 @@ fn foretold_by_plan(place: &Place, agent: &str, run: &str) {
         };
         let line = format!("{} → {expected}", case.name(run));
         assert!(plan.contains(&line), "{line}\n{plan}");
+        let said = case.foretold(place, run);
+        let names = if case.why_not.is_empty() { json!(["real"]) } else { json!([]) };
+        assert_eq!(said.get("served_by"), Some(&names), "{said}");
     }
 }
 
@@ -220,9 +196,17 @@ pub fn compare(server: &Server, program: &OsStr) -> Value {
     let run = format!("reconciler-{}-", std::process::id());
     let agents = agents(server, &run);
     let (place, _) = agents.first().unwrap();
-    let foretold: Vec<(bool, Value)> = CASES.iter().map(|case| case.foretold(place)).collect();
+    let of = |case: &Case| {
+        let mut named = AGENTS.iter().zip(&agents);
+        named.find(|(agent, _)| **agent == case.agent).unwrap().1
+    };
+    // A command's value is foretold from when it is known.
+    for case in CASES {
+        until("its command has run", &of(case).1, || !case.awaits_value(&of(case).0, &run));
+    }
+    let foretold: Vec<Value> = CASES.iter().map(|case| case.foretold(&of(case).0, &run)).collect();
     let expected: BTreeSet<String> = (CASES.iter().zip(&foretold))
-        .filter(|(case, (served, _))| *served && case.has_credentials)
+        .filter(|(_, said)| said.get("served_by") == Some(&json!(["real"])))
         .map(|(case, _)| case.name(&run))
         .collect();
     let started = Instant::now();
@@ -241,18 +225,20 @@ pub fn compare(server: &Server, program: &OsStr) -> Value {
 
     let unserved = place.ok(&["kube", "ls", "--unserved"]);
     let mut seen = Vec::new();
-    for (case, (_, said)) in CASES.iter().zip(&foretold) {
+    for (case, said) in CASES.iter().zip(&foretold) {
         let name = case.name(&run);
         let is_served = expected.contains(&name);
         let line = unserved.lines().find(|line| line.split_whitespace().next() == Some(&name));
         assert_eq!(is_served, case.why_not.is_empty(), "{name}");
         let reason = line.map_or("", |line| line.split_once(' ').unwrap().1.trim());
         assert_eq!(reason, case.why_not, "{name}\n{unserved}");
+        let foretold = said.get("reason").and_then(Value::as_str).unwrap_or_default();
+        assert_eq!(foretold, case.why_not, "{name}: {said}");
         seen.push(json!({
             "case": case.name,
             "agent": case.agent,
-            "asked": case.asked.join(" "),
-            "kube_match_served_by": said,
+            "kube_match_served_by": said.get("served_by"),
+            "kube_match_reason": said.get("reason"),
             "has_credentials": case.has_credentials,
             "tsh_shows_it": is_served,
             "kube_ls_says": reason,

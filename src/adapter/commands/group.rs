@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command as Process, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use tokio::time::sleep;
 
 use super::environment::Environment;
 use super::place::Place;
+use super::warden::{Warden, Watched};
 use crate::labels::value::Command;
 use crate::port::RunError;
 
@@ -50,6 +52,8 @@ pub(super) struct Group {
     leader: Pid,
     exit: Option<AsyncFd<OwnedFd>>,
     reaped: bool,
+    /// Dropped after the group was ended.
+    _watched: Option<Watched>,
 }
 
 impl Group {
@@ -63,6 +67,7 @@ impl Group {
         place: &Place,
         command: &Command,
         environment: &Environment,
+        warden: Option<&Arc<Warden>>,
     ) -> Result<Self, RunError> {
         let mut process = Process::new(&place.program);
         if let Some((name, arguments)) = command.argv.split_first() {
@@ -81,7 +86,8 @@ impl Group {
         let child =
             process.spawn().map_err(|error| RunError::NotStarted { reason: words(&error) })?;
         let leader = Pid::from_child(&child);
-        Ok(Self { exit: exit_of(leader), child, leader, reaped: false })
+        let watched = warden.map(|warden| warden.watch(leader));
+        Ok(Self { exit: exit_of(leader), child, leader, reaped: false, _watched: watched })
     }
 
     /// The reading end of its standard output; once.

@@ -3,11 +3,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::adapter::whole;
+
 /// Files below the git directory that are there only while git works on the checkout.
 const BUSY: &[&str] = &["index.lock", "MERGE_HEAD", "rebase-merge", "rebase-apply"];
 
 /// Longest chain of symbolic references that is followed; git's own limit.
 const REFERENCES_MAX: usize = 5;
+
+/// Longest file of git that holds a path or a hash, in bytes.
+const WORD_MAX: u64 = 64 * 1024;
+
+/// Longest list of packed references that is searched, in bytes: some hundred thousand of them.
+const PACKED_MAX: u64 = 64 * 1024 * 1024;
 
 /// Digits of a SHA-1 and of a SHA-256.
 const HASH_LENGTHS: [usize; 2] = [40, 64];
@@ -16,11 +24,11 @@ const HASH_LENGTHS: [usize; 2] = [40, 64];
 /// commit, and for a reference storage that is not made of files.
 pub fn commit(path: &Path) -> Option<String> {
     let git = directory(&fs::canonicalize(path).ok()?)?;
-    let common = match fs::read_to_string(git.join("commondir")) {
+    let common = match whole::text(&git.join("commondir"), WORD_MAX) {
         Ok(text) => git.join(text.trim()),
         Err(_) => git.clone(),
     };
-    let mut text = fs::read_to_string(git.join("HEAD")).ok()?;
+    let mut text = whole::text(&git.join("HEAD"), WORD_MAX).ok()?;
     for _ in 0..REFERENCES_MAX {
         let Some(name) = text.trim().strip_prefix("ref: ").map(str::to_owned) else {
             return hash(text.trim());
@@ -30,7 +38,7 @@ pub fn commit(path: &Path) -> Option<String> {
         }
         text = [&git, &common]
             .into_iter()
-            .find_map(|dir| fs::read_to_string(dir.join(&name)).ok())
+            .find_map(|dir| whole::text(&dir.join(&name), WORD_MAX).ok())
             .or_else(|| packed(&common, &name))?;
     }
     None
@@ -51,13 +59,13 @@ fn directory(path: &Path) -> Option<PathBuf> {
             return dot.join("HEAD").exists().then_some(dot);
         }
         // Worktrees, submodules and git-sync: a file that says where it is.
-        let text = fs::read_to_string(&dot).ok()?;
+        let text = whole::text(&dot, WORD_MAX).ok()?;
         Some(dir.join(text.trim().strip_prefix("gitdir:")?.trim()))
     })
 }
 
 fn packed(common: &Path, name: &str) -> Option<String> {
-    fs::read_to_string(common.join("packed-refs")).ok()?.lines().find_map(|line| {
+    whole::text(&common.join("packed-refs"), PACKED_MAX).ok()?.lines().find_map(|line| {
         let (hash, reference) = line.split_once(' ')?;
         (reference == name).then(|| hash.to_owned())
     })

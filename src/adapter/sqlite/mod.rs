@@ -1,6 +1,6 @@
 //! The journal on disk: `SQLite`, one file, 0600.
 //!
-//! `inventory`, `open`, `approvals` and `meta` are the fold of all records; `records` is history
+//! `inventory`, `open`, `approvals`, `deleted` and `meta` are the fold of all records; `records` is history
 //! for people and is cut at [`HISTORY_MAX`]. Both change in one transaction.
 
 mod rows;
@@ -104,7 +104,8 @@ impl Sqlite {
         })
     }
 
-    /// The last `limit` records of history, newest first, of one resource if `id` is given.
+    /// The last `limit` operations, approvals and adoptions, newest first, of one resource if `id`
+    /// is given.
     ///
     /// # Errors
     /// The disk's.
@@ -164,50 +165,58 @@ pub fn same_control_plane(bound: &str, wanted: &str) -> bool {
     bound_name == name && bound.split('+').any(|one| wanted.split('+').any(|other| one == other))
 }
 
-/// Whose file is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Whose {
-    /// A copy of ours: it may be brought forward.
-    Ours,
-    /// A running agent's: `SQLite` lets us read beside it.
-    Agents,
-    /// One that lies still, with nothing beside it. What is read counts only if it did so to the
-    /// end.
-    Nobodys,
-}
-
-/// Reads a database that nobody else has open: [`super::offline`] gives it a copy.
-pub(super) fn read_copy(
-    path: &Path,
-    whose: Whose,
+/// Reads a database by a name of [`uri`], without writing to it: see [`super::offline::look`].
+pub(super) fn read(
+    name: &str,
     limit: u32,
     id: Option<&str>,
 ) -> Result<(Identity, State, Vec<Line>), String> {
-    let read_only = OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let opened = match whose {
-        Whose::Ours => Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE),
-        Whose::Agents => Connection::open_with_flags(path, read_only),
-        Whose::Nobodys => {
-            Connection::open_with_flags(unchanging(path), read_only | OpenFlags::SQLITE_OPEN_URI)
-        }
-    };
-    let mut connection = opened.map_err(|error| error.to_string())?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(|error| error.to_string())?;
-    let transaction = connection.transaction().map_err(|error| error.to_string())?;
-    // The copy is brought forward, the original stays as it is.
-    schema::migrate(&transaction, schema::STEPS).map_err(|error| error.to_string())?;
-    let read = || {
-        Ok::<_, rows::RowError>((
-            rows::identity(&transaction)?,
-            rows::load(&transaction)?,
-            rows::history(&transaction, limit, id)?,
-        ))
-    };
-    read().map_err(|error| error.to_string())
+    read_rows(name, limit, id).map_err(|error| error.to_string())
 }
 
-/// The name by which `SQLite` opens a file as one that cannot change.
-fn unchanging(path: &Path) -> String {
+fn read_rows(
+    name: &str,
+    limit: u32,
+    id: Option<&str>,
+) -> Result<(Identity, State, Vec<Line>), rows::RowError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let mut connection = Connection::open_with_flags(name, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    if !is_shared(name) {
+        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    }
+    if schema::is_older(&connection)? {
+        connection = in_memory(&connection)?;
+    }
+    let transaction = connection.transaction()?;
+    schema::migrate(&transaction, schema::STEPS)?;
+    Ok((
+        rows::identity(&transaction)?,
+        rows::load(&transaction)?,
+        rows::history(&transaction, limit, id)?,
+    ))
+}
+
+/// Whether other processes have it open as well, so that its locks are kept.
+fn is_shared(name: &str) -> bool {
+    !name.contains("&vfs=") && !name.contains("&immutable=")
+}
+
+/// A copy that can be brought forward. The original stays as it is.
+fn in_memory(connection: &Connection) -> Result<Connection, rusqlite::Error> {
+    let unique: String = std::iter::repeat_with(fastrand::alphanumeric).take(16).collect();
+    let name = format!("file:/{unique}?vfs=memdb");
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_URI;
+    // It lives as long as somebody has it open.
+    let copy = Connection::open_with_flags(&name, flags)?;
+    connection.execute("VACUUM INTO ?1", [name])?;
+    Ok(copy)
+}
+
+/// The name by which `SQLite` opens a file with these parameters.
+pub(super) fn uri(path: &Path, parameters: &str) -> String {
     let mut uri = String::from(if path.is_absolute() { "file://" } else { "file:" });
     for byte in path.as_os_str().as_bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_') {
@@ -218,7 +227,7 @@ fn unchanging(path: &Path) -> String {
             uri.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
         }
     }
-    uri + "?immutable=1"
+    format!("{uri}?{parameters}")
 }
 
 /// Makes the directory of `path`, with its parents, for the owner alone.

@@ -1,12 +1,13 @@
 //! Rows of the state database, each way.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::{
-    Damaged, Entry, Identity, OpId, Open, Outcome, Record, RunId, State, Touched, parse_id,
+    Damaged, Deleted, Entry, Identity, OpId, Open, Outcome, Record, RunId, State, Touched, parse_id,
 };
 use crate::labels::value::Command;
 use crate::model::{FingerprintKey, Timestamp};
@@ -18,6 +19,9 @@ pub(super) enum RowError {
     /// The database's.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    /// The tables'.
+    #[error(transparent)]
+    Schema(#[from] super::schema::SchemaError),
     /// A record that cannot follow.
     #[error(transparent)]
     Record(#[from] Damaged),
@@ -40,21 +44,15 @@ pub(super) enum RowError {
     },
 }
 
-/// One line of history.
+/// One operation, approval or adoption, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
     /// When.
     pub at: Timestamp,
-    /// In which run; absent for what belongs to none.
-    pub run: Option<RunId>,
-    /// To what; absent for approvals.
-    pub id: Option<String>,
-    /// What was to be done.
-    pub verb: Option<Verb>,
-    /// How it ended: `done`, `refused`, `not_done`; absent for an intent.
-    pub outcome: Option<String>,
-    /// The whole record.
+    /// What was recorded first; never [`Record::Settled`].
     pub record: Record,
+    /// How it ended; absent for what is in doubt, and for what is no operation.
+    pub outcome: Option<Outcome>,
 }
 
 /// [`Open`] as it stands in its row.
@@ -64,6 +62,9 @@ struct Intent {
     verb: Verb,
     entry: Option<Entry>,
     before: Option<String>,
+    /// Absent in what versions before 3 wrote.
+    #[serde(default)]
+    approved: bool,
     at: Timestamp,
 }
 
@@ -160,7 +161,7 @@ pub(super) fn load(connection: &Connection) -> Result<State, RowError> {
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let op = OpId(u64::try_from(row.get::<_, i64>(0)?)?);
-        let Intent { id, verb, entry, before, at } =
+        let Intent { id, verb, entry, before, approved, at } =
             json(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?, "open")?;
         if op.0 >= state.next_op {
             return Err(RowError::Cell(format!(
@@ -168,7 +169,7 @@ pub(super) fn load(connection: &Connection) -> Result<State, RowError> {
                 op.0
             )));
         }
-        state.open.insert(op, Open { id, verb, entry, before, at });
+        state.open.insert(op, Open { id, verb, entry, before, approved, at });
     }
     let mut statement = connection.prepare("SELECT command, known FROM labels")?;
     let mut rows = statement.query([])?;
@@ -182,6 +183,12 @@ pub(super) fn load(connection: &Connection) -> Result<State, RowError> {
     while let Some(row) = rows.next()? {
         state.approvals.insert(row.get(0)?, Timestamp(row.get(1)?));
     }
+    let mut statement = connection.prepare("SELECT op, id, at FROM deleted")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let op = OpId(u64::try_from(row.get::<_, i64>(0)?)?);
+        state.deleted.insert(op, Deleted { id: row.get(1)?, at: Timestamp(row.get(2)?) });
+    }
     Ok(state)
 }
 
@@ -191,7 +198,8 @@ pub(super) fn write_state(
     state: &State,
     touched: &Touched,
 ) -> Result<(), RowError> {
-    let Touched { inventory, open, approvals, labels } = touched;
+    let Touched { inventory, open, approvals, deleted, labels } = touched;
+    write_deleted(connection, state, deleted)?;
     for command in labels {
         let key = to_json(command)?;
         match state.labels.get(command) {
@@ -215,12 +223,13 @@ pub(super) fn write_state(
     }
     for op in open {
         match state.open.get(op) {
-            Some(Open { id, verb, entry, before, at }) => {
+            Some(Open { id, verb, entry, before, approved, at }) => {
                 let intent = Intent {
                     id: id.clone(),
                     verb: *verb,
                     entry: entry.clone(),
                     before: before.clone(),
+                    approved: *approved,
                     at: *at,
                 };
                 connection
@@ -244,6 +253,26 @@ pub(super) fn write_state(
     }
     set_meta(connection, "next_op", &state.next_op.to_be_bytes())?;
     set_meta(connection, "next_run", &state.next_run.to_be_bytes())
+}
+
+/// Writes these rows of what was deleted lately.
+fn write_deleted(
+    connection: &Connection,
+    state: &State,
+    deleted: &BTreeSet<OpId>,
+) -> Result<(), RowError> {
+    for op in deleted {
+        let key = i64::try_from(op.0)?;
+        match state.deleted.get(op) {
+            Some(Deleted { id, at }) => connection
+                .prepare_cached("INSERT OR REPLACE INTO deleted (op, id, at) VALUES (?1, ?2, ?3)")?
+                .execute(params![key, id, at.0])?,
+            None => {
+                connection.prepare_cached("DELETE FROM deleted WHERE op = ?1")?.execute([key])?
+            }
+        };
+    }
+    Ok(())
 }
 
 /// Adds to the history. `before` is the state that the record meets.
@@ -337,33 +366,30 @@ pub(super) fn cut_history(connection: &Connection, keep: u64) -> Result<(), RowE
     Ok(())
 }
 
+/// Counts operations, not records: what settles one may lie far behind what began it.
 pub(super) fn history(
     connection: &Connection,
     limit: u32,
     id: Option<&str>,
 ) -> Result<Vec<Line>, RowError> {
     let mut statement = connection.prepare(
-        "SELECT at, run, id, verb, outcome, record FROM records
-         WHERE ?1 IS NULL OR id = ?1 ORDER BY seq DESC LIMIT ?2",
+        "SELECT at, record,
+                (SELECT record FROM records AS end WHERE end.op = begun.op AND end.outcome IS NOT NULL)
+         FROM records AS begun
+         WHERE (op IS NULL OR outcome IS NULL) AND (?1 IS NULL OR id = ?1)
+         ORDER BY seq DESC LIMIT ?2",
     )?;
     let mut rows = statement.query(params![id, limit])?;
     let mut lines = Vec::new();
     while let Some(row) = rows.next()? {
-        let verb: Option<String> = row.get(3)?;
-        let record: String = row.get(5)?;
-        lines.push(Line {
-            at: Timestamp(row.get(0)?),
-            run: row.get::<_, Option<i64>>(1)?.map(u64::try_from).transpose()?.map(RunId),
-            id: row.get(2)?,
-            verb: verb
-                .map(|verb| {
-                    serde_json::from_value(serde_json::Value::String(verb))
-                        .map_err(|_| RowError::Cell("a row of `records` has no such verb".into()))
-                })
-                .transpose()?,
-            outcome: row.get(4)?,
-            record: json(&record, "records")?,
-        });
+        let record: String = row.get(1)?;
+        let end: Option<String> = row.get(2)?;
+        let outcome = match end.map(|text| json(&text, "records")).transpose()? {
+            Some(Record::Settled { outcome, .. }) => Some(outcome),
+            Some(_) | None => None,
+        };
+        let at = Timestamp(row.get(0)?);
+        lines.push(Line { at, record: json(&record, "records")?, outcome });
     }
     Ok(lines)
 }

@@ -6,7 +6,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Transaction};
 
 /// Steps from an empty file: the first makes version 1, and so on.
-pub(super) const STEPS: &[&str] = &[V1, V2];
+pub(super) const STEPS: &[&str] = &[V1, V2, V3];
 
 const V1: &str = "
 CREATE TABLE meta (
@@ -56,6 +56,22 @@ CREATE TABLE labels (
 ) STRICT, WITHOUT ROWID;
 ";
 
+// What was deleted without asking during the last day (`journal::DELETED_KEPT`), so that the delete
+// share outlives the process. A clock that was set back does not hide the newest.
+const V3: &str = "
+CREATE TABLE deleted (
+  op INTEGER PRIMARY KEY,
+  id TEXT NOT NULL,
+  at INTEGER NOT NULL
+) STRICT;
+INSERT INTO deleted (op, id, at)
+  SELECT begun.op, begun.id, done.at
+  FROM records AS begun JOIN records AS done ON done.op = begun.op AND done.outcome = 'done'
+  WHERE begun.outcome IS NULL AND begun.verb = 'delete'
+    AND json_extract(begun.record, '$.approval') IS NULL
+    AND done.at > (SELECT max(at) FROM records WHERE outcome = 'done' AND verb = 'delete') - 86400000;
+";
+
 /// What a schema check found wrong.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SchemaError {
@@ -100,6 +116,12 @@ pub(super) fn version(connection: &Connection) -> Result<Option<u32>, SchemaErro
         .query_row("SELECT version FROM schema_version", [], |row| row.get(0))
         .optional()?
         .map_or(Err(SchemaError::Foreign), |version| Ok(Some(version)))
+}
+
+/// Whether the file is to be brought forward.
+pub(super) fn is_older(connection: &Connection) -> Result<bool, SchemaError> {
+    let found = version(connection)?.map(|found| usize::try_from(found).unwrap_or(usize::MAX));
+    Ok(found.is_none_or(|found| found < STEPS.len()))
 }
 
 /// Brings the file to the newest of `steps`, inside the caller's transaction.

@@ -13,9 +13,13 @@ use rustls::{ClientConfig, RootCertStore};
 use super::identity::Identity;
 use super::pem;
 use super::stranger::{Attentive, Stranger};
+use crate::adapter::whole;
 
 /// The name that every Auth Service's certificate bears.
 pub const SERVER_NAME: &str = "teleport.cluster.local";
+
+/// Largest file of authorities that is read, in bytes; a system's whole bundle has 250 kB.
+const BUNDLE_MAX: u64 = 8 * 1024 * 1024;
 
 /// HTTP/2.
 pub(super) const ALPN_H2: &[u8] = b"h2";
@@ -108,7 +112,7 @@ pub fn outer_roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
         return Ok(roots);
     };
     let wrong = |text: String| format!("`control_plane.ca_file` `{}`: {text}", path.display());
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let text = whole::text(path, BUNDLE_MAX).map_err(|error| wrong(error.to_string()))?;
     let blocks = pem::blocks(&text).map_err(|error| wrong(error.to_string()))?;
     // A bundle of many authorities may hold one of an old form; the others count.
     let certificates = blocks.into_iter().map(|block| CertificateDer::from(block.der));

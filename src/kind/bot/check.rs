@@ -1,6 +1,6 @@
 //! Rules of a bot beyond its field list.
 
-use crate::kind::check::{at, filled, items, metadata, role_names, warning};
+use crate::kind::check::{at, filled, is_plain, items, named, role_names, warning};
 use crate::kind::codes;
 use crate::manifest::Findings;
 use crate::model::tree::NodeValue;
@@ -8,7 +8,7 @@ use crate::model::{Node, duration};
 
 /// Checks one bot.
 pub(super) fn check(bot: &Node, findings: &mut Findings<'_>) {
-    metadata(bot, findings);
+    named(bot, is_storable, findings);
     if let Some(node) = filled(bot, &["metadata", "description"]) {
         let message = "the server does not keep `metadata.description` of this kind";
         let hint = "use a label, or a comment in the file";
@@ -28,4 +28,9 @@ pub(super) fn check(bot: &Node, findings: &mut Findings<'_>) {
             warning(findings, codes::TRAIT_EMPTY, one, "the trait says nothing", hint);
         }
     }
+}
+
+/// The server stores a user and a role `bot-NAME`, with `-` in the place of each space.
+fn is_storable(name: &str) -> bool {
+    name.chars().all(|c| c == ' ' || is_plain(c))
 }

@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::kubeconfig;
+use crate::kind::canonical::is_ignored_label;
 use crate::kind::check::{at, entries, error, filled, items, label_key, metadata, warning};
 use crate::kind::codes;
 use crate::manifest::Findings;
@@ -119,6 +120,12 @@ fn dynamic_labels(cluster: &Node, findings: &mut Findings<'_>) {
     for (key, label) in entries(at(cluster, &["spec", "dynamic_labels"])) {
         label_key(key, findings);
         let text = key.text().unwrap_or_default();
+        if is_ignored_label(text) {
+            let message = format!("the dynamic label `{text}` is ignored, its name is not free");
+            let hint = "use a prefix of your own; names that begin with `reconciler/`, \
+                        `teleport.dev/` or `teleport.internal/` and the ownership mark are taken";
+            warning(findings, codes::DYNAMIC_IGNORED, key, message, hint);
+        }
         if filled(label, &["command"]).is_none() {
             let message = format!("the dynamic label `{text}` has no command");
             let hint = "give program and arguments as a list, `[python3, region.py]`";

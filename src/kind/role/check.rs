@@ -1,5 +1,6 @@
 //! Rules of a role beyond its field list.
 
+mod grants;
 mod kubernetes;
 
 use crate::kind::check::{at, entries, error, filled, items, metadata, warning};
@@ -17,10 +18,11 @@ pub(super) fn check(role: &Node, findings: &mut Findings<'_>) {
         let Some(conditions) = at(role, &["spec", part]) else { continue };
         rules(conditions, findings);
         kubernetes::resources(conditions, version, findings);
-        for (name, labels) in entries(Some(conditions)) {
-            if name.text().is_some_and(|name| name.ends_with("_labels")) {
-                wildcard_key(labels, findings);
-            }
+        grants::conditions(part, conditions, findings);
+    }
+    for (name, labels) in entries(at(role, &["spec", "allow"])) {
+        if name.text().is_some_and(|name| SELECTORS.contains(&name)) {
+            wildcard_key(labels, findings);
         }
     }
     wildcards(role, findings);
@@ -131,8 +133,20 @@ fn wildcards(role: &Node, findings: &mut Findings<'_>) {
     }
 }
 
+/// Labels of an allow rule in which the server looks at the key `*`. In the other ones, and in
+/// every deny rule, 18.0.0 takes `'*': x` for what it says: any label of the value `x`.
+const SELECTORS: &[&str] = &[
+    "node_labels",
+    "app_labels",
+    "kubernetes_labels",
+    "db_labels",
+    "windows_desktop_labels",
+    "group_labels",
+    "workload_identity_labels",
+];
+
 /// `*: *` means everything; any other value beside the key `*` is refused.
-fn wildcard_key(labels: &Node, findings: &mut Findings<'_>) {
+pub(super) fn wildcard_key(labels: &Node, findings: &mut Findings<'_>) {
     for (key, value) in entries(Some(labels)) {
         if key.text() != Some("*") {
             continue;

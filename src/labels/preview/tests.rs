@@ -74,8 +74,7 @@ fn a_change_of_something_that_cannot_be_served() {
     let seen = Seen::Servers(vec![server("")]);
     let notes = notes(&services(), &seen, None, Some(&mine));
     let facts: Vec<Fact> = notes.into_iter().map(|note| note.fact).collect();
-    let by = ServedBy { names: vec!["west".to_owned()], unknown: Vec::new() };
-    assert_eq!(facts, [Fact::Clash("0b1e".to_owned()), Fact::NoCredentials, Fact::ServedBy(by)]);
+    assert_eq!(facts, [Fact::Clash("0b1e".to_owned()), Fact::NoCredentials]);
     assert_eq!(facts.iter().filter(|fact| fact.is_warning()).count(), 2);
 }
 
@@ -115,6 +114,39 @@ fn the_reason_why_nobody_serves_it() {
     }
     let why = unserved(&[], &nothing(), &east);
     assert_eq!(why, Some(Unserved::NoServices));
+}
+
+/// Who will serve it is told from labels and credentials, whoever serves it now.
+#[test]
+fn who_will_serve_it() {
+    let said = |seen: &Seen, cluster: &Registered| {
+        let Foretold { by, why_not } = foretold(&services(), seen, cluster);
+        (by.names.join(","), by.unknown.join(","), why_not.map(|it| it.to_string()))
+    };
+    let east = cluster(&[("region", "us-east-2")]);
+    let mut bare = east.clone();
+    bare.credentials = false;
+    let mut open = cluster(&[("region", ""), ("env", "prod")]);
+    open.open.insert("region".to_owned());
+    let mut only_open = cluster(&[("region", "")]);
+    only_open.open.insert("region".to_owned());
+    let served = Seen::Servers(vec![server("dynamic")]);
+    let theirs = Seen::Servers(vec![server("config-file")]);
+    let clash = "0b1e has a cluster of this name in its own configuration";
+    let missing = "no stored result yet of the dynamic label `region`";
+    for (seen, cluster, names, unknown, why) in [
+        (&nothing(), &east, "east", "", None),
+        (&served, &bare, "", "", Some("it has no credentials")),
+        (&nothing(), &open, "prod", "east,west", None),
+        (&nothing(), &only_open, "", "east,west", Some(missing)),
+        (&theirs, &east, "", "east", Some(clash)),
+    ] {
+        let expected = (names.to_owned(), unknown.to_owned(), why.map(str::to_owned));
+        assert_eq!(said(seen, cluster), expected);
+    }
+    let none = cluster(&[("region", "eu-1")]);
+    let why = "no configured service selects it".to_owned();
+    assert_eq!(said(&served, &none), (String::new(), String::new(), Some(why)));
 }
 
 #[test]

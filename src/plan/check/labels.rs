@@ -3,15 +3,17 @@
 
 use std::collections::BTreeMap;
 
+use super::facts::{is_foreign, presets};
 use super::{Judge, Rule};
 use crate::kind::{self, Labelled, ORIGIN_LABEL, OWNER_LABEL};
 use crate::labels::selector::Matching;
 use crate::labels::value::Command;
 use crate::labels::{Labels, Mode, OnFailure};
+use crate::live::Live;
 use crate::manifest::Manifest;
 use crate::model::{ResourceId, Value};
 use crate::plan::planner::LabelInput;
-use crate::plan::{Action, Step, Why};
+use crate::plan::{Action, Step, Verb, Why};
 
 impl Judge<'_> {
     /// Nothing unmatched is written, nothing undecided is touched, and both are told.
@@ -31,13 +33,44 @@ impl Judge<'_> {
         }
         let told: Vec<&ResourceId> = self.plan.unmatched.iter().map(|it| &it.id).collect();
         let others = labels.fits.unmatched.keys();
-        let others: Vec<_> = others.filter(|id| !self.input.inventory.contains_key(*id)).collect();
+        let others = others.filter(|id| !self.input.inventory.contains_key(*id));
+        let (lost, others): (Vec<_>, Vec<_>) = others.partition(|id| self.is_to_reclaim(id));
+        for id in lost {
+            let is_told = self.plan.steps.iter().any(|step| step.id == *id);
+            self.must(is_told, Rule::Incomplete, id);
+        }
         for id in others.iter().filter(|id| !told.contains(id)) {
             self.must(false, Rule::Incomplete, id);
         }
         for id in told.iter().filter(|id| !others.contains(id)) {
             self.must(false, Rule::Unmatched, id);
         }
+    }
+
+    /// Something that no selector matches may be called ours again only by its mark, while the
+    /// journal does not know it.
+    pub(super) fn reclaim(&mut self, id: &ResourceId, live: &Live) {
+        self.must(self.present(id) == Some(live), Rule::StaleBefore, id);
+        let is_marked = kind::row(id.kind)
+            .is_some_and(|kind| self.bears_mark(kind, live) && !presets(kind, id));
+        self.must(is_marked && !is_foreign(live), Rule::Foreign, id);
+        self.must(self.entry(id).is_none(), Rule::Idle, id);
+        let until = self.unmatched(id).and_then(|manifest| manifest.directives.paused_until);
+        self.must(until.is_none_or(|until| until <= self.input.wall), Rule::Paused, id);
+    }
+
+    /// Whether such a thing is there and nothing stands in the way of calling it ours.
+    fn is_to_reclaim(&self, id: &ResourceId) -> bool {
+        let until = self.unmatched(id).and_then(|manifest| manifest.directives.paused_until);
+        let (Some(kind), Some(live)) = (kind::row(id.kind), self.present(id)) else {
+            return false;
+        };
+        self.bears_mark(kind, live)
+            && !presets(kind, id)
+            && !is_foreign(live)
+            && self.entry(id).is_none()
+            && !self.input.busy.contains(id)
+            && until.is_none_or(|until| until <= self.input.wall)
     }
 
     fn judge(
@@ -51,7 +84,12 @@ impl Judge<'_> {
         let wanted = self.wanted(labelled, manifest, labels);
         let matching = labels.rules.selectors.look(&wanted);
         self.must(!matches!(matching, Matching::Unknown(_)), Rule::Undecided, id);
+        let is_reclaimed =
+            step.action.verb() == Verb::Adopt && labels.fits.unmatched.contains_key(id);
         match &step.action {
+            Action::Adopt { live: _, after: _ } if is_reclaimed => {
+                self.must(matching == Matching::Nothing, Rule::Unmatched, id);
+            }
             Action::Create { after }
             | Action::Update { before: _, after, changes: _ }
             | Action::Adopt { live: _, after } => {
@@ -83,8 +121,8 @@ impl Judge<'_> {
             all.remove(&key);
             let known = input.values.get(&Command::beside(&manifest.at.path, &label.command));
             let is_forward = input.rules.mode == Mode::Forward;
-            let fails = known.is_some_and(|known| known.failing.is_some());
-            if fails && input.rules.on_failure == OnFailure::Drop {
+            let lost = known.is_some_and(|it| it.failing.is_some() && it.good.is_some());
+            if lost && input.rules.on_failure == OnFailure::Drop {
                 if is_forward {
                     all.insert(key, Some(String::new()));
                 }

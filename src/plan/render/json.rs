@@ -7,6 +7,7 @@ use super::{View, is_unsafe, told, unknown_fields};
 use crate::kind::{self, canonical};
 use crate::labels::preview::{Fact, Note};
 use crate::live::Coverage;
+use crate::manifest::render::JsonFinding;
 use crate::model::{Cluster, FingerprintKey, ResourceId, Value};
 
 /// Version of the document that [`json`] writes.
@@ -39,6 +40,7 @@ pub fn json(view: &View<'_>) -> String {
             .map(|((cluster, kind), coverage)| coverage_of(cluster, kind.as_str(), coverage))
             .collect(),
         serving: view.serving.iter().map(serving_of).collect(),
+        findings: view.findings,
         guards: guards_of(view),
         approval: view.gated.and_then(|gated| gated.approval.as_ref()).map(|approval| Approval {
             hash: approval.hash.clone(),
@@ -54,7 +56,7 @@ pub fn json(view: &View<'_>) -> String {
 
 /// The whole document.
 #[derive(Serialize)]
-struct Document {
+struct Document<'a> {
     /// See [`FORMAT_VERSION`].
     format_version: u32,
     /// Of the plan; a saved plan is recognised by it.
@@ -77,6 +79,10 @@ struct Document {
     /// Who serves the Kubernetes clusters of the steps, in their order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     serving: Vec<ServingOut>,
+    /// What is wrong with the manifests, as `validate --format json` has it: path, line, column,
+    /// severity, code, message, hint. Absent when there is nothing.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    findings: &'a [JsonFinding],
     /// Steps that wait, one entry for each guard that holds one.
     guards: Vec<HeldOut>,
     /// What a person can let through.

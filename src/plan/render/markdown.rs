@@ -2,6 +2,7 @@
 
 use super::super::{Deferred, Step, Unmatched};
 use super::{View, clean, details, forgotten_because, summary, symbol, unknowns};
+use crate::manifest::render::JsonFinding;
 use crate::model::ResourceId;
 
 /// GitHub takes 65,536 characters for a comment; the rest is left to a heading and a footer of
@@ -30,7 +31,8 @@ pub fn markdown(view: &View<'_>) -> String {
     page
 }
 
-/// One piece of text each: guards and what is unknown first, because they must not be cut off.
+/// One piece of text each: guards, what is unknown, and why, first, because they must not be cut
+/// off.
 fn blocks<'a>(view: &'a View<'a>) -> impl Iterator<Item = String> + 'a {
     let mut notes = Vec::new();
     if let Some(gated) = view.gated {
@@ -45,6 +47,9 @@ fn blocks<'a>(view: &'a View<'a>) -> impl Iterator<Item = String> + 'a {
     let serving = view.serving.iter().map(|note| format!("- {}\n", prose(&note.to_string())));
     notes.extend(serving);
     notes.extend(unknowns(view.plan).iter().map(|line| format!("- {}\n", prose(line))));
+    let (remarks, wrong): (Vec<_>, Vec<_>) =
+        view.findings.iter().partition(|it| it.severity == NOTE);
+    notes.extend(wrong.into_iter().map(finding_line));
     if !notes.is_empty() {
         notes.push("\n".to_owned());
     }
@@ -52,7 +57,18 @@ fn blocks<'a>(view: &'a View<'a>) -> impl Iterator<Item = String> + 'a {
     let forget = view.plan.forget.iter().map(forget_line);
     let deferred = view.plan.deferred.iter().map(deferred_line);
     let unmatched = view.plan.unmatched.iter().map(unmatched_line);
-    notes.into_iter().chain(steps).chain(forget).chain(deferred).chain(unmatched)
+    let remarks = remarks.into_iter().map(finding_line);
+    notes.into_iter().chain(steps).chain(forget).chain(deferred).chain(unmatched).chain(remarks)
+}
+
+/// The severity of findings that may be cut off.
+const NOTE: &str = "note";
+
+fn finding_line(finding: &JsonFinding) -> String {
+    let JsonFinding { at, severity, code: rule, message, hint, also: _ } = finding;
+    let place = code(&format!("{}:{}:{}", at.path, at.line, at.column));
+    let hint = hint.as_ref().map_or_else(String::new, |hint| format!(" ({})", prose(hint)));
+    format!("- {severity} {rule}: {place}: {}{hint}\n", prose(message))
 }
 
 fn step_block(view: &View<'_>, step: &Step) -> String {

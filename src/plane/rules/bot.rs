@@ -108,6 +108,7 @@ fn upsert(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
         let labels = &mut user.metadata.get_or_insert_default().labels;
         labels.insert(GENERATION_LABEL.to_owned(), generation);
     }
+    user::check_key(&user).map_err(during("upserting bot user"))?;
     let user = user::put(tx, user);
     let role = role::install(tx, role);
     Ok(assemble(&user, &role)?.encode_to_vec())

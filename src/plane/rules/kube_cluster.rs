@@ -179,7 +179,7 @@ pub(super) fn check_whole(cluster: &mut types::KubernetesClusterV3) -> Result<()
             quoted(name)
         )));
     }
-    metadata::check_backend_key(&format!("/kubernetes/{name}"))?;
+    metadata::check_backend_key(&format!("/kubernetes/{name}"), name)?;
     check_credentials(spec)
 }
 

@@ -198,7 +198,9 @@ fn check(server: &mut types::KubernetesServerV3) -> Result<(), Status> {
     let cluster = cluster.ok_or_else(|| Status::invalid("missing kube server Cluster"))?;
     kube_cluster::check_whole(cluster)?;
     let name = server.metadata.as_ref().map(|it| it.name.as_str()).unwrap_or_default();
-    metadata::check_backend_key(&format!("/kubeServers/{}/{name}", spec.host_id))
+    let key = format!("/kubeServers/{}/{name}", spec.host_id);
+    metadata::check_backend_key(&key, &spec.host_id)?;
+    metadata::check_backend_key(&key, name)
 }
 
 fn delete(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {

@@ -60,11 +60,11 @@ pub(super) fn label_key(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|it| it.is_ascii_alphanumeric() || b"/._:*-".contains(&it))
 }
 
-/// Refuses keys that the backend cannot hold.
-pub(super) fn check_backend_key(key: &str) -> Result<(), Status> {
-    let known = |it: u8| it.is_ascii_alphanumeric() || b"@_:.-/+".contains(&it);
-    let dots = key.split('/').any(|part| part == "." || part == "..");
-    if key.bytes().all(known) && !key.contains("//") && !dots {
+/// Refuses a name that cannot be one part of a key of the backend; `key` is the whole, which is
+/// quoted.
+pub(super) fn check_backend_key(key: &str, name: &str) -> Result<(), Status> {
+    let known = |it: u8| it.is_ascii_alphanumeric() || b"@_:.-+".contains(&it);
+    if name.bytes().all(known) && !matches!(name, "" | "." | "..") {
         return Ok(());
     }
     Err(Status::invalid(format!(

@@ -4,8 +4,8 @@ use prost::Message as _;
 
 use super::metadata::{self, quoted};
 use super::{
-    Events, Expiry, Rules, Tx, decode, empty, page, read, role_defaults, role_rules, token_rules,
-    user, write,
+    Events, Expiry, Rules, Tx, decode, empty, page, read, role_defaults, role_grants, role_rules,
+    token_rules, user, write,
 };
 use crate::plane::status::Status;
 use crate::plane::store::{Item, View};
@@ -191,7 +191,13 @@ fn prepare(
     if !tx.settings.enterprise {
         role_rules::check_edition(&role)?;
     }
-    metadata::check_backend_key(&format!("/roles/{name}/params"))?;
+    let spec = role.spec.get_or_insert_default();
+    role_grants::check_requests(spec)?;
+    if !tx.settings.enterprise {
+        role_rules::check_hardware_keys(&role)?;
+    }
+    role_grants::check_reasons(role.spec.get_or_insert_default())?;
+    metadata::check_backend_key(&format!("/roles/{name}/params"), &name)?;
     Ok((name, role, sent))
 }
 

@@ -1,8 +1,9 @@
 //! What the server refuses in a role, after defaults.
 
 use super::metadata::quoted;
+use super::role_grants;
 use crate::plane::status::Status;
-use crate::wire::message::{types, wrappers};
+use crate::wire::message::types;
 
 /// Kinds of Kubernetes resources that versions up to 7 know.
 const KUBERNETES_KINDS: &[&str] = &[
@@ -88,6 +89,7 @@ pub(super) fn check(role: &types::RoleV6) -> Result<(), Status> {
     if let Some(allow) = &spec.allow {
         check_wildcards(allow)?;
     }
+    role_grants::check(spec)?;
     let deny = spec.deny.as_ref().and_then(|deny| deny.impersonate.as_ref());
     if deny.is_some_and(|impersonate| !impersonate.r#where.is_empty()) {
         return Err(Status::invalid("'where' is not supported in deny.impersonate conditions"));
@@ -112,14 +114,32 @@ pub(super) fn check_edition(role: &types::RoleV6) -> Result<(), Status> {
     if ["always", "reason"].contains(&options.request_access.as_str()) {
         return only(&format!("option request_access: {}", options.request_access));
     }
-    if allow.request.is_some_and(|request| !request.thresholds.is_empty()) {
+    let request = allow.request.unwrap_or_default();
+    if !request.thresholds.is_empty() {
         return only("field allow.request.thresholds");
     }
     let review = allow.review_requests.unwrap_or_default();
     if review != types::AccessReviewConditions::default() {
         return only("field allow.review_requests");
     }
+    if !request.search_as_roles.is_empty() {
+        return only("field allow.search_as_roles");
+    }
     Ok(())
+}
+
+/// Refuses hardware keys, which are looked at after the rest.
+pub(super) fn check_hardware_keys(role: &types::RoleV6) -> Result<(), Status> {
+    let options = role.spec.as_ref().and_then(|spec| spec.options.as_ref());
+    match options.map_or(types::RequireMfaType::Off, types::RoleOptions::require_mfa_type) {
+        types::RequireMfaType::Off | types::RequireMfaType::Session => Ok(()),
+        types::RequireMfaType::SessionAndHardwareKey
+        | types::RequireMfaType::HardwareKeyTouch
+        | types::RequireMfaType::HardwareKeyPin
+        | types::RequireMfaType::HardwareKeyTouchAndPin => {
+            Err(Status::denied("Hardware Key support is only available with an enterprise license"))
+        }
+    }
 }
 
 fn check_options(options: &types::RoleOptions, version: &str) -> Result<(), Status> {
@@ -159,9 +179,6 @@ fn check_conditions(
             )));
         }
     }
-    for labels in label_sets(conditions) {
-        check_labels(labels)?;
-    }
     for (index, rule) in conditions.rules.iter().enumerate() {
         let missing = if rule.resources.is_empty() {
             "resources to match"
@@ -177,45 +194,17 @@ fn check_conditions(
     conditions.kubernetes_resources.iter().try_for_each(|it| check_kubernetes(it, version))
 }
 
-fn label_sets(conditions: &types::RoleConditions) -> impl Iterator<Item = &wrappers::LabelValues> {
-    [
-        &conditions.node_labels,
-        &conditions.app_labels,
-        &conditions.cluster_labels,
-        &conditions.kubernetes_labels,
-        &conditions.database_labels,
-        &conditions.windows_desktop_labels,
-        &conditions.database_service_labels,
-        &conditions.group_labels,
-        &conditions.workload_identity_labels,
-        &conditions.linux_desktop_labels,
-    ]
-    .into_iter()
-    .flatten()
-}
-
-fn check_labels(labels: &wrappers::LabelValues) -> Result<(), Status> {
-    let Some(values) = labels.values.get("*") else { return Ok(()) };
-    match values.values.as_slice() {
-        [] => Ok(()),
-        [only] if only == "*" => Ok(()),
-        several => {
-            Err(Status::invalid(format!("selector *:<{}> is not supported", several.join(" "))))
-        }
-    }
-}
-
 fn check_wildcards(allow: &types::RoleConditions) -> Result<(), Status> {
     let lists = [
-        ("logins", &allow.logins),
-        ("aws_role_arns", &allow.aws_role_ar_ns),
-        ("azure_identities", &allow.azure_identities),
-        ("gcp_service_accounts", &allow.gcp_service_accounts),
-        ("db_roles", &allow.database_roles),
+        (" matcher", "logins", &allow.logins),
+        (" matcher", "aws_role_arns", &allow.aws_role_ar_ns),
+        (" matcher", "allow.azure_identities", &allow.azure_identities),
+        (" matcher", "allow.gcp_service_accounts", &allow.gcp_service_accounts),
+        ("", "allow.database_roles", &allow.database_roles),
     ];
-    for (field, list) in lists {
+    for (what, field, list) in lists {
         if list.iter().any(|it| it == "*") {
-            return Err(Status::invalid(format!("wildcard matcher is not allowed in {field}")));
+            return Err(Status::invalid(format!("wildcard{what} is not allowed in {field}")));
         }
     }
     Ok(())

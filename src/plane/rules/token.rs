@@ -161,7 +161,7 @@ fn prepare(
     }
     metadata::check(metadata)?;
     token_rules::check(spec)?;
-    metadata::check_backend_key(&format!("/tokens/{}", metadata.name))?;
+    metadata::check_backend_key(&format!("/tokens/{}", metadata.name), &metadata.name)?;
     spec.suggested_labels.get_or_insert_default();
     spec.suggested_agent_matcher_labels.get_or_insert_default();
     Ok(token)

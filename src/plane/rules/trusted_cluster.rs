@@ -161,7 +161,7 @@ fn prepare(
     "v2".clone_into(&mut cluster.version);
     let metadata = cluster.metadata.get_or_insert_default();
     metadata::check(metadata)?;
-    let key = format!("/trustedclusters/{}", metadata.name);
+    let name = metadata.name.clone();
     let spec = cluster.spec.get_or_insert_default();
     if !spec.roles.is_empty() && !spec.role_map.is_empty() {
         return Err(Status::invalid("should set either 'roles' or 'role_map', not both"));
@@ -181,7 +181,7 @@ fn prepare(
             )));
         }
     }
-    metadata::check_backend_key(&key)?;
+    metadata::check_backend_key(&format!("/trustedclusters/{name}"), &name)?;
     Ok(cluster)
 }
 

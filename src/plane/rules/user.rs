@@ -132,10 +132,16 @@ fn create(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     Ok(users::CreateUserResponse { user: Some(user) }.encode_to_vec())
 }
 
+/// Refuses a name that cannot be part of a key.
+pub(super) fn check_key(user: &types::UserV2) -> Result<(), Status> {
+    let name = name_of(user);
+    metadata::check_backend_key(&format!("/web/users/{name}/params"), &name)
+}
+
 /// Stores a new user, who has neither password nor device.
 pub(super) fn insert(tx: &mut Tx<'_>, mut user: types::UserV2) -> Result<types::UserV2, Status> {
+    check_key(&user)?;
     let name = name_of(&user);
-    metadata::check_backend_key(&format!("/web/users/{name}/params"))?;
     if tx.stored(KIND, &name).is_some() {
         return Err(Status::exists(format!("user {} already registered", quoted(&name))));
     }
@@ -169,7 +175,7 @@ fn upsert(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
         // Unlike a creation, an upsert does not note the time.
         *created = by(tx, None);
     }
-    metadata::check_backend_key(&format!("/web/users/{}/params", name_of(&user)))?;
+    check_key(&user)?;
     Ok(users::UpsertUserResponse { user: Some(put(tx, user)) }.encode_to_vec())
 }
 

@@ -24,7 +24,7 @@ const VERSION: &str = "v1";
 const MARKER: &str = "plane_provisioning";
 
 /// An internal item per deleted name; it expires when the name is free again.
-const TOMBSTONE: &str = "plane_blocked_name";
+pub(in crate::plane) const TOMBSTONE: &str = "plane_blocked_name";
 
 /// How long a deleted name stays blocked, by the published guide.
 const GRACE: Duration = Duration::from_hours(14 * 24);

@@ -32,6 +32,9 @@ const PIPE: usize = 64 * 1024;
 /// Connections that may wait to be taken in.
 const PIPES: usize = 16;
 
+/// Largest message that is taken, in bytes: what a server written in Go takes when nobody says.
+const MESSAGE_MAX: usize = 4 * 1024 * 1024;
+
 /// What the in-process endpoint is called; nothing is looked up.
 const IN_PROCESS: &str = "http://plane.in-process";
 
@@ -167,7 +170,12 @@ impl PlaneService {
                 }
             }
         });
-        let response = Grpc::new(BytesCodec).unary(answer, request).await;
+        let response = within(
+            Grpc::new(BytesCodec)
+                .max_decoding_message_size(MESSAGE_MAX)
+                .unary(answer, request)
+                .await,
+        );
         if response.extensions().get::<Drop>().is_some() {
             return broken();
         }
@@ -186,8 +194,25 @@ impl PlaneService {
                 events.map(|events| Response::new(ReceiverStream::new(events))).map_err(status)
             }
         });
-        Grpc::new(BytesCodec).server_streaming(watch, request).await
+        within(
+            Grpc::new(BytesCodec)
+                .max_decoding_message_size(MESSAGE_MAX)
+                .server_streaming(watch, request)
+                .await,
+        )
     }
+}
+
+/// Says of a message that is too large what a server written in Go says; tonic has a code and a
+/// text of its own for it. The plane itself never answers `OutOfRange`.
+fn within(response: http::Response<Body>) -> http::Response<Body> {
+    let refused = tonic::Status::from_header_map(response.headers())
+        .filter(|status| status.code() == tonic::Code::OutOfRange);
+    let Some(refused) = refused else { return response };
+    let digits = refused.message().split(|c: char| !c.is_ascii_digit()).find(|it| !it.is_empty());
+    let found = digits.unwrap_or("more");
+    let text = format!("grpc: received message larger than max ({found} vs. {MESSAGE_MAX})");
+    tonic::Status::resource_exhausted(text).into_http()
 }
 
 /// A response whose body breaks off before there is an answer.

@@ -7,7 +7,6 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,10 +16,10 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
 
+use super::room::{Place, Room};
 use super::web::{self, Web};
 use super::{Plane, PlaneError, PlaneService, tls};
 use crate::plane::ca::CaError;
@@ -33,9 +32,6 @@ const ANONYMOUS: Duration = Duration::from_secs(30);
 
 /// How long running calls may take to end when the server does.
 const GRACE: Duration = Duration::from_secs(3);
-
-/// Connections at one time; more are closed at once, so that files and memory stay for these.
-const CONNECTIONS_MAX: usize = 4096;
 
 /// Wait after a failed accept: the system is out of files, and trying harder does not help.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -100,7 +96,7 @@ impl Plane {
             acceptor: TlsAcceptor::from(config),
             web: Web { cluster: authorities.cluster.clone(), address },
         };
-        let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let room = Room::new();
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -109,26 +105,26 @@ impl Plane {
             let (stream, peer) = match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!("cannot take a connection: {error}");
+                    room.failed(&error);
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                     continue;
                 }
             };
-            let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
-                tracing::warn!("{CONNECTIONS_MAX} connections are open; closing one from {peer}");
-                continue;
-            };
+            let Some(place) = room.enter(peer).await else { continue };
             let server = server.clone();
             self.shared.tasks.spawn(async move {
-                server.connection(stream, peer).await;
-                drop(permit);
+                tokio::select! {
+                    () = server.connection(stream, peer, &place) => {}
+                    () = place.wanted() => tracing::debug!("{peer} makes room for another"),
+                }
+                drop(place);
             });
         }
     }
 }
 
 impl Server {
-    async fn connection(self, stream: TcpStream, peer: SocketAddr) {
+    async fn connection(self, stream: TcpStream, peer: SocketAddr, place: &Place) {
         // Small answers go at once.
         let _unsupported = stream.set_nodelay(true).is_err();
         let stop = self.plane.shared.stop.clone();
@@ -137,7 +133,10 @@ impl Server {
             () = stop.cancelled() => return,
         };
         let ended = match known {
-            Ok(Ok(Opened::Caller(stream, service))) => self.http(*stream, Some(*service)).await,
+            Ok(Ok(Opened::Caller(stream, service))) => {
+                place.keep();
+                self.http(*stream, Some(*service)).await
+            }
             Ok(Ok(Opened::Stranger(stream))) => self.anonymous(*stream).await,
             Ok(Ok(Opened::Plain(stream))) => self.anonymous(stream).await,
             Ok(Ok(Opened::Nothing)) => Ok(()),
