@@ -13,6 +13,8 @@
 mod agent;
 #[path = "client/budgets.rs"]
 mod budgets;
+#[path = "client/keeps.rs"]
+mod keeps;
 #[path = "client/lists.rs"]
 mod lists;
 #[path = "client/once.rs"]

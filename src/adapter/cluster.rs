@@ -11,11 +11,12 @@ use http_body::Body as HttpBody;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::body::Body;
 use tonic::client::{Grpc, GrpcService};
-use tonic::metadata::MetadataValue;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, ConnectError, Request, Status};
 
 use super::limit::Limit;
 use super::teleport::ConnectError as TeleportError;
+use crate::model::Release;
 use crate::port::{CallCode, CallError, Cluster};
 use crate::wire::codec::BytesCodec;
 
@@ -37,18 +38,22 @@ pub struct Remote<S> {
     limit: Arc<Limit>,
     /// Methods that the server of this connection does not have.
     lacking: Arc<Mutex<BTreeSet<&'static str>>>,
+    /// The version that the last answer told.
+    release: Arc<Mutex<Option<Release>>>,
 }
 
 impl<S> Remote<S> {
     /// Speaks through `service`, a `tonic::transport::Channel` for example. Clones share one
     /// limit of calls in flight.
     pub fn new(service: S) -> Self {
-        Self { service, limit: Arc::default(), lacking: Arc::default() }
+        let (limit, lacking, release) = (Arc::default(), Arc::default(), Arc::default());
+        Self { service, limit, lacking, release }
     }
 
     /// The same control plane through another form of its transport.
     pub fn map<T>(self, form: impl FnOnce(S) -> T) -> Remote<T> {
-        Remote { service: form(self.service), limit: self.limit, lacking: self.lacking }
+        let Self { service, limit, lacking, release } = self;
+        Remote { service: form(service), limit, lacking, release }
     }
 
     /// Its transport.
@@ -59,6 +64,19 @@ impl<S> Remote<S> {
     /// The connection was another one, or will be: what its server lacks is found out anew.
     pub fn forget_lacking(&self) {
         self.lacking().clear();
+    }
+
+    /// The server's version, as its last answer told it.
+    pub fn release(&self) -> Option<Release> {
+        *self.release.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every answer of an Auth Service tells its version.
+    fn note_release(&self, metadata: &MetadataMap) {
+        let told = metadata.get("version").and_then(|value| value.to_str().ok());
+        if let Some(release) = told.and_then(Release::parse) {
+            *self.release.lock().unwrap_or_else(PoisonError::into_inner) = Some(release);
+        }
     }
 
     fn lacking(&self) -> MutexGuard<'_, BTreeSet<&'static str>> {
@@ -88,7 +106,11 @@ where
         let path = PathAndQuery::from_static(path);
         let opening = grpc.server_streaming(tagged(request), path, BytesCodec);
         let stream = match tokio::time::timeout(WATCH_OPEN, opening).await {
-            Ok(answer) => answer.map_err(|status| call_error(&status))?.into_inner(),
+            Ok(answer) => {
+                let answer = answer.map_err(|status| call_error(&status))?;
+                self.note_release(answer.metadata());
+                answer.into_inner()
+            }
             Err(_) => return Err(no_answer(WATCH_OPEN)),
         };
         Ok(stream.map(|message| message.map_err(|status| call_error(&status))))
@@ -128,6 +150,7 @@ where
         match tokio::time::timeout(deadline, call).await {
             Ok(Ok(answer)) => {
                 turn.went_well();
+                self.note_release(answer.metadata());
                 Ok(answer.into_inner())
             }
             Ok(Err(status)) => {

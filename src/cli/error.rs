@@ -1,6 +1,5 @@
 //! What a command says when it cannot go on.
 
-
 use super::exit::Exit;
 
 /// A message for people, and the exit code that goes with it.

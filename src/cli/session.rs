@@ -251,6 +251,7 @@ impl Session {
             let observed = list::list_kept(cluster, kind, which.clone(), key, keep).await;
             state.kinds.insert((which, name), observed);
         }
+        state.server = self.cluster.release();
         state
     }
 }

@@ -31,6 +31,7 @@ impl Engine {
                 let revision = written.revision.as_ref().map(|it| it.0.clone());
                 self.settle_record(op, Outcome::Done { revision });
                 self.say_done(&sending.step);
+                self.remember_write(&sending.step);
                 self.settling(&id, want(&sending.step, Some(&written)), true);
             }
             Err(error) => self.write_failed(op, &sending.step, &error),

@@ -29,6 +29,12 @@ pub(super) const RETRY_FIRST: Duration = Duration::from_secs(1);
 pub const RETRY_MAX: Duration = Duration::from_mins(5);
 /// Delay after an answer that only the author can do something about.
 pub const REFUSED_BACKOFF: Duration = Duration::from_mins(10);
+/// A write that lasts so long was not in vain. What is changed back later is changed anew by
+/// somebody; what is changed back sooner, again and again, is a fight.
+pub const LASTING: Duration = Duration::from_mins(5);
+/// Writes in a row that were never seen and left the same difference, until the next one is
+/// held. One may be bad luck, and the second shows that the first was not.
+pub const FUTILE_MAX: u32 = 3;
 /// How long our own write may stay unseen before planning resumes without it. Reads of a real
 /// server lag by a second at worst: ten times that is no lag any more, and a person who waits
 /// for the next plan does not wait long.
@@ -204,4 +210,6 @@ pub enum Planted {
     RunTwice,
     /// A single pass takes its first plan's end for the end.
     EndEarly,
+    /// Writes against whoever undoes it, as fast as it can.
+    NoDamping,
 }

@@ -90,8 +90,7 @@ impl Engine {
 
     /// Whether a read shows this.
     pub(super) fn shows(&self, want: &Want, live: &Live) -> bool {
-        let keeps = kind::row(live.id.kind).is_some_and(|kind| kind.keeps_labels);
-        let ours = !keeps || live.owner.as_ref() == Some(&self.config.policy.agent);
+        let ours = self.is_marked(live);
         match want {
             Want::Content { digest, revision } => {
                 (revision.is_some() && live.revision == *revision)
@@ -106,6 +105,12 @@ impl Engine {
         }
     }
 
+    /// Whether it bears our mark, where its kind bears one.
+    pub(super) fn is_marked(&self, live: &Live) -> bool {
+        let keeps = kind::row(live.id.kind).is_some_and(|kind| kind.keeps_labels);
+        !keeps || live.owner.as_ref() == Some(&self.config.policy.agent)
+    }
+
     /// Something present was seen.
     pub(super) fn settle_seen(&mut self, id: &ResourceId) {
         let Some(live) = present(self.live.state.look(id)) else { return };
@@ -114,6 +119,7 @@ impl Engine {
         };
         match condition {
             Condition::Settling(settling) if self.shows(&settling.want, &live) => {
+                self.remember_seen(&settling.want, &live);
                 self.settled(id, &settling);
             }
             Condition::InDoubt(doubt) if self.shows(&doubt.want, &live) => {

@@ -13,8 +13,8 @@ use crate::kind::Readiness;
 use crate::live::{Coverage, LiveState, Observed};
 use crate::manifest::Reading;
 use crate::model::{Now, ResourceId};
-use crate::plan::{Deferred, Plan};
 use crate::plan::guard::Held;
+use crate::plan::{Deferred, Plan};
 
 /// A snapshot of everything worth showing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

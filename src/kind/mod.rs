@@ -22,6 +22,7 @@ pub mod canonical;
 pub mod codes;
 pub mod hide;
 pub mod kube_server;
+pub mod newer;
 pub mod pasted;
 pub mod schema;
 pub mod unknown;

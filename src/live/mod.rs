@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::kind::Readiness;
-use crate::model::{Cluster, Digest, KindName, ResourceId, Revision, Veil};
+use crate::model::{Cluster, Digest, KindName, Release, ResourceId, Revision, Veil};
 
 /// One live resource.
 #[derive(Clone, PartialEq, Eq)]
@@ -167,6 +167,8 @@ pub enum Seen<'a> {
 pub struct LiveState {
     /// By cluster and kind; what has no entry was never listed.
     pub kinds: BTreeMap<(Cluster, KindName), Observed>,
+    /// The server's version, once it has told it.
+    pub server: Option<Release>,
 }
 
 impl LiveState {

@@ -24,7 +24,9 @@ use std::sync::Arc;
 
 use crate::live::{Coverage, Live};
 use crate::manifest::Resource;
-use crate::model::{Cluster, Digest, FieldPath, KindName, Place, ResourceId, Timestamp, Value};
+use crate::model::{
+    Cluster, Digest, FieldPath, KindName, Place, Release, ResourceId, Timestamp, Value,
+};
 
 /// A complete, immutable plan. Executing it needs no further choice.
 #[derive(Debug, Clone)]
@@ -233,6 +235,9 @@ pub enum Why {
     NotAdopted,
     /// These fields cannot change; what differs. Delete and create it again to change them.
     Immutable(Vec<FieldPath>),
+    /// The server's version does not have these fields: it would drop them without a word, and
+    /// with them what they forbid.
+    TooNew(Vec<FieldPath>, Release),
     /// Declared and not there, but only Teleport itself makes this kind.
     NotMadeByUs,
     /// What it refers to is neither there nor planned.
@@ -252,6 +257,7 @@ impl Why {
             | Self::LiveUnknown(_)
             | Self::Settling
             | Self::Immutable(_)
+            | Self::TooNew(_, _)
             | Self::NotMadeByUs
             | Self::LabelUnknown(_)
             | Self::MissingReference(_) => true,
@@ -272,6 +278,7 @@ impl Why {
             | Self::NotAdopted
             | Self::Immutable(_)
             | Self::NotMadeByUs
+            | Self::TooNew(_, _)
             | Self::MissingReference(_) => true,
             Self::Frozen
             | Self::SourceUnknown

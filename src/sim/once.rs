@@ -126,6 +126,7 @@ const fn needs_a_look(why: &Why) -> bool {
         | Why::LiveUnknown(_)
         | Why::Settling
         | Why::Immutable(_)
+        | Why::TooNew(_, _)
         | Why::LabelUnknown(_)
         | Why::MissingReference(_) => true,
         Why::PausedUntil(_)
