@@ -126,11 +126,11 @@ impl SourceWatch {
             return;
         }
         let Some(place) = place(&self.root) else { return };
-        let watched = match watcher(&self.root, &place, &self.hints, Depth::Whole) {
-            Ok(watched) => Ok(watched),
+        let found = match watcher(&self.root, &place, &self.hints, Depth::Whole) {
+            Ok(whole) => Ok(whole),
             Err(_) => watcher(&self.root, &place, &self.hints, Depth::Each),
         };
-        let told = match watched {
+        let told = match found {
             Ok((watcher, closed)) => {
                 self.armed = Some(Armed { _watcher: watcher, place });
                 closed_ones(&closed)

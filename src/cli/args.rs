@@ -52,7 +52,7 @@ pub(super) struct RunArgs {
 /// Options of every command.
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
-    /// The configuration [default: $RECONCILER_CONFIG, ./reconciler.toml, then
+    /// The configuration [default: `$RECONCILER_CONFIG`, ./reconciler.toml, then
     /// /etc/reconciler/reconciler.toml]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,

@@ -87,7 +87,11 @@ fn read_document(
     };
     let at = whole_lines(text, base, &root, findings);
     let mut filling = Filling { secrets, used: &mut reading.used };
-    match resource(&mut root, &at, before, &mut filling, key, findings) {
+    let document = resource(&mut root, &at, before, &mut filling, key, findings);
+    if let Some(kind) = named_kind(&root).filter(|kind| kind.name.has_secret_names()) {
+        untold::hide(kind, &root, findings.out.get_mut(before..).unwrap_or_default());
+    }
+    match document {
         Some(document) => reading.documents.push(document),
         None => reading.unknown.push(at),
     }
@@ -111,28 +115,11 @@ fn resource(
     key: &FingerprintKey,
     findings: &mut Findings<'_>,
 ) -> Option<Document> {
-    let kind = find_kind(root, findings)?;
-    let document = resource_of(kind, root, at, before, filling, key, findings);
-    if kind.name.has_secret_names() {
-        untold::hide(kind, root, findings.out.get_mut(before..).unwrap_or_default());
-    }
-    document
-}
-
-/// Reads a document of a known kind.
-fn resource_of(
-    kind: &'static Kind,
-    root: &mut Node,
-    at: &Place,
-    before: usize,
-    filling: &mut Filling<'_>,
-    key: &FingerprintKey,
-    findings: &mut Findings<'_>,
-) -> Option<Document> {
     let errors = |findings: &Findings<'_>| {
         let new = findings.out.iter().skip(before);
         new.filter(|finding| finding.severity == Severity::Error).count()
     };
+    let kind = find_kind(root, findings)?;
     check_version(root, kind, findings);
     let name = find_name(root, findings);
     filling.document(root, schema::of(kind), findings);
@@ -227,6 +214,12 @@ fn find_kind(root: &Node, findings: &mut Findings<'_>) -> Option<&'static Kind> 
     };
     findings.add(Severity::Error, codes::KIND_UNKNOWN, &node.span, message, Some(&hint));
     None
+}
+
+/// The kind that a document names, in whichever way.
+fn named_kind(root: &Node) -> Option<&'static Kind> {
+    let NodeValue::Map(entries) = &root.value else { return None };
+    text(root.get(KIND)).and_then(kind::find).or_else(|| misspelled_kind(entries))
 }
 
 /// The kind that a document names under a key that is nearly `kind` and no field.
