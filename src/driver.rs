@@ -144,7 +144,9 @@ pub async fn drive<F: Files + 'static, C: Commands + 'static>(
             }
             question = asked.recv(), if asking => match question {
                 Some(Asked { question: Question::Status, reply }) => {
-                    let status = serde_json::to_string(&engine.status(world.clock.now()));
+                    let mut status = engine.status(world.clock.now());
+                    status.connection = link.troubles();
+                    let status = serde_json::to_string(&status);
                     answer(reply, status.map_err(|error| error.to_string()));
                 }
                 Some(Asked { question: Question::Approve { hash }, reply }) => {

@@ -61,6 +61,14 @@
 //!   service manager's. After `kill -9` of the agent a small process that was started beside the
 //!   first command (`adapter::commands`) kills the groups of running ones; it is told of each
 //!   right after its start, so that an agent killed between the two leaves that one behind.
+//! - A write that does not last is not repeated every second: what a person changed is changed back
+//!   at once, twice within minutes, and then later each time, up to five minutes. What reads never
+//!   show, with the same difference three times in a row, is held for ten minutes, or until the
+//!   manifest or the live resource changes; the status and the log name the fields. A single pass
+//!   ends then, with exit code 1. What refers to it goes on. A new life of the agent begins anew.
+//! - A manifest with a field that the server's version is known not to have is not written at all:
+//!   the server would drop the field without a word, and a `deny` with it. Servers tell their
+//!   version with each answer; of one newer than what we know nothing is assumed.
 //! - The embedded plane pretends that a trusted cluster's root answers and accepts the token; it
 //!   has no second cluster to ask.
 

@@ -13,10 +13,14 @@
 mod agent;
 #[path = "client/budgets.rs"]
 mod budgets;
+#[path = "client/keeps.rs"]
+mod keeps;
 #[path = "client/lists.rs"]
 mod lists;
 #[path = "client/once.rs"]
 mod once;
+#[path = "client/refusals.rs"]
+mod refusals;
 #[path = "client/uses.rs"]
 mod uses;
 

@@ -16,6 +16,8 @@ mod credentials;
 mod expiry;
 #[path = "connect/front.rs"]
 mod front;
+#[path = "connect/rotation.rs"]
+mod rotation;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -160,11 +162,18 @@ async fn through_an_http_proxy_with_a_password() {
     assert!(asked.contains("Proxy-Authorization: Basic dXNlcjpzZWNyZXQ="), "{asked}");
 }
 
-/// The words of a first call that cannot succeed.
+/// The words of a first call that cannot succeed before a person has acted.
 async fn refused(settings: Settings) -> String {
+    refused_as(CallCode::Barred, settings).await
+}
+
+async fn refused_as(code: CallCode, settings: Settings) -> String {
     let remote = Remote::new(Teleport::open(settings).unwrap().link());
     let error = list(&remote).await.unwrap_err();
-    assert_eq!(error.code, CallCode::Unavailable, "nothing was sent: {error}");
+    assert_eq!(error.code, code, "nothing was sent: {error}");
+    // Nor does it become another error while the next try waits.
+    let error = list(&remote).await.unwrap_err();
+    assert_eq!(error.code, code, "nothing was sent: {error}");
     assert!(!error.message.contains("PRIVATE"), "{error}");
     error.message
 }
@@ -208,7 +217,9 @@ async fn each_obstacle_has_its_own_words() {
     let mut settings = bench.settings();
     settings.roots = Arc::new(RootCertStore::empty());
     let words = refused(settings).await;
-    assert!(words.contains("as a proxy"), "{words}");
+    assert!(words.contains("its HTTPS certificate is not trusted"), "{words}");
+    assert!(words.contains("UnknownIssuer") && words.contains("control_plane.ca_file"), "{words}");
+    assert!(!words.contains("sign a new identity"), "{words}");
 
     let bench = Bench::new(Mode::Separate).await;
     let words = refused(bench.settings()).await;
@@ -217,7 +228,7 @@ async fn each_obstacle_has_its_own_words() {
     let bench = Bench::new(Mode::Auth).await;
     let settings = bench.settings();
     drop(bench.front);
-    let words = refused(settings).await;
+    let words = refused_as(CallCode::Unavailable, settings).await;
     assert!(words.contains("refused"), "{words}");
 }
 

@@ -88,7 +88,7 @@ fn live_state(resource: Option<reconciler::manifest::Resource>) -> LiveState {
         canonical::decode(kind, Cluster::Parent, wire, &KEY).unwrap()
     });
     let observed = Observed::new(live, Coverage::Complete);
-    LiveState { kinds: [((Cluster::Parent, kind.name), observed)].into() }
+    LiveState { kinds: [((Cluster::Parent, kind.name), observed)].into(), ..LiveState::default() }
 }
 
 /// `item`, `nothing` or `unknown`.

@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use reconciler::kind::{self, canonical};
 use reconciler::manifest::decode::{self, Cache, FINDINGS_PER_FILE_MAX, read_with_cache};
 use reconciler::manifest::yaml::{self, Parsed};
-use reconciler::manifest::{Findings, Reading, Snapshot, codes, render, second, split};
+use reconciler::manifest::{Findings, Reading, Snapshot, Unreadable, codes, render, second, split};
 use reconciler::model::{Cluster, Diagnostic, FieldPath, FingerprintKey, Severity, Value};
 
 const KEY: FingerprintKey = FingerprintKey([7; 32]);
@@ -173,8 +173,11 @@ fn findings_by_construction() -> Vec<Diagnostic> {
     add("children/eu/role.yaml", role.into());
     add("utf16.yaml", String::new());
     snapshot.files.insert("utf16.yaml".into(), b"\xFF\xFEk\0".as_slice().into());
-    snapshot.unreadable.insert("locked.yaml".into(), "permission denied".into());
+    snapshot.unreadable.insert("locked.yaml".into(), Unreadable::refused("permission denied"));
     let reading = read(&snapshot);
+    for finding in reading.findings.iter().filter(|it| it.code == codes::UNREADABLE) {
+        assert!(finding.hint.is_some(), "{finding:?}");
+    }
     let code_of = |path: &str| {
         let found = reading.findings.iter().find(|finding| &*finding.at.path == path);
         found.unwrap_or_else(|| panic!("nothing about {path}")).code

@@ -15,8 +15,13 @@ mod served;
 mod binary;
 #[path = "serve/client.rs"]
 mod client;
+mod common;
 #[path = "serve/doctor.rs"]
 mod doctor;
+#[path = "serve/identities.rs"]
+mod identities;
+#[path = "serve/previews.rs"]
+mod previews;
 #[path = "serve/programs.rs"]
 mod programs;
 #[path = "serve/strangers.rs"]

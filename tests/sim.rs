@@ -29,6 +29,8 @@ const EXPECTED: &[&str] = &[
     "duplicate",
     "edit",
     "empty source",
+    "field dropped",
+    "fight damped",
     "fault answer lost, done",
     "fault failed precondition",
     "fault internal",
@@ -74,6 +76,7 @@ const EXPECTED: &[&str] = &[
     "watch reset",
     "watch silent",
     "write after crash",
+    "write in vain held",
     "write met AlreadyExists",
 ];
 
@@ -218,6 +221,7 @@ const PLANTED: &[(Planted, &[&str])] = &[
     (Planted::RegisterUnmatched, &["registered_unmatched"]),
     (Planted::IgnoreFlap, &["delete_of_wanted", "delete_too_early", "registered_unmatched"]),
     (Planted::RunTwice, &["run_twice"]),
+    (Planted::NoDamping, &["written_in_vain"]),
     (Planted::EndEarly, &["once_wrong_outcome"]),
 ];
 

@@ -36,7 +36,7 @@ fn shown(snapshot: &Snapshot) -> Vec<String> {
     let files = snapshot.files.iter();
     let files = files.map(|(path, bytes)| format!("{path}={}", String::from_utf8_lossy(bytes)));
     let unreadable = snapshot.unreadable.iter();
-    files.chain(unreadable.map(|(path, reason)| format!("{path}!{reason}"))).collect()
+    files.chain(unreadable.map(|(path, why)| format!("{path}!{}", why.reason))).collect()
 }
 
 #[test]
@@ -86,16 +86,17 @@ fn what_cannot_be_read_stays_visible() {
         ("dangling.yaml", "points at nothing"),
         ("device.yaml", "leads out of the source"),
         ("dir.yaml/up", "leads back to a directory above"),
-        ("large.yaml", "larger than 4096 KiB"),
+        ("large.yaml", "larger than 32 MiB"),
         ("loop.yaml", "cannot be followed"),
         ("out.yaml", "leads out of the source"),
         ("outdir", "leads out of the source"),
         ("pipe.yaml", "not a regular file"),
         ("socket.yaml", "not a regular file"),
     ];
-    for ((path, reason), (expected, part)) in snapshot.unreadable.iter().zip(table) {
+    for ((path, why), (expected, part)) in snapshot.unreadable.iter().zip(table) {
         assert_eq!(&**path, expected);
-        assert!(reason.contains(part), "{path}: {reason}");
+        assert!(why.reason.contains(part), "{path}: {why:?}");
+        assert!(!why.remedy.is_empty(), "{path}: {why:?}");
     }
     assert_eq!(snapshot.unreadable.len(), table.len());
     assert_eq!(snapshot.files.len(), 1);

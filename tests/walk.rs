@@ -259,3 +259,22 @@ fn kill_9_before_the_planes_commit() {
 fn kill_9_after_the_planes_commit() {
     killed_while_the_answer_is_held("hold-after", true);
 }
+
+/// The embedded plane plays 18.0.0, which has no `mcp`.
+#[test]
+fn a_single_pass_ends_at_what_the_server_is_too_old_for() {
+    let place = Place::new("");
+    let text = ROLE.replace("    logins: [visitor]\n", "    mcp: {tools: [search]}\n");
+    place.put("role.yaml", &text);
+    let output = place.run(&["--once"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("role/visitor: Teleport 18.0.0 does not keep `spec.allow.mcp`"),
+        "{said}"
+    );
+    assert!(place.live("role/visitor").is_none(), "not even the rest of it is written");
+    let preview = place.run(&["--dry-run"]);
+    let shown = String::from_utf8_lossy(&preview.stdout).into_owned();
+    assert!(shown.contains("Teleport 18.0.0 does not keep `spec.allow.mcp`"), "{shown}");
+}

@@ -11,10 +11,12 @@ use http_body::Body as HttpBody;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::body::Body;
 use tonic::client::{Grpc, GrpcService};
-use tonic::metadata::MetadataValue;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, ConnectError, Request, Status};
 
 use super::limit::Limit;
+use super::teleport::ConnectError as TeleportError;
+use crate::model::Release;
 use crate::port::{CallCode, CallError, Cluster};
 use crate::wire::codec::BytesCodec;
 
@@ -36,18 +38,22 @@ pub struct Remote<S> {
     limit: Arc<Limit>,
     /// Methods that the server of this connection does not have.
     lacking: Arc<Mutex<BTreeSet<&'static str>>>,
+    /// The version that the last answer told.
+    release: Arc<Mutex<Option<Release>>>,
 }
 
 impl<S> Remote<S> {
     /// Speaks through `service`, a `tonic::transport::Channel` for example. Clones share one
     /// limit of calls in flight.
     pub fn new(service: S) -> Self {
-        Self { service, limit: Arc::default(), lacking: Arc::default() }
+        let (limit, lacking, release) = (Arc::default(), Arc::default(), Arc::default());
+        Self { service, limit, lacking, release }
     }
 
     /// The same control plane through another form of its transport.
     pub fn map<T>(self, form: impl FnOnce(S) -> T) -> Remote<T> {
-        Remote { service: form(self.service), limit: self.limit, lacking: self.lacking }
+        let Self { service, limit, lacking, release } = self;
+        Remote { service: form(service), limit, lacking, release }
     }
 
     /// Its transport.
@@ -58,6 +64,19 @@ impl<S> Remote<S> {
     /// The connection was another one, or will be: what its server lacks is found out anew.
     pub fn forget_lacking(&self) {
         self.lacking().clear();
+    }
+
+    /// The server's version, as its last answer told it.
+    pub fn release(&self) -> Option<Release> {
+        *self.release.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every answer of an Auth Service tells its version.
+    fn note_release(&self, metadata: &MetadataMap) {
+        let told = metadata.get("version").and_then(|value| value.to_str().ok());
+        if let Some(release) = told.and_then(Release::parse) {
+            *self.release.lock().unwrap_or_else(PoisonError::into_inner) = Some(release);
+        }
     }
 
     fn lacking(&self) -> MutexGuard<'_, BTreeSet<&'static str>> {
@@ -87,7 +106,11 @@ where
         let path = PathAndQuery::from_static(path);
         let opening = grpc.server_streaming(tagged(request), path, BytesCodec);
         let stream = match tokio::time::timeout(WATCH_OPEN, opening).await {
-            Ok(answer) => answer.map_err(|status| call_error(&status))?.into_inner(),
+            Ok(answer) => {
+                let answer = answer.map_err(|status| call_error(&status))?;
+                self.note_release(answer.metadata());
+                answer.into_inner()
+            }
             Err(_) => return Err(no_answer(WATCH_OPEN)),
         };
         Ok(stream.map(|message| message.map_err(|status| call_error(&status))))
@@ -127,6 +150,7 @@ where
         match tokio::time::timeout(deadline, call).await {
             Ok(Ok(answer)) => {
                 turn.went_well();
+                self.note_release(answer.metadata());
                 Ok(answer.into_inner())
             }
             Ok(Err(status)) => {
@@ -134,7 +158,9 @@ where
                 match error.code {
                     CallCode::ResourceExhausted => turn.was_too_much(),
                     // Whoever answers next may be another server.
-                    CallCode::NoAnswer | CallCode::Unavailable => self.forget_lacking(),
+                    CallCode::NoAnswer | CallCode::Unavailable | CallCode::Barred => {
+                        self.forget_lacking();
+                    }
                     CallCode::Unknown
                     | CallCode::InvalidArgument
                     | CallCode::NotFound
@@ -165,12 +191,34 @@ where
     S: GrpcService<Body>,
     S::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let message = match tokio::time::timeout(deadline, grpc.ready()).await {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(error)) => chain(error.into().as_ref()),
-        Err(_) => format!("no connection within {deadline:?}"),
-    };
-    Err(CallError { code: CallCode::Unavailable, message })
+    match tokio::time::timeout(deadline, grpc.ready()).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => {
+            let error = error.into();
+            let code = unsent(error.as_ref()).unwrap_or(CallCode::Unavailable);
+            Err(CallError { code, message: chain(error.as_ref()) })
+        }
+        Err(_) => {
+            let message = format!("no connection within {deadline:?}");
+            Err(CallError { code: CallCode::Unavailable, message })
+        }
+    }
+}
+
+/// What an error of our own side says, if there was no connection.
+fn unsent(error: &(dyn StdError + 'static)) -> Option<CallCode> {
+    let mut code = None;
+    let mut next = Some(error);
+    while let Some(error) = next {
+        match error.downcast_ref::<TeleportError>() {
+            Some(error) if error.is_final() => return Some(CallCode::Barred),
+            Some(_) => code = Some(CallCode::Unavailable),
+            None if error.is::<ConnectError>() => code = Some(CallCode::Unavailable),
+            None => {}
+        }
+        next = error.source();
+    }
+    code
 }
 
 fn tagged(bytes: Bytes) -> Request<Bytes> {
@@ -183,26 +231,19 @@ fn no_answer(deadline: Duration) -> CallError {
     CallError { code: CallCode::NoAnswer, message: format!("no answer within {deadline:?}") }
 }
 
-/// What a status means for a write. A status that our own side made up (it has a cause) says
-/// nothing about what the server did, except that there was no connection.
 /// How the text begins when one of the caller's own roles is gone. The code is then that of a
 /// missing resource, whatever was asked, and must not be taken for one.
 const NO_ROLE: &str = "access denied\n";
 
+/// What a status means for a write. A status that our own side made up (it has a cause) says
+/// nothing about what the server did, except that there was no connection.
 fn call_error(status: &Status) -> CallError {
     let Some(cause) = status.source() else {
         let no_role = status.code() == Code::NotFound && status.message().starts_with(NO_ROLE);
         let code = if no_role { CallCode::PermissionDenied } else { code(status.code()) };
         return CallError { code, message: status.message().to_owned() };
     };
-    let mut code = CallCode::NoAnswer;
-    let mut next = Some(cause);
-    while let Some(error) = next {
-        if error.is::<ConnectError>() {
-            code = CallCode::Unavailable;
-        }
-        next = error.source();
-    }
+    let code = unsent(cause).unwrap_or(CallCode::NoAnswer);
     CallError { code, message: chain(cause) }
 }
 

@@ -41,7 +41,10 @@ pub enum LockError {
         holder: String,
     },
     /// The file system's.
-    #[error("lock `{}`: {source}", path.display())]
+    #[error(
+        "lock `{}`: {source}; it must be writable here, or use another `state.path` (`--state`)",
+        path.display()
+    )]
     Io {
         /// The lock file.
         path: PathBuf,

@@ -2,17 +2,19 @@
 //!
 //! A hint says only that a reading is worth while. Watched are the directory itself, and the
 //! directories that hold the links on the way to it: a swapped link or a replaced directory
-//! raises no event inside.
+//! raises no event inside. Where one directory inside cannot be watched, the others are, one by
+//! one.
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, CreateKind, RemoveKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
 use tokio::time::{Interval, MissedTickBehavior};
@@ -32,8 +34,8 @@ pub struct SourceWatch {
     armed: Option<Armed>,
     check: Interval,
     poll: Interval,
-    /// Whether the lack of events was already told.
-    warned: bool,
+    /// What was last told of events that are lacking.
+    warned: String,
 }
 
 #[derive(Debug)]
@@ -74,7 +76,7 @@ impl SourceWatch {
             armed: None,
             check: interval(CHECK_INTERVAL.min(poll)),
             poll: interval(poll),
-            warned: false,
+            warned: String::new(),
         };
         watch.arm();
         watch
@@ -124,23 +126,54 @@ impl SourceWatch {
             return;
         }
         let Some(place) = place(&self.root) else { return };
-        match watcher(&self.root, &place, &self.hints) {
-            Ok(watcher) => {
+        let found = match watcher(&self.root, &place, &self.hints, Depth::Whole) {
+            Ok(whole) => Ok(whole),
+            Err(_) => watcher(&self.root, &place, &self.hints, Depth::Each),
+        };
+        let told = match found {
+            Ok((watcher, closed)) => {
                 self.armed = Some(Armed { _watcher: watcher, place });
-                self.warned = false;
+                closed_ones(&closed)
             }
             Err(error) => {
-                if !self.warned {
-                    let root = self.root.display();
-                    let period = self.poll.period();
-                    tracing::warn!(
-                        "no events for `{root}` ({error}); looking every {period:?} instead"
-                    );
-                }
-                self.warned = true;
+                let root = self.root.display();
+                let period = self.poll.period();
+                format!("no events for `{root}` ({error}); looking every {period:?} instead")
             }
+        };
+        if !told.is_empty() && told != self.warned {
+            tracing::warn!("{told}");
         }
+        self.warned = told;
     }
+}
+
+/// Most directories that a line of the log names.
+const NAMED_MAX: usize = 3;
+
+/// What is told of directories that cannot be watched; nothing, if there are none.
+fn closed_ones(closed: &[PathBuf]) -> String {
+    if closed.is_empty() {
+        return String::new();
+    }
+    let named = closed.iter().take(NAMED_MAX).map(|dir| format!("`{}`", dir.display()));
+    let mut named: Vec<String> = named.collect();
+    if closed.len() > NAMED_MAX {
+        named.push(format!("{} more", closed.len() - NAMED_MAX));
+    }
+    format!(
+        "no events for {}; give the agent the right to read it, or move it out of the source",
+        named.join(", ")
+    )
+}
+
+/// How the directories inside are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Depth {
+    /// By one wish for all of them.
+    Whole,
+    /// One by one, so that some can fail. What comes later is watched when all are watched anew.
+    Each,
 }
 
 fn place(root: &Path) -> Option<Place> {
@@ -153,14 +186,19 @@ fn watcher(
     root: &Path,
     place: &Place,
     hints: &Arc<Hints>,
-) -> Result<RecommendedWatcher, notify::Error> {
+    depth: Depth,
+) -> Result<(RecommendedWatcher, Vec<PathBuf>), notify::Error> {
     let entries = entries(root);
     let told = Arc::clone(hints);
     let inside = place.real.clone();
     let around = entries.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
         let (hint, lost) = match &event {
-            Ok(event) => (matters(event, &inside, &around), event.need_rescan()),
+            Ok(event) => {
+                let hint = matters(event, &inside, &around);
+                let grown = depth == Depth::Each && hint && of_directory(event);
+                (hint, event.need_rescan() || grown)
+            }
             Err(_) => (true, true),
         };
         if lost {
@@ -170,7 +208,13 @@ fn watcher(
             told.something.notify_one();
         }
     })?;
-    watcher.watch(&place.real, RecursiveMode::Recursive)?;
+    let closed = match depth {
+        Depth::Whole => {
+            watcher.watch(&place.real, RecursiveMode::Recursive)?;
+            Vec::new()
+        }
+        Depth::Each => watch_each(&mut watcher, &place.real)?,
+    };
     let above: BTreeSet<&Path> = entries.iter().filter_map(|entry| entry.parent()).collect();
     for dir in above {
         // The directory above may be closed to us; the timer looks at the root as well.
@@ -178,7 +222,49 @@ fn watcher(
             tracing::debug!("no events for `{}`: {error}", dir.display());
         }
     }
-    Ok(watcher)
+    Ok((watcher, closed))
+}
+
+/// Watches a directory and each one inside; those that are closed to us.
+fn watch_each(
+    watcher: &mut RecommendedWatcher,
+    root: &Path,
+) -> Result<Vec<PathBuf>, notify::Error> {
+    watcher.watch(root, RecursiveMode::NonRecursive)?;
+    let (mut closed, mut seen) = (Vec::new(), BTreeSet::from([root.to_owned()]));
+    let mut open = vec![root.to_owned()];
+    while let Some(dir) = open.pop() {
+        // What went away meanwhile raises an event in the directory above.
+        let Ok(entries) = fs::read_dir(&dir) else { continue };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            let Ok(path) = fs::canonicalize(&path) else { continue };
+            // Links out of the source are no part of it, and links inside lead to what is seen.
+            if !path.is_dir() || !path.starts_with(root) || !seen.insert(path.clone()) {
+                continue;
+            }
+            match watcher.watch(&path, RecursiveMode::NonRecursive) {
+                Ok(()) => open.push(path),
+                Err(error) if is_closed(&error) => closed.push(path),
+                Err(_) if !path.exists() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    closed.sort();
+    Ok(closed)
+}
+
+fn is_closed(error: &notify::Error) -> bool {
+    matches!(&error.kind, notify::ErrorKind::Io(io) if io.kind() == io::ErrorKind::PermissionDenied)
+}
+
+/// Whether a directory came, went, or opened itself.
+fn of_directory(event: &Event) -> bool {
+    let folder = matches!(
+        event.kind,
+        EventKind::Create(CreateKind::Folder) | EventKind::Remove(RemoveKind::Folder)
+    );
+    folder || event.paths.iter().any(|path| path.is_dir())
 }
 
 /// Whether an event can mean a change of what we read. Opening and reading, which we do

@@ -8,7 +8,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Common, LogFormat};
-use super::control::{NoPlane, Socket, Switch};
+use super::control::{PassOn, Socket, Switch};
 use super::error::{CliError, chain};
 use super::exit::Exit;
 use super::log::{self, colour};
@@ -23,7 +23,6 @@ use crate::engine::{Engine, Mode, Outcome};
 use crate::labels::blocked::named;
 use crate::labels::resolve::Rules;
 use crate::manifest::{Reading, Snapshot, render};
-use crate::plane::Plane;
 use crate::port::Entropy as _;
 
 /// Questions that may wait for the agent.
@@ -77,7 +76,7 @@ pub(super) async fn run(
         let names = &teleport.identity().names;
         tracing::info!("{} of `{}`, until {}", names.user, names.cluster, names.not_after);
     }
-    let serving = serve(socket, session.plane.as_ref(), ask, &served);
+    let serving = serve(socket, &session, ask, &served);
     let driving = async {
         let ended = drive(&mut engine, world, asked, stop.clone()).await;
         served.cancel();
@@ -117,7 +116,7 @@ fn show_findings(coloured: bool, format: LogFormat, rules: Rules, owner: String)
 /// Answers on the socket until told to stop.
 async fn serve(
     socket: Option<Socket>,
-    plane: Option<&Plane>,
+    session: &Session,
     asked: mpsc::Sender<Asked>,
     stop: &CancellationToken,
 ) -> Result<(), CliError> {
@@ -128,11 +127,11 @@ async fn serve(
     };
     let incoming = UnixListenerStream::new(listener);
     let server = tonic::transport::Server::builder();
-    let ended = if let Some(plane) = plane {
+    let ended = if let Some(plane) = &session.plane {
         let service = Switch { plane: plane.service(), asked };
         server.serve_with_incoming_shutdown(service, incoming, stop.cancelled()).await
     } else {
-        let service = Switch { plane: NoPlane, asked };
+        let service = Switch { plane: PassOn(session.cluster.service().clone()), asked };
         server.serve_with_incoming_shutdown(service, incoming, stop.cancelled()).await
     };
     ended.map_err(|error| CliError::new(chain(&error)))

@@ -52,8 +52,9 @@ pub(super) struct RunArgs {
 /// Options of every command.
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
-    /// The configuration [default: ./reconciler.toml, then /etc/reconciler/reconciler.toml]
-    #[arg(long, global = true, env = "RECONCILER_CONFIG", value_name = "FILE")]
+    /// The configuration [default: `$RECONCILER_CONFIG`, ./reconciler.toml, then
+    /// /etc/reconciler/reconciler.toml]
+    #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
     /// The journal's database; the embedded control plane's lies beside it

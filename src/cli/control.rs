@@ -16,8 +16,9 @@ use tokio::sync::{mpsc, oneshot};
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
 
-use super::error::CliError;
+use super::error::{CliError, chain};
 use crate::adapter::cluster::Remote;
+use crate::adapter::teleport::Link;
 use crate::driver::{Asked, Question};
 use crate::port::{CallCode, Cluster as _};
 use crate::wire::codec::BytesCodec;
@@ -111,6 +112,7 @@ pub(super) async fn ask<Q: Serialize>(
         | CallCode::ResourceExhausted
         | CallCode::Unimplemented
         | CallCode::Unavailable
+        | CallCode::Barred
         | CallCode::Internal => {
             CliError::new(format!("the running process gave no answer: {error}"))
         }
@@ -214,22 +216,39 @@ where
     }
 }
 
-/// Stands where an agent of a real Teleport has no plane of its own.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct NoPlane;
+/// Passes reads on to the Teleport that the agent drives, on its connection: for commands whose
+/// own look at the identity's file comes in a bad moment.
+#[derive(Debug, Clone)]
+pub(super) struct PassOn(pub Link);
 
-impl tower::Service<http::Request<Body>> for NoPlane {
+/// Whether a call changes nothing. Whoever reaches the socket can read the identity's file too;
+/// what changes something goes through the agent's engine all the same.
+fn is_read(path: &str) -> bool {
+    let method = path.rsplit('/').next().unwrap_or(path);
+    ["Get", "List", "Ping"].iter().any(|word| method.starts_with(word))
+}
+
+impl tower::Service<http::Request<Body>> for PassOn {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = std::future::Ready<Result<http::Response<Body>, Infallible>>;
+    type Future = std::pin::Pin<
+        Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send + 'static>,
+    >;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: http::Request<Body>) -> Self::Future {
-        let status = tonic::Status::unimplemented("this agent drives a real Teleport");
-        std::future::ready(Ok(status.into_http()))
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let link = self.0.clone();
+        Box::pin(async move {
+            if !is_read(request.uri().path()) {
+                let text = "this agent drives a real Teleport, and passes on nothing but reads";
+                return Ok(tonic::Status::unimplemented(text).into_http());
+            }
+            let answer = tower::ServiceExt::oneshot(link, request).await;
+            Ok(answer.unwrap_or_else(|error| tonic::Status::unavailable(chain(&error)).into_http()))
+        })
     }
 }
 

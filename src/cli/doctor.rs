@@ -50,7 +50,9 @@ pub(super) async fn doctor(
             identity(teleport, clock, &mut report);
             way(teleport, &mut report).await
         }
-        (Target::Embedded { .. } | Target::Teleport(_), _) => {
+        // A running agent may still hold what the file has no more.
+        (Target::Teleport(remote), None) => remote.open().map(|_| false)?,
+        (Target::Embedded { .. }, _) => {
             report.line("address", "the embedded control plane");
             true
         }
@@ -65,10 +67,8 @@ pub(super) async fn doctor(
         let Found { missing, denials } = kinds(&session, &rights, used.as_ref(), &mut report).await;
         if !missing.is_empty() {
             report.bad = true;
-            let agent = &setup.config.agent.name;
-            report.text.push_str("\nMissing; create this role and give it to the agent:\n");
-            report.text.push('\n');
-            report.text.push_str(&role_yaml(agent, &missing));
+            report.text.push_str("\nMissing; create this role and give it to the agent:\n\n");
+            report.text.push_str(&role_yaml(&setup.config.agent.name, &missing));
         }
         if !denials.is_empty() {
             report.text.push_str(

@@ -32,6 +32,15 @@ impl CliError {
     }
 }
 
+/// Whether this is what `SQLite` says of a file that is no whole database.
+pub(super) fn is_damaged(text: &str) -> bool {
+    ["not a database", "malformed"].iter().any(|words| text.contains(words))
+}
+
+/// What to do about a state that is damaged.
+const STATE_DAMAGED: &str = "; put a copy from a backup in its place, or move it away: without it \
+                             nothing is ours but what bears our mark and is declared";
+
 /// An error and all its causes, after colons.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -46,6 +55,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 
 impl From<crate::port::StorageError> for CliError {
     fn from(error: crate::port::StorageError) -> Self {
-        Self::new(error.message)
+        let remedy = if is_damaged(&error.message) { STATE_DAMAGED } else { "" };
+        Self::new(error.message + remedy)
     }
 }

@@ -10,7 +10,7 @@ pub const ERROR: u8 = 1;
 pub const CHANGES: u8 = 2;
 /// Refused by a guard, or waiting for `reconciler approve`.
 pub const HELD: u8 = 3;
-/// The command line was wrong.
+/// The command line was wrong, or the source that it or the configuration names is no directory.
 pub const USAGE: u8 = 64;
 
 /// How a command ended.

@@ -40,7 +40,6 @@ use setup::{Setup, Target};
 use crate::adapter::clock::System;
 use crate::adapter::commands::end_orphans;
 use crate::engine::Mode;
-use crate::manifest::suggest;
 
 /// Runs the program with the arguments of its process.
 pub fn main() -> Exit {
@@ -137,9 +136,11 @@ async fn dispatch(args: &Args, clock: &System, to: &mut Streams<'_>) -> Result<E
             if run.dry_run {
                 return report::plan(&setup, run.format, run.detailed_exitcode, clock, to).await;
             }
-            // A configured directory may be mounted later; one that was typed is a mistake.
-            if let Some(dir) = run.dir.as_deref().filter(|dir| !dir.exists()) {
-                return Err(CliError::usage(no_directory(dir)));
+            // A configured directory may be mounted later: the agent waits for it. Anything else
+            // is a mistake, and a single pass waits for nobody.
+            let may_come = !run.once && run.dir.is_none() && setup.config.file.is_some();
+            if !may_come || setup.source.exists() {
+                setup.source_is_there()?;
             }
             let mode = if run.once { Mode::Once } else { Mode::Run };
             agent::run(&setup, mode, common, clock).await
@@ -230,17 +231,4 @@ async fn on_state(
         | Command::Completions { .. } => {}
     }
     Ok(Exit::Done)
-}
-
-/// A mistyped command looks like a directory.
-fn no_directory(dir: &Path) -> String {
-    let typed = dir.to_string_lossy();
-    let command = Args::command();
-    let words = command.get_subcommands().map(clap::Command::get_name);
-    match suggest::nearest(&typed, words) {
-        Some(word) => {
-            format!("there is no directory `{typed}`; is the command `{word}` meant?")
-        }
-        None => format!("there is no directory `{typed}`"),
-    }
 }

@@ -87,11 +87,15 @@ pub(super) fn has_errors(reading: &Reading) -> bool {
     reading.findings.iter().any(|finding| finding.severity == Severity::Error)
 }
 
-/// `roles/dev.yaml:4`.
-fn line_of(snapshot: &Snapshot, place: &Place) -> String {
-    snapshot.files.get(&place.path).map_or_else(
-        || place.path.to_string(),
-        |bytes| format!("{}:{}", place.path, findings::position(bytes, place.range().start).0),
+/// `roles/dev.yaml:4:1`.
+fn written(snapshot: &Snapshot, place: &Place) -> String {
+    let path = &place.path;
+    snapshot.files.get(path).map_or_else(
+        || path.to_string(),
+        |bytes| {
+            let (line, column) = findings::position(bytes, place.range().start);
+            format!("{path}:{line}:{column}")
+        },
     )
 }
 
@@ -119,7 +123,7 @@ pub(super) async fn plan(
         let text = format!("note: a preview runs none of {some}; {known} last values are known\n");
         to.remark(&text)?;
     }
-    let locate = |place: &Place| line_of(snapshot, place);
+    let locate = |place: &Place| written(snapshot, place);
     let serving = served::notes(setup, &session, plan).await;
     let found = findings::json(&reading.findings, snapshot);
     let view = render::View {
@@ -136,7 +140,8 @@ pub(super) async fn plan(
         Format::Json => render::json(&view) + "\n",
         Format::Markdown => render::markdown(&view),
     })?;
-    Ok(match (has_errors(reading), gated.approval.is_some(), plan.steps.is_empty()) {
+    let failed = has_errors(reading) || !plan.is_live_whole();
+    Ok(match (failed, gated.approval.is_some(), plan.steps.is_empty()) {
         (true, _, _) => Exit::Error,
         (false, _, false) if detailed => Exit::Changes,
         (false, true, false) => Exit::Held,
@@ -201,12 +206,12 @@ pub(super) async fn approve(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let session = Session::open(setup, Access::Change, "approve", clock).await?;
-    if let Some(agent) = &session.agent {
-        let text = control::ask_agent(agent, &Question::Approve { hash: hash.to_owned() }).await?;
+    if let Some(agent) = Session::agent_of(setup).await {
+        let text = control::ask_agent(&agent, &Question::Approve { hash: hash.to_owned() }).await?;
         to.print(&(text + "\n"))?;
         return Ok(Exit::Done);
     }
+    let session = Session::open(setup, Access::Change, "approve", clock).await?;
     let source = survey::begin(setup, clock).await?;
     let seen = survey::take(setup, source, &session, clock).await?;
     let waiting = seen.gated.approval.map(|pending| pending.hash);

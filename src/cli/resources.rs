@@ -14,7 +14,7 @@ use super::session::Session;
 use crate::adapter::clock::System;
 use crate::adapter::files::FILE_SIZE_MAX;
 use crate::adapter::whole;
-use crate::kind::{self, Kind, Readiness, call, canonical, hide, unknown};
+use crate::kind::{self, Kind, Readiness, call, canonical, hide, pasted, unknown};
 use crate::live::{Coverage, Live, Observed, list};
 use crate::model::{Cluster, ResourceId, Value, duration};
 use crate::plan::diff;
@@ -221,6 +221,13 @@ async fn set(session: &Session, file: &Path, out: &mut dyn Write) -> Result<(), 
         let kind = kind::find(word).ok_or_else(|| unclear(format!("unknown kind `{word}`")))?;
         let name = value.get("metadata").and_then(|m| m.get("name")).and_then(Value::as_str);
         let name = name.ok_or_else(|| unclear("a resource has no name".to_owned()))?;
+        if let Some(field) = pasted::fingerprint(kind, &value) {
+            return Err(unclear(format!(
+                "`{field}` of this {} is the fingerprint of a secret, not the secret; `reconciler \
+                 plane get` shows secrets in clear",
+                kind.name
+            )));
+        }
         let id = canonical::id(kind, Cluster::Parent, name, &value, &session.key);
         let (verb, id) =
             put(session, kind, &id, value).await.map_err(|error| unclear(error.message))?;

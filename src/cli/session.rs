@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tonic::transport::Channel;
 
 use super::control;
-use super::error::{CliError, chain};
+use super::error::{CliError, chain, is_damaged};
 use super::setup::{Setup, Target};
 use crate::adapter::clock::System;
 use crate::adapter::cluster::Remote;
@@ -73,13 +73,20 @@ impl Session {
         command: &str,
         clock: &System,
     ) -> Result<Self, CliError> {
-        if let Some(channel) = control::connect(&setup.socket).await.filter(|_| !setup.memory) {
-            return Self::through(setup, Remote::new(channel));
+        if let Some(agent) = Self::agent_of(setup).await {
+            return Self::through(setup, agent);
         }
         match access {
             Access::Read => Self::looking(setup, clock),
             Access::Change => Self::owning(setup, command, clock),
         }
+    }
+
+    /// The way to the agent of this state, when one runs: for questions that it alone answers,
+    /// whatever has become of the identity's file.
+    pub(super) async fn agent_of(setup: &Setup) -> Option<Remote<Channel>> {
+        let channel = control::connect(&setup.socket).await.filter(|_| !setup.memory)?;
+        Some(Remote::new(channel))
     }
 
     /// A session with a plane that lives in this process and has no journal.
@@ -101,16 +108,23 @@ impl Session {
     fn through(setup: &Setup, agent: Remote<Channel>) -> Result<Self, CliError> {
         // A plane that is served without an agent has no journal.
         let offline = if setup.state.exists() { Offline::read(&setup.state)? } else { None };
-        // The embedded plane lives in the agent; a real one is asked without a detour.
+        // The embedded plane lives in the agent; a real one is asked without a detour, where the
+        // identity's file is as good as what the agent holds.
+        let through = || agent.clone().map(Link::fixed);
         let (cluster, teleport) = match &setup.target {
-            Target::Embedded { .. } => (agent.clone().map(Link::fixed), None),
-            Target::Teleport(remote) => {
-                let teleport = remote.open()?;
-                if let Some(offline) = &offline {
-                    belongs(offline, setup, &teleport)?;
+            Target::Embedded { .. } => (through(), None),
+            Target::Teleport(remote) => match remote.open() {
+                Ok(teleport) => {
+                    if let Some(offline) = &offline {
+                        belongs(offline, setup, &teleport)?;
+                    }
+                    (Remote::new(teleport.link()), Some(teleport))
                 }
-                (Remote::new(teleport.link()), Some(teleport))
-            }
+                Err(error) => {
+                    tracing::warn!("{}; the running agent is asked instead", error.message);
+                    (through(), None)
+                }
+            },
         };
         let (key, known) = match offline {
             Some(offline) => (offline.identity.key, Some(offline.state)),
@@ -126,7 +140,7 @@ impl Session {
                 let look = |name: &str| {
                     let ticks = *clock;
                     Plane::look(settings.clone(), name, Arc::new(move || ticks.now()))
-                        .map_err(|error| chain(&error))
+                        .map_err(|error| plane_trouble(&error))
                 };
                 let file = if setup.memory { None } else { offline::look(&setup.plane, look)? };
                 let plane = match file {
@@ -167,20 +181,19 @@ impl Session {
             Target::Embedded { .. } => None,
             Target::Teleport(remote) => Some(remote.open()?),
         };
-        let name = match &teleport {
-            Some(teleport) => teleport.identity().control_plane(),
-            None => EMBEDDED.to_owned(),
-        };
         let key = new_key()?;
         let (storage, key): (Arc<dyn Storage>, _) = if setup.memory {
             (Arc::new(Memory::default()), key)
         } else {
             let lock = Lock::take(&setup.state, command)
                 .map_err(|error| CliError::new(error.to_string()))?;
-            let disk = Sqlite::open(&setup.state, &key)?;
-            disk.claim(&name)?;
+            let disk = Arc::new(Sqlite::open(&setup.state, &key)?);
+            match &teleport {
+                Some(teleport) => bind_when_reached(&disk, teleport)?,
+                None => disk.claim(EMBEDDED)?,
+            }
             let key = disk.identity()?.key;
-            (Arc::new(Guarded::new(Arc::new(disk), &setup.state, Arc::new(lock))), key)
+            (Arc::new(Guarded::new(disk, &setup.state, Arc::new(lock))), key)
         };
         let (cluster, plane) = match (&setup.target, &teleport) {
             (Target::Embedded { settings, faults }, _) => {
@@ -238,6 +251,7 @@ impl Session {
             let observed = list::list_kept(cluster, kind, which.clone(), key, keep).await;
             state.kinds.insert((which, name), observed);
         }
+        state.server = self.cluster.release();
         state
     }
 }
@@ -249,6 +263,20 @@ pub(super) fn new_key() -> Result<FingerprintKey, CliError> {
 
 /// What a state of the embedded plane is bound to.
 const EMBEDDED: &str = "embedded";
+
+/// Binds a state to the control plane that answers, and follows its authorities from then on.
+/// Nothing is written to a server before its first answer, so nothing before the binding.
+///
+/// # Errors
+/// The state belongs to another control plane.
+fn bind_when_reached(disk: &Arc<Sqlite>, teleport: &Teleport) -> Result<(), CliError> {
+    disk.belongs(&teleport.identity().control_plane())?;
+    let disk = Arc::clone(disk);
+    teleport.on_reached(move |identity| {
+        disk.claim(&identity.control_plane()).map_err(|error| error.message)
+    });
+    Ok(())
+}
 
 /// A state that belongs to another Teleport shows nothing true about this one.
 fn belongs(offline: &Offline, setup: &Setup, teleport: &Teleport) -> Result<(), CliError> {
@@ -263,6 +291,10 @@ fn belongs(offline: &Offline, setup: &Setup, teleport: &Teleport) -> Result<(), 
     }
 }
 
+/// What to do about an embedded plane's database that is damaged.
+const PLANE_DAMAGED: &str = "; put a copy from a backup in its place, or move it away (with its \
+                             `-wal` and `-shm`): the embedded control plane begins empty then";
+
 pub(super) fn open_plane(
     settings: &Settings,
     faults: &Faults,
@@ -271,8 +303,14 @@ pub(super) fn open_plane(
 ) -> Result<Plane, CliError> {
     let clock = *clock;
     let plane = Plane::open(settings.clone(), file, Arc::new(move || clock.now()))
-        .map_err(|error| CliError::new(chain(&error)))?;
+        .map_err(|error| CliError::new(plane_trouble(&error)))?;
     with_faults(plane, faults)
+}
+
+/// Why the plane's state cannot be used, and what to do about it.
+fn plane_trouble(error: &(dyn std::error::Error + 'static)) -> String {
+    let told = chain(error);
+    if is_damaged(&told) { told + PLANE_DAMAGED } else { told }
 }
 
 fn with_faults(plane: Plane, faults: &Faults) -> Result<Plane, CliError> {

@@ -1,10 +1,13 @@
 //! Arguments, environment and configuration, put together once.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::args::{Common, ControlPlane as Plane};
+use clap::CommandFactory as _;
+
+use super::args::{Args, Common, ControlPlane as Plane};
 use super::error::CliError;
 use crate::adapter::commands::{Environment, Runner, Warden};
 use crate::adapter::files::{Directory, Globs, Places};
@@ -14,11 +17,15 @@ use crate::engine;
 use crate::labels::resolve::Rules;
 use crate::labels::selector::Selectors;
 use crate::labels::serve::Service;
+use crate::manifest::suggest;
 use crate::plan::Policy;
 use crate::plane::{Faults, KubeService, Settings};
 
 /// Looked for when nobody names a configuration.
 const USUAL: [&str; 2] = ["reconciler.toml", "/etc/reconciler/reconciler.toml"];
+
+/// Names the configuration, unless an option does.
+const CONFIG: &str = "RECONCILER_CONFIG";
 
 /// However busy the source is, it is read this many quiet times after the first hint.
 const SETTLE_MAX_FACTOR: u32 = 20;
@@ -99,7 +106,10 @@ impl Setup {
     /// The configuration's findings.
     pub(super) fn new(common: &Common, dir: Option<&Path>) -> Result<Self, CliError> {
         let usual: Vec<&Path> = USUAL.iter().map(Path::new).collect();
-        let search = Search { option: common.config.as_deref(), variable: None, usual: &usual };
+        // An empty variable is one that is not set.
+        let named = std::env::var_os(CONFIG).filter(|text| !text.is_empty()).map(PathBuf::from);
+        let search =
+            Search { option: common.config.as_deref(), variable: named.as_deref(), usual: &usual };
         let config = Config::load(&search).map_err(|error| CliError::new(error.to_string()))?;
         let source = dir.map_or_else(|| config.source.path.clone(), Path::to_owned);
         let state_directory = std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
@@ -119,6 +129,21 @@ impl Setup {
             target,
             config,
         })
+    }
+
+    /// Whether the source is a directory. Asked before anything is opened or made.
+    ///
+    /// # Errors
+    /// A mistake of usage, whoever named the source.
+    pub(super) fn source_is_there(&self) -> Result<(), CliError> {
+        let dir = self.source.display();
+        let said = match std::fs::metadata(&self.source) {
+            Ok(stat) if stat.is_dir() => return Ok(()),
+            Ok(_) => format!("`{dir}` is not a directory{NAME_ONE}"),
+            Err(error) if error.kind() == ErrorKind::NotFound => missing(&self.source),
+            Err(error) => format!("the source `{dir}` cannot be read: {error}{NAME_ONE}"),
+        };
+        Err(CliError::usage(said))
     }
 
     /// Logs what is legal in the configuration and seldom meant.
@@ -200,6 +225,21 @@ impl Setup {
 fn this_program() -> PathBuf {
     let running = PathBuf::from("/proc/self/exe");
     if running.exists() { running } else { std::env::current_exe().unwrap_or(running) }
+}
+
+/// What to do about a source that is none.
+const NAME_ONE: &str = "; name the directory of the manifests (`reconciler DIR`, or `source.path`)";
+
+/// A mistyped command looks like a directory.
+fn missing(dir: &Path) -> String {
+    let typed = dir.to_string_lossy();
+    let command = Args::command();
+    match suggest::nearest(&typed, command.get_subcommands().map(clap::Command::get_name)) {
+        Some(word) => {
+            format!("there is no directory `{typed}`; is the command `{word}` meant?")
+        }
+        None => format!("there is no directory `{typed}`{NAME_ONE}"),
+    }
 }
 
 /// `--control-plane` wins over the configuration, for rehearsals.

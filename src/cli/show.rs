@@ -14,13 +14,15 @@ use super::survey::{self, Survey};
 use crate::adapter::clock::System;
 use crate::driver::Question;
 use crate::engine::status::{findings_of, plan_status, readiness_status};
-use crate::engine::{HeldStatus, KindStatus, LabelStatus, Outcome, ResourceStatus, Status};
+use crate::engine::{
+    HeldStatus, KindStatus, LabelStatus, NotApplied, Outcome, ResourceStatus, Status,
+};
 use crate::journal::State;
 use crate::labels::allow::Allow;
 use crate::labels::resolve::Resolver;
 use crate::labels::value::Values;
 use crate::manifest::Reading;
-use crate::model::{Severity, Timestamp};
+use crate::model::{ResourceId, Severity, Timestamp};
 use crate::plan::render::{self, clean};
 use crate::port::Clock as _;
 
@@ -34,8 +36,8 @@ pub(super) async fn status(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let session = Session::open(setup, Access::Read, "status", clock).await?;
-    let Some(agent) = &session.agent else {
+    let Some(agent) = Session::agent_of(setup).await else {
+        let session = Session::open(setup, Access::Read, "status", clock).await?;
         let source = survey::begin(setup, clock).await?;
         let seen = survey::take(setup, source, &session, clock).await?;
         to.remark("no agent is running; this is what one would do\n")?;
@@ -51,6 +53,12 @@ pub(super) async fn status(
             }
             Format::Text | Format::Markdown => {
                 to.print(&format!("{}\n", render::summary(&seen.plan)))?;
+                for deferred in &seen.plan.deferred {
+                    let remedy = deferred.why.remedy().map(|it| format!("; {it}"));
+                    let remedy = remedy.unwrap_or_default();
+                    let line = format!("deferred: {}: {}{remedy}", deferred.id, deferred.why);
+                    to.print(&format!("{}\n", clean(&line)))?;
+                }
                 for (id, labels) in &labels {
                     to.print(&format!("{}\n", clean(id)))?;
                     for (key, label) in labels {
@@ -61,7 +69,7 @@ pub(super) async fn status(
         }
         return Ok(Exit::Done);
     };
-    let json = control::ask_agent(agent, &Question::Status).await?;
+    let json = control::ask_agent(&agent, &Question::Status).await?;
     match format {
         Format::Json => to.print(&(json + "\n"))?,
         Format::Text | Format::Markdown => {
@@ -69,7 +77,10 @@ pub(super) async fn status(
                 CliError::new(format!("the agent's answer is unreadable: {error}"))
             })?;
             to.print(&text(&status))?;
-            to.print(&served::status_lines(setup, &session).await?)?;
+            if !setup.config.kubernetes.services.is_empty() {
+                let session = Session::open(setup, Access::Read, "status", clock).await?;
+                to.print(&served::status_lines(setup, &session).await?)?;
+            }
         }
     }
     Ok(Exit::Done)
@@ -95,7 +106,11 @@ fn without_agent(seen: &Survey, known: &State, labels: &Labels) -> Status {
     readiness_status(live, &mut resources);
     let kinds = live.kinds.iter();
     let kinds = kinds.map(|((_, kind), it)| (kind.to_string(), KindStatus::of(Some(it), false)));
-    let is_left = plan.deferred.iter().any(|it| it.why.is_left());
+    let is_meant = |id: &ResourceId| {
+        reading.manifests.contains_key(id) && !plan.unmatched.iter().any(|it| it.id == *id)
+    };
+    let is_left = plan.deferred.iter().any(|it| it.why.is_left(is_meant(&it.id)));
+    let refused = plan.deferred.iter().filter(|it| it.why.is_refused() && is_meant(&it.id));
     let has_errors = reading.findings.iter().any(|it| it.severity == Severity::Error);
     let open = gated.approval.as_ref().filter(|it| it.expires.is_none());
     Status {
@@ -105,10 +120,12 @@ fn without_agent(seen: &Survey, known: &State, labels: &Labels) -> Status {
         source_problem: None,
         findings: findings_of(reading),
         watch: "no agent is running".to_owned(),
+        connection: Vec::new(),
         kinds: kinds.collect(),
         resources,
         pending: Vec::new(),
         held: gated.held.iter().map(HeldStatus::from).collect(),
+        not_applied: refused.map(NotApplied::from).collect(),
         approval: open.map(|it| it.hash.clone()),
         last_run: known.next_run.checked_sub(1).filter(|run| *run > 0),
     }
@@ -189,6 +206,7 @@ fn text(status: &Status) -> String {
     if let Some(problem) = &status.source_problem {
         lines.push(format!("the source cannot be read just now: {problem}"));
     }
+    lines.extend(status.connection.iter().map(|text| format!("control plane: {}", clean(text))));
     for (kind, known) in &status.kinds {
         if let Some(missing) = &known.missing {
             lines.push(format!("{kind}: not wholly known: {missing}"));
@@ -198,9 +216,15 @@ fn text(status: &Status) -> String {
         let plural = if *count == 1 { "" } else { "s" };
         lines.push(format!("the source has {count} {severity}{plural}; see `reconciler validate`"));
     }
-    lines.push(
-        if status.converged { "Everything is in sync." } else { "Not everything is in sync yet." }
-            .to_owned(),
-    );
+    for NotApplied { id, why, remedy } in &status.not_applied {
+        let remedy = remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        lines.push(clean(&format!("not applied: {id}: {why}{remedy}")).into_owned());
+    }
+    lines.push(match (status.converged, status.not_applied.len()) {
+        (true, _) => "Everything is in sync.".to_owned(),
+        (false, 0) => "Not everything is in sync yet.".to_owned(),
+        (false, 1) => "Not everything is in sync: 1 manifest is not applied.".to_owned(),
+        (false, n) => format!("Not everything is in sync: {n} manifests are not applied."),
+    });
     lines.join("\n") + "\n"
 }

@@ -13,7 +13,7 @@ use crate::adapter::clock::System;
 use crate::journal::{Entry, State, parse_id};
 use crate::labels::blocked::{Named, named};
 use crate::labels::resolve::resolve;
-use crate::live::{LiveState, Observed};
+use crate::live::{Coverage, Lack, LiveState, Observed};
 use crate::manifest::{Reading, Snapshot, decode};
 use crate::model::{FingerprintKey, ResourceId, Timestamp};
 use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
@@ -78,8 +78,9 @@ impl Underway {
 /// Begins to read the source, patiently; the state is opened meanwhile.
 ///
 /// # Errors
-/// Patterns that are none.
+/// A source that is no directory; patterns that are none.
 pub(super) async fn begin(setup: &Setup, clock: &System) -> Result<Underway, CliError> {
+    setup.source_is_there()?;
     let (files, source, clock) = (setup.files()?, setup.source.clone(), *clock);
     let mut task = JoinSet::new();
     task.spawn(async move {
@@ -120,6 +121,9 @@ pub(super) async fn take(
     let policy = setup.policy();
     let kinds = in_use(&reading, &state.inventory);
     let mut live = session.live(kinds, &reading, &policy.agent).await;
+    if let Some(why) = unreadable(&live) {
+        return Err(CliError::new(format!("the control plane cannot be read: {why}")));
+    }
     let mut veil = session.veil();
     veil.learn(reading.manifests.keys());
     veil.learn(live.kinds.values().flat_map(Observed::seen).map(|live| &live.id));
@@ -185,4 +189,21 @@ fn begun(setup: &Setup, state: &State, wall: Timestamp) -> Begun {
     let deletes: BTreeSet<_> = done.chain(in_doubt).collect();
     let gone = deletes.iter().filter(|id| !state.inventory.contains_key(*id)).count();
     Begun { deletes, gone, ..Begun::default() }
+}
+
+/// Why nothing at all could be read, if it was not for a lack of rights: a plan over nothing
+/// would look like one without changes.
+fn unreadable(live: &LiveState) -> Option<&str> {
+    let mut why = None;
+    for observed in live.kinds.values() {
+        match (observed.lack(), observed.coverage()) {
+            (Some(Lack::Passing | Lack::Barred), Coverage::Partial(reason))
+                if observed.seen().next().is_none() =>
+            {
+                why = why.or(Some(reason.as_str()));
+            }
+            (None | Some(_), Coverage::Partial(_) | Coverage::Complete) => return None,
+        }
+    }
+    why
 }

@@ -130,7 +130,14 @@ impl Reader<'_> {
                 self.agent(value, &mut config.agent.name);
             }
             ("source", "path") => self.path(value, &mut config.source.path),
-            ("source", "include") => self.globs(value, &mut config.source.include),
+            ("source", "include") => {
+                self.globs(value, &mut config.source.include);
+                if matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()) {
+                    let message = "`include` without a pattern would leave the source empty";
+                    let hint = "name what is a manifest (`[\"**/*.yaml\"]`), or remove the key";
+                    self.add(&value.span(), message.to_owned(), Some(hint.to_owned()));
+                }
+            }
             ("source", "exclude") => self.globs(value, &mut config.source.exclude),
             ("source", "settle") => self.time(value, zero, &mut config.source.settle),
             ("source", "resync") => self.time(value, PERIOD_MIN, &mut config.source.resync),

@@ -20,6 +20,9 @@ use crate::port::CallError;
 /// asked for anew, on another connection perhaps.
 const INIT_MAX: Duration = Duration::from_secs(30);
 
+/// Why a watch ends that nobody listens to.
+const REPLACED: &str = "replaced by a newer watch";
+
 /// A watch's events and the task that brings them.
 pub(super) type Watching = (mpsc::Receiver<Event>, AbortHandle);
 
@@ -48,7 +51,14 @@ pub(super) async fn follow(
 ) -> String {
     let request = call::watch(kinds);
     match port.watch(request.path, request.body).await {
-        Ok(stream) => pass_on(stream, INIT_MAX, key, tell).await,
+        Ok(stream) => {
+            if let Some(release) = port.release()
+                && tell.send(Event::Server(release)).await.is_err()
+            {
+                return REPLACED.to_owned();
+            }
+            pass_on(stream, INIT_MAX, key, tell).await
+        }
         Err(error) => error.to_string(),
     }
 }
@@ -83,7 +93,7 @@ async fn pass_on(
             Err(error) => return error.to_string(),
         };
         if tell.send(event).await.is_err() {
-            return "replaced by a newer watch".to_owned();
+            return REPLACED.to_owned();
         }
     }
 }

@@ -31,6 +31,7 @@ impl Engine {
                 let revision = written.revision.as_ref().map(|it| it.0.clone());
                 self.settle_record(op, Outcome::Done { revision });
                 self.say_done(&sending.step);
+                self.remember_write(&sending.step);
                 self.settling(&id, want(&sending.step, Some(&written)), true);
             }
             Err(error) => self.write_failed(op, &sending.step, &error),
@@ -77,7 +78,8 @@ impl Engine {
             | CallCode::ResourceExhausted
             | CallCode::FailedPrecondition
             | CallCode::Unimplemented
-            | CallCode::Unavailable => {}
+            | CallCode::Unavailable
+            | CallCode::Barred => {}
         }
         let said = self.hide(step, &error.to_string());
         self.settle_record(op, Outcome::Refused { error: said });
@@ -99,6 +101,7 @@ impl Engine {
             }
             CallCode::ResourceExhausted
             | CallCode::Unavailable
+            | CallCode::Barred
             | CallCode::NoAnswer
             | CallCode::Unknown
             | CallCode::Internal => self.fail(id, &told, None),
@@ -163,7 +166,7 @@ impl Engine {
             ticket: None,
             error: text.clone(),
         };
-        self.say_once(Level::Warn, id, format!("{id}: {text}; reading back"));
+        self.say_once(Level::Warn, id, format!("{id}: {text}"));
         let wake = self.now.monotonic + READ_FIRST;
         self.put_slot(id, Condition::InDoubt(doubt), Some(wake));
     }
@@ -289,7 +292,8 @@ impl Engine {
     }
 
     fn told(&self, step: &Step, error: &CallError) -> String {
-        self.hide(step, &format!("cannot {}: {error}", step.action.verb()))
+        let what = self.hide(step, &format!("cannot {}: {error}", step.action.verb()));
+        format!("{what}; {}", error.code.remedy())
     }
 
     fn may_write(&self, step: &Step) -> bool {

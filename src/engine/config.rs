@@ -29,10 +29,19 @@ pub(super) const RETRY_FIRST: Duration = Duration::from_secs(1);
 pub const RETRY_MAX: Duration = Duration::from_mins(5);
 /// Delay after an answer that only the author can do something about.
 pub const REFUSED_BACKOFF: Duration = Duration::from_mins(10);
+/// A write that lasts so long was not in vain. What is changed back later is changed anew by
+/// somebody; what is changed back sooner, again and again, is a fight.
+pub const LASTING: Duration = Duration::from_mins(5);
+/// Writes in a row that were never seen and left the same difference, until the next one is
+/// held. One may be bad luck, and the second shows that the first was not.
+pub const FUTILE_MAX: u32 = 3;
 /// How long our own write may stay unseen before planning resumes without it. Reads of a real
 /// server lag by a second at worst: ten times that is no lag any more, and a person who waits
 /// for the next plan does not wait long.
 pub const SETTLE_DEADLINE: Duration = Duration::from_secs(10);
+/// How long reads are asked for what a refused create is said to have met: three times the
+/// longest lag of a real server. Some names are held by what is not there any more.
+pub(super) const MET_DEADLINE: Duration = Duration::from_secs(3);
 /// How long a lost answer is looked for before the write counts as not done. Long enough for a
 /// request that was on its way when the answer was given up (seconds) and for the lag of the
 /// read that would show it (a second); after kill -9 everything in doubt waits this long.
@@ -56,8 +65,14 @@ pub(super) const PLAN_QUIET: Duration = Duration::from_millis(5);
 pub(super) const CLOCK_JUMP: Duration = Duration::from_secs(5);
 /// Hexadecimal digits of an approval's hash that a person must type at least.
 pub const APPROVAL_DIGITS: usize = 8;
+/// How long a single pass waits for a source that cannot be read: longer than a `git pull` or a
+/// mount takes, shorter than the patience of whoever waits for its end.
+pub(super) const ONCE_SOURCE: Duration = Duration::from_mins(1);
 /// Attempts at one resource before a single pass gives it up.
 pub(super) const ONCE_ATTEMPTS: u32 = 5;
+/// How long lists of one kind may fail in a row, two at least, before a single pass gives the kind
+/// up. A server that is restarted is back by then; a person or a job is waiting.
+pub(super) const ONCE_UNREACHABLE: Duration = Duration::from_secs(15);
 
 /// Everything that the engine is told once.
 #[derive(Debug, Clone)]
@@ -195,4 +210,6 @@ pub enum Planted {
     RunTwice,
     /// A single pass takes its first plan's end for the end.
     EndEarly,
+    /// Writes against whoever undoes it, as fast as it can.
+    NoDamping,
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::config::{Planted, VALUE_QUIET};
 use super::machine::Engine;
+use crate::journal::Entry;
 use crate::labels::resolve::{Desired, Fits, Meant};
 use crate::labels::value::Command;
+use crate::live::{Live, Observed};
 use crate::manifest::Reading;
 use crate::model::ResourceId;
 
@@ -105,5 +107,28 @@ impl Engine {
             desired.reading = Arc::new(reading);
         }
         desired
+    }
+
+    pub(super) fn planted_reading(&self, reading: Arc<Reading>) -> Arc<Reading> {
+        if !self.planted(Planted::FrozenIsAbsent) {
+            return reading;
+        }
+        let mut reading = Reading::clone(&reading);
+        reading.frozen.clear();
+        reading.unknown.clear();
+        Arc::new(reading)
+    }
+
+    pub(super) fn planted_inventory(&self) -> Option<BTreeMap<ResourceId, Entry>> {
+        self.planted(Planted::EverythingIsOurs).then(|| {
+            let all = self.live.state.kinds.values().flat_map(Observed::seen);
+            let entry = |live: &Arc<Live>| Entry {
+                applied: self.masked(&live.id, &live.canonical).into(),
+                adopted: true,
+                path: String::new(),
+                keep: false,
+            };
+            all.map(|live| (live.id.clone(), entry(live))).collect()
+        })
     }
 }

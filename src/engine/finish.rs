@@ -1,13 +1,16 @@
 //! When the engine is through.
 
-use super::config::{ONCE_ATTEMPTS, Outcome, Planted};
+use std::time::Duration;
+
+use super::Level;
+use super::config::{Mode, ONCE_ATTEMPTS, ONCE_SOURCE, ONCE_UNREACHABLE, Outcome, Planted};
 use super::machine::{Engine, Life};
 use super::slot::Condition;
 use super::source::has_errors;
 use crate::kind::Readiness;
-use crate::live::{Lack, Observed};
+use crate::live::{Coverage, Lack, Observed};
 use crate::model::{Cluster, KindName, ResourceId};
-use crate::plan::{Reason, Step};
+use crate::plan::{Deferred, Reason, Step};
 
 impl Engine {
     /// Nothing new begins; what is in flight comes to its end.
@@ -52,6 +55,9 @@ impl Engine {
             || self.clock_jumped
             || self.awaits_commands()
             || planned.plan.steps.iter().any(|step| self.is_cold(step));
+        if self.cut_off().is_some() {
+            return Outcome::Incomplete;
+        }
         if moving && !self.planted(Planted::EndEarly) {
             return Outcome::Running;
         }
@@ -104,14 +110,41 @@ impl Engine {
     /// Whether something was left alone that a person must look at.
     fn is_left(&self, planned: &super::planning::Planned) -> bool {
         self.source.reading.as_ref().is_some_and(|it| has_errors(it) || !it.is_whole())
-            || planned.plan.deferred.iter().any(|it| it.why.is_left())
+            || planned.plan.deferred.iter().any(|it| it.why.is_left(self.is_meant(&it.id)))
+    }
+
+    /// Whether it is declared and no selector leaves it out.
+    fn is_meant(&self, id: &ResourceId) -> bool {
+        let desired = self.labels.desired.as_ref();
+        desired.is_some_and(|it| it.reading.manifests.contains_key(id))
+    }
+
+    /// Manifests that are meant for us and are not applied until a person does something.
+    pub(super) fn refused(&self) -> Vec<&Deferred> {
+        let deferred = self.planned.iter().flat_map(|it| &it.plan.deferred);
+        deferred.filter(|it| it.why.is_refused() && self.is_meant(&it.id)).collect()
+    }
+
+    /// Says once of each manifest that it is not applied, and why.
+    pub(super) fn say_refused(&mut self) {
+        let told = |it: &Deferred| {
+            let remedy = it.why.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+            (it.id.clone(), format!("{} is not applied: {}{remedy}", it.id, it.why))
+        };
+        let all: Vec<(ResourceId, String)> = self.refused().into_iter().map(told).collect();
+        for (id, text) in all {
+            self.say_once(Level::Warn, &id, text);
+        }
     }
 
     /// Whether a kind of which something is declared or ours is not wholly known and may yet
     /// become so by itself.
     fn is_live_passing(&self) -> bool {
         let mut kinds = self.live.state.kinds.iter();
-        kinds.any(|(key, it)| it.lack() == Some(Lack::Passing) && self.is_in_use(key))
+        kinds.any(|(key, it)| {
+            let passes = matches!(it.lack(), Some(Lack::Passing | Lack::Barred));
+            passes && !self.is_given_up(key) && self.is_in_use(key)
+        })
     }
 
     /// Whether such a kind will not become known without a person.
@@ -123,7 +156,57 @@ impl Engine {
     fn is_refused(&self, key: &(Cluster, KindName)) -> bool {
         match self.live.state.kinds.get(key).and_then(Observed::lack) {
             Some(Lack::NotAllowed | Lack::NoSuchKind) => true,
-            Some(Lack::Passing) | None => false,
+            Some(Lack::Passing | Lack::Barred) => self.is_given_up(key),
+            None => false,
+        }
+    }
+
+    /// Whether a single pass waits no more for a kind: its lists have failed for long, or will go
+    /// on failing until a person acts. A longer life always tries again.
+    fn is_given_up(&self, key: &(Cluster, KindName)) -> bool {
+        let lack = self.live.state.kinds.get(key).and_then(Observed::lack);
+        let (Some(lack), Some(kind)) = (lack, self.live.kinds.get(key)) else { return false };
+        let long = kind.failing_since.is_some_and(|since| {
+            self.now.monotonic >= since + ONCE_UNREACHABLE && kind.failures > 1
+        });
+        let lost = match lack {
+            Lack::Barred => true,
+            Lack::Passing => long,
+            Lack::NotAllowed | Lack::NoSuchKind => false,
+        };
+        self.config.mode == Mode::Once && lost
+    }
+
+    /// When a single pass looks next whether it gives a kind up.
+    pub(super) fn give_up_at(&self) -> Option<Duration> {
+        let since = self.live.kinds.values().filter_map(|kind| kind.failing_since);
+        let at = since.map(|since| since + ONCE_UNREACHABLE).filter(|at| *at > self.now.monotonic);
+        at.min().filter(|_| self.config.mode == Mode::Once)
+    }
+
+    /// Why no kind in use can be listed, when that is how it stays: there is nothing to wait for,
+    /// whatever is under way.
+    fn cut_off(&self) -> Option<&str> {
+        let kinds = &self.live.state.kinds;
+        let mut used = kinds.iter().filter(|(key, _)| self.is_in_use(key)).peekable();
+        used.peek()?;
+        let mut why = None;
+        for (key, observed) in used {
+            match observed.coverage() {
+                Coverage::Partial(reason) if self.is_given_up(key) => why = Some(reason.as_str()),
+                Coverage::Partial(_) | Coverage::Complete => return None,
+            }
+        }
+        why
+    }
+
+    /// Tells why a single pass ends early, if it does.
+    pub(super) fn say_cut_off(&mut self) {
+        if let Some(why) = self.cut_off().map(ToOwned::to_owned) {
+            let text = format!(
+                "the pass ends here: {why}; run it again when that is mended, or the server is back"
+            );
+            self.say(Level::Error, None, text);
         }
     }
 
@@ -149,10 +232,12 @@ impl Engine {
     }
 
     fn overdue(&self, waits: bool) -> Outcome {
-        let late = self.now.monotonic.saturating_sub(self.born) >= self.config.ready_timeout;
+        let since = |at| self.now.monotonic.saturating_sub(at);
+        let late = since(self.born) >= self.config.ready_timeout
+            || self.source.dark.is_some_and(|at| since(at) >= ONCE_SOURCE);
         if waits && !late { Outcome::Running } else { Outcome::Incomplete }
     }
 }
 
 /// A plan due this soon is one that something asked for, not one for a far date.
-const SOON: std::time::Duration = std::time::Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(2);

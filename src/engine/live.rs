@@ -52,6 +52,8 @@ pub(super) struct KindLive {
     pub next: Option<Duration>,
     /// Lists that failed in a row.
     pub failures: u32,
+    /// When the first of them failed.
+    pub failing_since: Option<Duration>,
     /// The ticket after which the watch confirmed the kind.
     pub confirmed: Option<u64>,
     /// Listed since the watch confirmed it: nothing was missed.
@@ -205,19 +207,21 @@ impl Engine {
         };
         if let Some(reason) = &failed {
             kind.failures = kind.failures.saturating_add(1);
+            kind.failing_since.get_or_insert(self.now.monotonic);
             let first = kind.failures == 1;
             let before = self.live.state.kinds.get(key);
             let lack = observed.lack().unwrap_or(Lack::Passing);
             let is_news = first || before.and_then(Observed::lack) != Some(lack);
-            observed = merged(before, &observed, reason, lack);
+            observed = observed.over(before, reason, lack);
             let level = match lack {
                 Lack::Passing => Level::Warn,
-                Lack::NotAllowed | Lack::NoSuchKind => Level::Error,
+                Lack::NotAllowed | Lack::NoSuchKind | Lack::Barred => Level::Error,
             };
             if is_news {
                 self.say(level, None, format!("cannot list all of {}: {reason}", key.1));
             }
         } else {
+            kind.failing_since = None;
             if std::mem::take(&mut kind.failures) > 0 {
                 self.say(Level::Info, None, format!("{} can be listed again", key.1));
             }
@@ -382,14 +386,4 @@ pub(super) fn present(seen: Seen<'_>) -> Option<std::sync::Arc<Live>> {
         Seen::Present(live) => Some(std::sync::Arc::clone(live)),
         Seen::Absent | Seen::Unknown(_) => None,
     }
-}
-
-/// What was known, with what a cut list saw over it.
-fn merged(before: Option<&Observed>, cut: &Observed, reason: &str, lack: Lack) -> Observed {
-    let mut all = before.cloned().unwrap_or_else(|| Observed::unknown(reason));
-    for live in cut.seen() {
-        all.put(Live::clone(live));
-    }
-    all.degrade(reason, lack);
-    all
 }

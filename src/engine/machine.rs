@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::approved::Allowance;
 use super::clocks::Clocks;
 use super::config::{Config, Mode, Outcome, PLAN_QUIET, Planted, START_LAG};
+use super::futile::Repeats;
 use super::labels::LabelSide;
 use super::live::LiveSide;
 use super::planning::Planned;
@@ -66,6 +67,8 @@ pub struct Engine {
     pub(super) fetching: BTreeMap<u64, (ResourceId, bool)>,
     /// The last problem said about each resource, so that it is said once.
     pub(super) said: BTreeMap<ResourceId, String>,
+    /// Writes that may have been in vain.
+    pub(super) repeats: Repeats,
     pub(super) next_ticket: u64,
     /// What the guards go by beyond one plan.
     pub(super) allowance: Allowance,
@@ -128,6 +131,7 @@ impl Engine {
             journaling: None,
             fetching: BTreeMap::new(),
             said: BTreeMap::new(),
+            repeats: Repeats::new(),
             next_ticket: 0,
             allowance: Allowance::default(),
             out: Vec::new(),
@@ -161,7 +165,7 @@ impl Engine {
         let wake = self.wakes.first().map(|(at, _)| *at);
         let live = self.live.next();
         let clocks = self.clocks.next(&self.config);
-        let all = [clocks, wake, live, self.next_mature(), self.labels.next()];
+        let all = [clocks, wake, live, self.next_mature(), self.labels.next(), self.give_up_at()];
         all.into_iter().flatten().min()
     }
 
@@ -178,6 +182,11 @@ impl Engine {
             Event::SourceRead(result) => self.source_read(result),
             Event::Listed { cluster, kind, ticket, observed } => {
                 self.listed(&(cluster, kind), ticket, observed);
+            }
+            Event::Server(release) => {
+                if self.live.state.server.replace(release) != Some(release) {
+                    self.replan();
+                }
             }
             Event::WatchOpened(kinds) => self.watch_opened(&kinds),
             Event::WatchLost(reason) => self.watch_lost(&reason),
@@ -353,6 +362,7 @@ impl Engine {
         if self.life == Life::Running && self.config.mode == Mode::Once {
             let outcome = self.verdict();
             if outcome != Outcome::Running {
+                self.say_cut_off();
                 self.stop(outcome);
             }
         }

@@ -3,6 +3,7 @@
 //! One file per concern: `machine` takes an event apart, `source`, `live` and `clocks` keep what
 //! is known, `planning` turns it into steps, `write` sends them, `answer` reads what came of
 //! them, `approved` keeps what a person let through, `slot` is the one state of each resource,
+//! `futile` damps writes that do not last,
 //! `labels` runs the commands of labels, `desired` asks selectors, `uses` says which kinds
 //! matter, `status` shows it all.
 //!
@@ -14,6 +15,7 @@ mod clocks;
 mod config;
 mod desired;
 mod finish;
+mod futile;
 mod labels;
 mod live;
 mod machine;
@@ -28,12 +30,14 @@ mod veil;
 mod write;
 
 pub use config::{
-    APPROVAL_DIGITS, DOUBT_DEADLINE, MAX_COMMANDS, MAX_IN_FLIGHT, REFUSED_BACKOFF, RETRY_MAX,
-    SETTLE_DEADLINE, START_LAG,
+    APPROVAL_DIGITS, DOUBT_DEADLINE, FUTILE_MAX, LASTING, MAX_COMMANDS, MAX_IN_FLIGHT,
+    REFUSED_BACKOFF, RETRY_MAX, SETTLE_DEADLINE, START_LAG,
 };
 pub use config::{Config, Mode, Outcome, Planted};
 pub use machine::Engine;
-pub use status::{HeldStatus, KindStatus, LabelStatus, PendingStatus, ResourceStatus, Status};
+pub use status::{
+    HeldStatus, KindStatus, LabelStatus, NotApplied, PendingStatus, ResourceStatus, Status,
+};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +46,7 @@ use crate::journal::{OpId, Record, State};
 use crate::labels::value::Command;
 use crate::live::{Live, Observed, Written};
 use crate::manifest::Reading;
-use crate::model::{Cluster, KindName, ResourceId};
+use crate::model::{Cluster, KindName, Release, ResourceId};
 use crate::plan::Step;
 use crate::port::{CallError, NotYet, RunError};
 
@@ -68,6 +72,8 @@ pub enum Event {
         /// What was seen; partial when it failed.
         observed: Observed,
     },
+    /// The server has this version.
+    Server(Release),
     /// The watch confirmed these kinds; what follows is gapless until [`Event::WatchLost`].
     WatchOpened(Vec<KindName>),
     /// The watch ended; anything may have been missed.

@@ -12,8 +12,8 @@ use super::{Effect, Level};
 use crate::journal::{Entry, Record};
 use crate::kind;
 use crate::labels::resolve::{Desired, resolve};
-use crate::live::{Live, LiveState, Observed, Seen};
-use crate::manifest::{Reading, Resource};
+use crate::live::{Live, LiveState, Seen};
+use crate::manifest::Resource;
 use crate::model::{ResourceId, Value};
 use crate::plan::check::check;
 use crate::plan::guard::{APPROVAL_LIFETIME, GuardFacts, Held, PendingApproval, guard};
@@ -99,6 +99,7 @@ impl Engine {
         }
         self.count_pending(&plan);
         self.wait_for_dates(&plan);
+        self.say_too_new(&plan);
         let matured = self.pending.keys().filter(|id| self.is_mature(id)).cloned().collect();
         let begun = self.begun();
         let gated = guard(
@@ -124,6 +125,7 @@ impl Engine {
         let mut begun = false;
         if !broken {
             self.forget(&plan.forget);
+            let ready = self.damp(ready);
             self.open = ready.iter().map(|step| step.id.clone()).collect();
             let is_approved = |step: &Step| gated.approved.contains(&step.id);
             if let Some(hash) = &gated.consumed {
@@ -142,6 +144,7 @@ impl Engine {
             made: self.now.monotonic,
             broken,
         });
+        self.say_refused();
         self.list_for_deletes();
     }
 
@@ -208,6 +211,7 @@ impl Engine {
             | Why::Unmarked
             | Why::NotAdopted
             | Why::Immutable(_)
+            | Why::TooNew(_, _)
             | Why::MissingReference(_)
             | Why::NotMadeByUs
             | Why::ReferencedBy(_) => None,
@@ -362,29 +366,6 @@ impl Engine {
             }
             (None, _) | (_, Err(_)) => String::new(),
         }
-    }
-
-    fn planted_reading(&self, reading: Arc<Reading>) -> Arc<Reading> {
-        if !self.planted(Planted::FrozenIsAbsent) {
-            return reading;
-        }
-        let mut reading = Reading::clone(&reading);
-        reading.frozen.clear();
-        reading.unknown.clear();
-        Arc::new(reading)
-    }
-
-    fn planted_inventory(&self) -> Option<std::collections::BTreeMap<ResourceId, Entry>> {
-        self.planted(Planted::EverythingIsOurs).then(|| {
-            let all = self.live.state.kinds.values().flat_map(Observed::seen);
-            let entry = |live: &Arc<Live>| Entry {
-                applied: self.masked(&live.id, &live.canonical).into(),
-                adopted: true,
-                path: String::new(),
-                keep: false,
-            };
-            all.map(|live| (live.id.clone(), entry(live))).collect()
-        })
     }
 }
 

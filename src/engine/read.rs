@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use super::Level;
-use super::config::{Planted, READ_FIRST, READ_MAX, SETTLE_DEADLINE};
+use super::config::{
+    MET_DEADLINE, ONCE_ATTEMPTS, Planted, READ_FIRST, READ_MAX, RETRY_FIRST, RETRY_MAX,
+    SETTLE_DEADLINE,
+};
 use super::live::{KindKey, present};
 use super::machine::{Engine, Life};
-use super::slot::{Condition, Refused, Settling, Want, backoff};
+use super::slot::{BackingOff, Condition, Refused, Settling, Want, backoff};
 use crate::kind;
 use crate::live::Live;
 use crate::model::ResourceId;
@@ -14,6 +17,10 @@ use crate::port::{CallCode, CallError};
 
 /// Quiet time before planning after the last of many writes was seen: one plan for all.
 const QUIET: Duration = Duration::from_millis(200);
+
+/// What is told of a name that is taken by nothing that can be seen.
+const NEVER_MET: &str = "; nothing of that name can be seen: it may be held by what was deleted \
+                         lately, or be hidden from this identity; wait, or choose another name";
 
 impl Engine {
     /// A slot's time has come.
@@ -49,7 +56,12 @@ impl Engine {
 
     fn wake_settling(&mut self, id: &ResourceId, mut settling: Settling) {
         let now = self.now.monotonic;
-        if now.saturating_sub(settling.since) >= SETTLE_DEADLINE {
+        let met = !settling.done && matches!(settling.want, Want::Present);
+        let deadline = if met { MET_DEADLINE } else { SETTLE_DEADLINE };
+        if met && now.saturating_sub(settling.since) >= deadline {
+            return self.never_met(id);
+        }
+        if now.saturating_sub(settling.since) >= deadline {
             self.list_by(&(id.cluster.clone(), id.kind), now);
             self.open.remove(id);
             if settling.done {
@@ -66,7 +78,7 @@ impl Engine {
             return;
         }
         settling.reads = settling.reads.saturating_add(1);
-        let wake = self.read_again(settling.reads).min(settling.since + SETTLE_DEADLINE);
+        let wake = self.read_again(settling.reads).min(settling.since + deadline);
         if matches!(settling.want, Want::Gone) {
             // Only a whole list begun later shows that something is gone.
             self.list_by(&(id.cluster.clone(), id.kind), now);
@@ -78,8 +90,7 @@ impl Engine {
 
     /// Whether a read shows this.
     pub(super) fn shows(&self, want: &Want, live: &Live) -> bool {
-        let keeps = kind::row(live.id.kind).is_some_and(|kind| kind.keeps_labels);
-        let ours = !keeps || live.owner.as_ref() == Some(&self.config.policy.agent);
+        let ours = self.is_marked(live);
         match want {
             Want::Content { digest, revision } => {
                 (revision.is_some() && live.revision == *revision)
@@ -94,6 +105,12 @@ impl Engine {
         }
     }
 
+    /// Whether it bears our mark, where its kind bears one.
+    pub(super) fn is_marked(&self, live: &Live) -> bool {
+        let keeps = kind::row(live.id.kind).is_some_and(|kind| kind.keeps_labels);
+        !keeps || live.owner.as_ref() == Some(&self.config.policy.agent)
+    }
+
     /// Something present was seen.
     pub(super) fn settle_seen(&mut self, id: &ResourceId) {
         let Some(live) = present(self.live.state.look(id)) else { return };
@@ -102,6 +119,7 @@ impl Engine {
         };
         match condition {
             Condition::Settling(settling) if self.shows(&settling.want, &live) => {
+                self.remember_seen(&settling.want, &live);
                 self.settled(id, &settling);
             }
             Condition::InDoubt(doubt) if self.shows(&doubt.want, &live) => {
@@ -206,6 +224,25 @@ impl Engine {
         self.fail(id, &text, Some(Refused(wanted)));
     }
 
+    /// The server says that it exists, and no read shows it: nothing was written, and trying
+    /// again soon will not help. A single pass gives it up. Said at the first time only.
+    fn never_met(&mut self, id: &ResourceId) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        let text = slot.error.clone().unwrap_or_default() + NEVER_MET;
+        let is_first = slot.failures < ONCE_ATTEMPTS;
+        slot.failures = slot.failures.max(ONCE_ATTEMPTS);
+        slot.error = Some(text.clone());
+        let failures = slot.failures;
+        if is_first {
+            self.say(Level::Warn, Some(id), format!("{id}: {text}"));
+        }
+        self.list_by(&(id.cluster.clone(), id.kind), self.now.monotonic);
+        let jitter = self.rng.f64();
+        let until = self.now.monotonic + backoff(RETRY_FIRST, RETRY_MAX, failures, jitter);
+        self.put_slot(id, Condition::BackingOff(BackingOff { until, refused: None }), Some(until));
+        self.quiet();
+    }
+
     /// A read shows what the slot waited for.
     fn settled(&mut self, id: &ResourceId, settling: &Settling) {
         if settling.done {
@@ -214,9 +251,9 @@ impl Engine {
         }
         let failures = self.slots.get(id).map_or(1, |slot| slot.failures);
         let jitter = self.rng.f64();
-        let delay = backoff(super::config::RETRY_FIRST, super::config::RETRY_MAX, failures, jitter);
+        let delay = backoff(RETRY_FIRST, RETRY_MAX, failures, jitter);
         let until = (settling.since + delay).max(self.now.monotonic);
-        let waiting = super::slot::BackingOff { until, refused: None };
+        let waiting = BackingOff { until, refused: None };
         self.put_slot(id, Condition::BackingOff(waiting), Some(until));
     }
 

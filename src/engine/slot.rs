@@ -81,6 +81,7 @@ impl Condition {
             Self::Checking(_) => "checking",
             Self::Intending(_) => "intending",
             Self::Writing(_) => "writing",
+            Self::Settling(settling) if !settling.done => "refused",
             Self::Settling(_) => "settling",
             Self::InDoubt(_) => "in doubt",
             Self::BackingOff(_) => "backing off",

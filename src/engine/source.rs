@@ -1,5 +1,6 @@
 //! The files' side: when to read, and what was read.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use super::machine::Engine;
 use super::slot::Condition;
 use super::{Effect, Level};
 use crate::manifest::Reading;
-use crate::model::{ResourceId, Severity};
+use crate::model::{Code, ResourceId, Severity};
 use crate::port::NotYet;
 
 /// How long a reading that could not be had is waited for.
@@ -24,6 +25,8 @@ pub(super) struct Source {
     pub again: bool,
     /// Why the last attempt gave nothing.
     pub not_yet: Option<String>,
+    /// Since when no attempt has given anything, monotonic.
+    pub dark: Option<Duration>,
     /// The last ticket given when the reading came: a list with a greater one began later.
     pub came: u64,
 }
@@ -46,6 +49,7 @@ impl Engine {
         }
         match result {
             Ok(reading) => {
+                self.source.dark = None;
                 if self.source.not_yet.take().is_some() {
                     self.say(Level::Info, None, "the source can be read again".to_owned());
                     self.replan();
@@ -57,6 +61,7 @@ impl Engine {
                     self.say(Level::Warn, None, format!("the source cannot be read yet: {reason}"));
                 }
                 self.source.not_yet = Some(reason);
+                self.source.dark.get_or_insert(self.now.monotonic);
                 self.clocks.reread = Some(self.now.monotonic + REREAD);
                 self.replan();
             }
@@ -83,9 +88,11 @@ impl Engine {
         self.name_commands(reading);
         self.cancel_deletes();
         self.take_into_use();
-        let errors = reading.findings.iter().filter(|it| it.severity == Severity::Error).count();
-        if errors > 0 {
-            self.say(Level::Error, None, format!("{errors} errors in the source"));
+        let errors = errors(reading);
+        if before.as_ref().is_some_and(|before| self::errors(before) == errors) {
+            // Said already.
+        } else if !errors.is_empty() {
+            self.say(Level::Error, None, told(&errors));
         } else if before.is_some_and(|before| has_errors(&before)) {
             self.say(Level::Info, None, "the source has no errors any more".to_owned());
         }
@@ -98,10 +105,17 @@ impl Engine {
     /// What the server refused is tried again at once when its author, or a label's value,
     /// changed it.
     pub(super) fn forgive_edited(&mut self, reading: &Reading) {
+        let unwanted = |id: &ResourceId| {
+            reading.is_whole()
+                && !reading.manifests.contains_key(id)
+                && !self.journal.inventory.contains_key(id)
+        };
         let edited: Vec<ResourceId> = self
             .slots
             .iter()
             .filter(|(id, slot)| match &slot.condition {
+                // Nobody wants it any more, and it never was ours.
+                Condition::BackingOff(_) if unwanted(id) => true,
                 Condition::BackingOff(waiting) => waiting.refused.as_ref().is_some_and(|refused| {
                     refused.0 != reading.manifests.get(*id).map(|wanted| wanted.resource.digest)
                 }),
@@ -119,6 +133,33 @@ impl Engine {
             self.put_slot(&id, Condition::Idle, None);
         }
     }
+}
+
+/// What is wrong, without where in its file: that moves with every line above it.
+fn errors(reading: &Reading) -> Vec<(&str, Code, &str)> {
+    let errors = reading.findings.iter().filter(|it| it.severity == Severity::Error);
+    let mut all: Vec<_> = errors.map(|it| (&*it.at.path, it.code, &*it.message)).collect();
+    all.sort_unstable();
+    all
+}
+
+/// Most files that a line of the log names.
+const NAMED_MAX: usize = 3;
+
+/// `2 errors in the source, in role.yaml and kube.yaml`.
+fn told(errors: &[(&str, Code, &str)]) -> String {
+    let files: BTreeSet<&str> = errors.iter().map(|(path, _, _)| *path).collect();
+    let mut named: Vec<String> =
+        files.iter().take(NAMED_MAX).map(|path| path.escape_debug().to_string()).collect();
+    match files.len().saturating_sub(NAMED_MAX) {
+        0 => {}
+        1 => named.push("1 more file".to_owned()),
+        more => named.push(format!("{more} more files")),
+    }
+    let last = named.pop().unwrap_or_default();
+    let named = if named.is_empty() { last } else { format!("{} and {last}", named.join(", ")) };
+    let plural = if errors.len() == 1 { "" } else { "s" };
+    format!("{} error{plural} in the source, in {named}", errors.len())
 }
 
 pub(super) fn has_errors(reading: &Reading) -> bool {

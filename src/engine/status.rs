@@ -13,8 +13,8 @@ use crate::kind::Readiness;
 use crate::live::{Coverage, LiveState, Observed};
 use crate::manifest::Reading;
 use crate::model::{Now, ResourceId};
-use crate::plan::Plan;
 use crate::plan::guard::Held;
+use crate::plan::{Deferred, Plan};
 
 /// A snapshot of everything worth showing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Status {
     pub findings: BTreeMap<String, usize>,
     /// `none`, `opening`, `open`, or why it ended.
     pub watch: String,
+    /// What is wrong with identity and connection, for people; filled in by who holds them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub connection: Vec<String>,
     /// Each kind, `cluster kind` to what is known of it.
     pub kinds: BTreeMap<String, KindStatus>,
     /// Each resource that is declared, ours, or being worked on.
@@ -39,6 +42,9 @@ pub struct Status {
     pub pending: Vec<PendingStatus>,
     /// Steps that guards hold.
     pub held: Vec<HeldStatus>,
+    /// Manifests that are meant for us and not applied until a person does something.
+    #[serde(default)]
+    pub not_applied: Vec<NotApplied>,
     /// What `reconciler approve` would take.
     pub approval: Option<String>,
     /// Number of the last plan that did something, from 1.
@@ -100,6 +106,17 @@ pub struct PendingStatus {
     pub left_ms: u128,
 }
 
+/// A manifest that is not applied.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NotApplied {
+    /// What.
+    pub id: String,
+    /// Why not.
+    pub why: String,
+    /// What can be done about it.
+    pub remedy: Option<String>,
+}
+
 /// A step that a guard holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldStatus {
@@ -131,6 +148,7 @@ impl Engine {
                 Watch::Open => "open".to_owned(),
                 Watch::Lost(reason) => reason.clone(),
             },
+            connection: Vec::new(),
             kinds: self.kinds_status(),
             resources: self.resources_status(now),
             pending: self
@@ -144,6 +162,7 @@ impl Engine {
                 })
                 .collect(),
             held: planned.iter().flat_map(|it| &it.held).map(HeldStatus::from).collect(),
+            not_applied: self.refused().into_iter().map(NotApplied::from).collect(),
             approval: planned.and_then(|it| it.approval.as_ref()).map(|it| it.hash.clone()),
             last_run: self.journal.next_run.checked_sub(1).filter(|run| *run > 0),
         }
@@ -170,6 +189,10 @@ impl Engine {
             plan_status(&planned.plan, |id| !self.finished.contains(id), &mut all);
         }
         for (id, slot) in &self.slots {
+            // What came to nothing and is neither declared nor ours.
+            if matches!(slot.condition, Condition::Idle) && !all.contains_key(&id.to_string()) {
+                continue;
+            }
             let one = all.entry(id.to_string()).or_default();
             slot_status(slot, now.monotonic, one);
         }
@@ -187,6 +210,16 @@ impl KindStatus {
                 Coverage::Partial(reason) => Some(reason.clone()),
             });
         Self { seen: observed.map_or(0, |it| it.seen().count()), missing, watched }
+    }
+}
+
+impl From<&Deferred> for NotApplied {
+    fn from(it: &Deferred) -> Self {
+        Self {
+            id: it.id.to_string(),
+            why: it.why.to_string(),
+            remedy: it.why.remedy().map(str::to_owned),
+        }
     }
 }
 
@@ -246,6 +279,10 @@ fn slot_status(slot: &super::slot::Slot, now: Duration, one: &mut ResourceStatus
     one.error.clone_from(&slot.error);
     match &slot.condition {
         Condition::Idle => {}
+        Condition::Settling(settling) if !settling.done => {
+            slot.condition.name().clone_into(&mut one.state);
+            one.why = Some("nothing was written; reading why".to_owned());
+        }
         Condition::BackingOff(waiting) => {
             slot.condition.name().clone_into(&mut one.state);
             let left = waiting.until.saturating_sub(now);

@@ -18,6 +18,9 @@ const BOT_MESSAGE: &str = "teleport.machineid.v1.Bot";
 /// The longest session of a bot that says nothing, as Go writes it.
 const MAX_SESSION_TTL: &str = "12h0m0s";
 
+/// The same for one that says less than nothing: the default of the role behind it.
+const ROLE_SESSION_TTL: &str = "30h0m0s";
+
 /// The row.
 pub(super) static BOT: Kind = Kind {
     name: KindName::new("bot"),
@@ -70,6 +73,7 @@ pub(super) static BOT: Kind = Kind {
     refers_to: &[],
     readiness: |_| Readiness::Ready,
     presets: &[],
+    values: Vec::new,
     keeper: |_| None,
     secret_name: |_| false,
     labelled: None,
@@ -86,7 +90,11 @@ fn normalize(bot: &mut Value) {
     }
     let spec = bot.entry("spec".into()).or_insert_with(Value::map);
     let Value::Map(spec) = spec else { return };
-    spec.entry("max_session_ttl".into()).or_insert_with(|| Value::String(MAX_SESSION_TTL.into()));
+    let limit = spec.entry("max_session_ttl".into());
+    let limit = limit.or_insert_with(|| Value::String(MAX_SESSION_TTL.into()));
+    if limit.as_str().is_some_and(|limit| limit.starts_with('-')) {
+        *limit = Value::String(ROLE_SESSION_TTL.into());
+    }
     if let Some(Value::List(traits)) = spec.get_mut("traits") {
         *traits = gathered(traits);
         if traits.is_empty() {

@@ -79,6 +79,7 @@ codes! {
 
     ROLE_EMPTY = "K080": "The name of a role is not empty.";
     TRAIT_EMPTY = "K081": "A trait without a name or values vanishes.";
+    BOT_TTL = "K082": "A session of a bot cannot last less than nothing.";
 
     KUBECONFIG = "K090": "The content is no kubeconfig.";
     KUBECONFIG_CONTEXT = "K091": "A kubeconfig needs a current context, with cluster and user.";

@@ -1,7 +1,8 @@
 //! `kube_cluster`: a Kubernetes cluster that Kubernetes Services may register.
 //!
 //! The server ignores revisions on update (the last writer wins) and returns nothing from a
-//! create or update.
+//! create or update: we read again just before an update or delete, and a window stays open in
+//! which another writer's change is lost.
 
 mod check;
 pub mod kubeconfig;
@@ -69,6 +70,7 @@ pub(super) static KUBE_CLUSTER: Kind = Kind {
     refers_to: &[],
     readiness: |_| Readiness::Ready,
     presets: &[],
+    values: Vec::new,
     keeper: |_| None,
     secret_name: |_| false,
     labelled: Some(labels::LABELLED),

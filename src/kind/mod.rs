@@ -22,6 +22,8 @@ pub mod canonical;
 pub mod codes;
 pub mod hide;
 pub mod kube_server;
+pub mod newer;
+pub mod pasted;
 pub mod schema;
 pub mod unknown;
 
@@ -97,6 +99,9 @@ pub struct Kind {
     pub readiness: fn(&Value) -> Readiness,
     /// Names that Teleport itself makes and keeps (`editor`): never adopted, never deleted.
     pub presets: &'static [&'static str],
+    /// Words that may stand in its fields beside those of the field list; asked only where names
+    /// may be secrets, to tell what may be shown of a document.
+    pub values: fn() -> Vec<&'static str>,
     /// Who else keeps a live resource, where it says so elsewhere than in [`ORIGIN_LABEL`]; one
     /// of [`FOREIGN_ORIGINS`].
     pub keeper: fn(&Value) -> Option<&'static str>,

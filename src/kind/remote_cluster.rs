@@ -53,6 +53,7 @@ pub(super) static REMOTE_CLUSTER: Kind = Kind {
     refers_to: &[],
     readiness: |_| Readiness::Ready,
     presets: &[],
+    values: Vec::new,
     keeper: |_| None,
     secret_name: |_| false,
     labelled: None,

@@ -63,6 +63,7 @@ pub(super) static ROLE: Kind = Kind {
     refers_to: &[],
     readiness: |_| Readiness::Ready,
     presets: PRESETS,
+    values: Vec::new,
     keeper: super::internal_keeper,
     secret_name: |_| false,
     labelled: None,

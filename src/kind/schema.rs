@@ -10,7 +10,7 @@ use prost_reflect as reflect;
 use prost_reflect::{EnumDescriptor, ExtensionDescriptor, FieldDescriptor, MessageDescriptor};
 
 use super::{KINDS, Kind};
-use crate::model::Value;
+use crate::model::{Release, Value};
 use crate::wire::DESCRIPTORS;
 
 /// The fields of one message, by the name that stands in YAML.
@@ -44,6 +44,8 @@ pub struct Field {
     pub server_owned: bool,
     /// A list whose order means nothing.
     pub unordered: bool,
+    /// The newest server that is known not to have it.
+    pub lacked_by: Option<Release>,
 }
 
 /// What may stand in a field, and how [`crate::model::Value`] holds it.
@@ -154,6 +156,7 @@ struct FieldOptions {
     secret: bool,
     server_owned: bool,
     unordered: bool,
+    lacked_by: Option<Release>,
 }
 
 /// YAML name of a field that is never written.
@@ -199,9 +202,11 @@ impl Options {
             }
             schema.numbers.insert(field.number(), name.clone());
             let form = self.form(&field, &options);
-            let FieldOptions { yaml: _, form: _, secret, server_owned, unordered } = options;
+            let FieldOptions { yaml: _, form: _, secret, server_owned, unordered, lacked_by } =
+                options;
             let number = field.number();
-            schema.fields.insert(name, Field { number, form, secret, server_owned, unordered });
+            let field = Field { number, form, secret, server_owned, unordered, lacked_by };
+            schema.fields.insert(name, field);
         }
         schema
     }
@@ -214,9 +219,10 @@ impl Options {
         let flag = |name| {
             set.get_field_by_name(name).and_then(|value| value.as_bool()).unwrap_or_default()
         };
-        let yaml = set.get_field_by_name("yaml").and_then(|value| value.as_str().map(String::from));
+        let text =
+            |name| set.get_field_by_name(name).and_then(|value| value.as_str().map(String::from));
         FieldOptions {
-            yaml: yaml.filter(|name| !name.is_empty()),
+            yaml: text("yaml").filter(|name| !name.is_empty()),
             form: set
                 .get_field_by_name("form")
                 .and_then(|value| value.as_enum_number())
@@ -224,6 +230,7 @@ impl Options {
             secret: flag("secret"),
             server_owned: flag("server_owned"),
             unordered: flag("unordered"),
+            lacked_by: text("lacked_by").and_then(|text| Release::parse(&text)),
         }
     }
 

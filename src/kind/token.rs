@@ -79,6 +79,7 @@ pub(super) static TOKEN: Kind = Kind {
     refers_to: &[],
     readiness: |_| Readiness::Ready,
     presets: &[],
+    values: check::values,
     keeper: |_| None,
     secret_name: |token| join_method(token) == BY_NAME,
     labelled: None,

@@ -69,6 +69,7 @@ pub(super) static TRUSTED_CLUSTER: Kind = Kind {
     refers_to: &[super::role::ROLE.name],
     readiness: |_| Readiness::Ready,
     presets: &[],
+    values: Vec::new,
     keeper: |_| None,
     secret_name: |_| false,
     labelled: None,

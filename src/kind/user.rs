@@ -57,16 +57,28 @@ pub(super) static USER: Kind = Kind {
     },
     immutable: &[],
     check: check::check,
-    // The server forces the version, whatever was sent.
-    normalize: |user| super::set_version(user, "v2"),
+    normalize,
     references: Some(references),
     refers_to: &[super::role::ROLE.name],
     readiness: |_| Readiness::Ready,
     presets: &[],
+    values: Vec::new,
     keeper,
     secret_name: |_| false,
     labelled: None,
 };
+
+/// The server forces the version, whatever was sent, and lets a user that has an expiry only in
+/// `spec` expire then: reads show it in `metadata`, too. Where both are given, each stays as it
+/// is, and that of `metadata` counts.
+fn normalize(user: &mut Value) {
+    super::set_version(user, "v2");
+    let expires = user.get("spec").and_then(|spec| spec.get("expires")).cloned();
+    let (Some(expires), Value::Map(user)) = (expires, user) else { return };
+    if let Value::Map(metadata) = user.entry("metadata".into()).or_insert_with(Value::map) {
+        metadata.entry("expires".into()).or_insert(expires);
+    }
+}
 
 /// The roles. The server refuses a user with one that is not there.
 fn references(user: &Value) -> Vec<ResourceId> {

@@ -65,6 +65,7 @@ pub(super) static WORKLOAD_CLUSTER: Kind = Kind {
     refers_to: &[],
     readiness,
     presets: &[],
+    values: Vec::new,
     keeper: |_| None,
     secret_name: |_| false,
     labelled: None,

@@ -12,9 +12,9 @@ use crate::model::{Cluster as Which, FingerprintKey, ResourceId};
 use crate::plan::{Action, Step};
 use crate::port::{CallCode, CallError, Cluster};
 
-/// Most pages of one list; with [`crate::kind::PAGE_SIZE`] a million resources. A server that
-/// goes on is broken.
-pub const PAGES_MAX: usize = 1_000;
+/// Most pages of one list. Servers may make them as short as they like, so this says nothing of
+/// how many resources there are; one that goes on and never repeats a page is broken.
+pub const PAGES_MAX: usize = 1_000_000;
 
 /// Longest wait for one page. Real servers need a second for a thousand roles.
 const LIST_DEADLINE: Duration = Duration::from_secs(30);
@@ -51,11 +51,23 @@ pub async fn list_kept(
     key: &FingerprintKey,
     keep: impl Fn(Live) -> Live,
 ) -> Observed {
+    list_within(cluster, kind, which, key, keep, PAGES_MAX).await
+}
+
+/// As [`list_kept`], of so many pages at most.
+pub async fn list_within(
+    cluster: &impl Cluster,
+    kind: &Kind,
+    which: Which,
+    key: &FingerprintKey,
+    keep: impl Fn(Live) -> Live,
+    pages_max: usize,
+) -> Observed {
     let (lacking, there): (Vec<&List>, Vec<&List>) =
         kind.rpc.lists().partition(|list| cluster.lacks(list.path));
     let mut refused = Vec::new();
     for list in there.into_iter().chain(lacking) {
-        if let Some(observed) = pages(cluster, kind, list, (&which, key), &keep).await {
+        if let Some(observed) = pages(cluster, kind, list, (&which, key), &keep, pages_max).await {
             return observed;
         }
         cluster.found_lacking(list.path);
@@ -78,14 +90,15 @@ async fn pages(
     list: &List,
     (which, key): (&Which, &FingerprintKey),
     keep: &impl Fn(Live) -> Live,
+    pages_max: usize,
 ) -> Option<Observed> {
     let mut items = Vec::new();
     let mut broken = Vec::new();
     let mut tokens = BTreeSet::new();
     let mut token = String::new();
     let (coverage, lack) = loop {
-        if tokens.len() >= PAGES_MAX {
-            break passing(format!("the list has more than {PAGES_MAX} pages"));
+        if tokens.len() >= pages_max {
+            break passing(format!("the list has more than {pages_max} pages"));
         }
         let request = call::list(list, &token);
         let page = match cluster.call(request.path, request.body, LIST_DEADLINE).await {
@@ -151,7 +164,8 @@ fn failed(kind: &Kind, error: &CallError) -> (Coverage, Lack) {
         );
         return (Coverage::Partial(reason), Lack::NotAllowed);
     }
-    passing(format!("list of {name}: {error}"))
+    let (coverage, passing) = passing(format!("list of {name}: {error}"));
+    (coverage, if error.code == CallCode::Barred { Lack::Barred } else { passing })
 }
 
 fn whole(kind: &Kind, broken: &[WireError]) -> Coverage {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::kind::Readiness;
-use crate::model::{Cluster, Digest, KindName, ResourceId, Revision, Veil};
+use crate::model::{Cluster, Digest, KindName, Release, ResourceId, Revision, Veil};
 
 /// One live resource.
 #[derive(Clone, PartialEq, Eq)]
@@ -59,6 +59,8 @@ pub enum Lack {
     NotAllowed,
     /// The server does not have it: only another server helps.
     NoSuchKind,
+    /// There is no way to the server, and none without a person.
+    Barred,
 }
 
 /// The live resources of one kind, as far as known.
@@ -131,6 +133,15 @@ impl Observed {
         self.lack = lack;
     }
 
+    /// What was known before, with what this cut list saw over it.
+    #[must_use]
+    pub fn over(&self, before: Option<&Self>, reason: &str, lack: Lack) -> Self {
+        let mut all = before.cloned().unwrap_or_else(|| Self::unknown(reason));
+        all.items.extend(self.items.iter().map(|(id, live)| (id.clone(), Arc::clone(live))));
+        all.degrade(reason, lack);
+        all
+    }
+
     /// What can be done about it; `None`: it is wholly known.
     pub fn lack(&self) -> Option<Lack> {
         match self.coverage {
@@ -156,6 +167,8 @@ pub enum Seen<'a> {
 pub struct LiveState {
     /// By cluster and kind; what has no entry was never listed.
     pub kinds: BTreeMap<(Cluster, KindName), Observed>,
+    /// The server's version, once it has told it.
+    pub server: Option<Release>,
 }
 
 impl LiveState {

@@ -93,6 +93,8 @@ rules! {
         "Stay between the bounds.";
     SECRET_REFERENCE = "M038", "What a reference to a secret refers to cannot be read",
         "Put it in its place; until then the resource stays as it is.";
+    FINGERPRINT = "M039", "The value is the fingerprint of a secret, as `reconciler get` shows it",
+        "Write the secret itself, or a reference to it.";
     SERVER_OWNED = "M040", "The server sets this field; what stands here is ignored",
         "It may be removed.";
     SERVER_LABEL = "M041", "The label is not for manifests; it is ignored",

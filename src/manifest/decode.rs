@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::document::{self, FileReading};
 use super::reference::{self, Secrets, Used};
-use super::{Findings, Manifest, Reading, Snapshot, codes};
+use super::{Findings, Manifest, Reading, Snapshot, Unreadable, codes};
 use crate::model::{Diagnostic, Digest, FingerprintKey, Place, ResourceId, Severity, Veil};
 
 /// Folder whose files describe the inside of a child cluster.
@@ -97,15 +97,15 @@ fn read_all<'a>(
         referred: referred(cache.files.values().map(|(_, file)| &file.used)),
         ..Reading::default()
     };
-    for (path, reason) in &snapshot.unreadable {
+    for (path, Unreadable { reason, remedy }) in &snapshot.unreadable {
         let at = Place { path: Arc::clone(path), start: 0, end: 0 };
         reading.findings.push(Diagnostic {
             at: at.clone(),
             severity: Severity::Error,
             code: codes::UNREADABLE,
-            message: format!("the file cannot be read: {reason}"),
+            message: format!("it cannot be read: {reason}"),
             also: Vec::new(),
-            hint: None,
+            hint: Some((*remedy).to_owned()),
         });
         reading.unknown.push(at);
     }

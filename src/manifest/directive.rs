@@ -16,6 +16,15 @@ const PAUSED_UNTIL: &str = "reconciler/paused-until";
 /// All directives.
 pub(super) const DIRECTIVES: &[&str] = &[PRUNE, ADOPT, PAUSED_UNTIL];
 
+/// Directives that later versions know. Silence about them would look like obedience, and a word
+/// that is nearly the same would be another wish.
+const LATER: &[&str] = &[
+    "reconciler/ignore",
+    "reconciler/previously",
+    "reconciler/enabled-until",
+    "reconciler/enabled-during",
+];
+
 /// Reads the directives, and notes the label that only the server sets. (The rules of the kinds
 /// warn of the ownership mark.)
 pub(super) fn read(root: &Node, findings: &mut Findings<'_>) -> Directives {
@@ -70,6 +79,12 @@ fn directive(
             Some(until) => return directives.paused_until = Some(until),
             None => "a time, `\"2030-01-01T00:00:00Z\"`",
         },
+        _ if LATER.contains(&name) => {
+            let message = format!("`{name}` is not supported by this version yet");
+            let hint = Some("remove it: this version would not obey it");
+            findings.add(Severity::Error, codes::UNKNOWN_DIRECTIVE, &key.span, message, hint);
+            return;
+        }
         _ => {
             let message = format!("there is no directive `{name}`");
             let hint = match nearest(name, DIRECTIVES.iter().copied()) {

@@ -7,7 +7,7 @@ use super::reference::{self, Filling, Secrets};
 use super::split::{self, Piece};
 use super::suggest::nearest;
 use super::yaml::{self, Parsed};
-use super::{Directives, Findings, Resource, check, codes, directive};
+use super::{Directives, Findings, Resource, check, codes, directive, untold};
 use crate::kind::{self, KINDS, Kind, canonical, schema};
 use crate::model::tree::NodeValue;
 use crate::model::{
@@ -87,7 +87,11 @@ fn read_document(
     };
     let at = whole_lines(text, base, &root, findings);
     let mut filling = Filling { secrets, used: &mut reading.used };
-    match resource(&mut root, &at, before, &mut filling, key, findings) {
+    let document = resource(&mut root, &at, before, &mut filling, key, findings);
+    if let Some(kind) = named_kind(&root).filter(|kind| kind.name.has_secret_names()) {
+        untold::hide(kind, &root, findings.out.get_mut(before..).unwrap_or_default());
+    }
+    match document {
         Some(document) => reading.documents.push(document),
         None => reading.unknown.push(at),
     }
@@ -163,6 +167,9 @@ fn times(node: &Node, key: &str) -> usize {
     }
 }
 
+/// The field that says what a document is.
+const KIND: &str = "kind";
+
 fn find_kind(root: &Node, findings: &mut Findings<'_>) -> Option<&'static Kind> {
     let NodeValue::Map(entries) = &root.value else {
         let message = "the document is not a mapping";
@@ -172,6 +179,10 @@ fn find_kind(root: &Node, findings: &mut Findings<'_>) -> Option<&'static Kind> 
     };
     let names: Vec<&str> = KINDS.iter().map(|kind| kind.name.as_str()).collect();
     let Some(node) = root.get("kind").filter(|node| !check::is_null(node)) else {
+        // The key is an unknown field; with what it says, the other fields are judged too.
+        if let Some(kind) = misspelled_kind(entries) {
+            return Some(kind);
+        }
         let first = entries.first().map_or(&root.span, |(key, _)| &key.span);
         let hint = format!("there are {}", check::list(&names));
         let message = "`kind` is missing";
@@ -203,6 +214,22 @@ fn find_kind(root: &Node, findings: &mut Findings<'_>) -> Option<&'static Kind> 
     };
     findings.add(Severity::Error, codes::KIND_UNKNOWN, &node.span, message, Some(&hint));
     None
+}
+
+/// The kind that a document names, in whichever way.
+fn named_kind(root: &Node) -> Option<&'static Kind> {
+    let NodeValue::Map(entries) = &root.value else { return None };
+    text(root.get(KIND)).and_then(kind::find).or_else(|| misspelled_kind(entries))
+}
+
+/// The kind that a document names under a key that is nearly `kind` and no field.
+fn misspelled_kind(entries: &[(Node, Node)]) -> Option<&'static Kind> {
+    entries.iter().find_map(|(key, value)| {
+        let typed = key.text().filter(|typed| *typed != KIND)?;
+        let kind = kind::find(text(Some(value))?)?;
+        let is_field = schema::of(kind).fields.contains_key(typed);
+        (!is_field && nearest(typed, [KIND]).is_some()).then_some(kind)
+    })
 }
 
 fn check_version(root: &Node, kind: &Kind, findings: &mut Findings<'_>) {

@@ -7,7 +7,7 @@ use super::check::list;
 use super::suggest::nearest;
 use super::{Findings, codes, reference};
 use crate::model::tree::NodeValue;
-use crate::model::{Code, Node, Scalar, ScalarStyle, Severity, duration};
+use crate::model::{Code, Node, Scalar, ScalarStyle, Severity, duration, secret};
 
 /// Words that Teleport takes for booleans in text.
 const TRUE_WORDS: &[&str] = &["yes", "yeah", "y", "true", "1", "on"];
@@ -79,6 +79,14 @@ impl At<'_> {
                     let message = format!("`{}` cannot refer to a secret", self.name);
                     let hint = "write the value itself";
                     self.error(codes::SECRET_REFERENCE, message, Some(hint), findings);
+                    return None;
+                }
+                if self.secret && secret::is_shown(value) {
+                    let message =
+                        format!("`{}` is the fingerprint of a secret, not the secret", self.name);
+                    let hint = "`reconciler get` shows fingerprints: write the secret itself, or \
+                                a reference to it (`secret://NAME/KEY`, `file://PATH`, `env://NAME`)";
+                    self.error(codes::FINGERPRINT, message, Some(hint), findings);
                     return None;
                 }
                 Some(value.clone())

@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::Findings;
 use super::split::{self, Piece};
 use super::suggest::{fold, nearest};
+use super::untold;
 use super::yaml::{self, Parsed};
 use crate::kind::schema::{Form, Inside, Schema};
 use crate::kind::{self, KINDS, schema};
@@ -39,7 +40,12 @@ pub fn source(bytes: &[u8]) -> String {
         end = range.end;
         let kind = tree.as_ref().and_then(|root| root.get("kind")?.text()).and_then(kind::find);
         match (&tree, kind) {
-            (Some(root), Some(kind)) => message(root, schema::of(kind), &mut masked),
+            (Some(root), Some(kind)) => {
+                message(root, schema::of(kind), &mut masked);
+                if kind.name.has_secret_names() {
+                    masked.extend(untold::spans(kind, root).iter().map(offsets));
+                }
+            }
             (Some(_) | None, _) => by_name(bytes, range, &mut masked),
         }
     }
@@ -116,12 +122,19 @@ fn form(node: &Node, form: &Form, masked: &mut Vec<Range<usize>>) {
 
 /// All between the colon and the end of the value: a secret may begin like an anchor or a tag.
 fn mask(key: &Node, value: &Node, masked: &mut Vec<Range<usize>>) {
-    let offset = |offset: u32| usize::try_from(offset).unwrap_or(0);
-    masked.push(offset(value.span.start)..offset(value.span.end));
+    masked.push(offsets(&value.span));
     // The value of an alias stands elsewhere.
     if key.span.end < value.span.start {
         masked.push(offset(key.span.end) + 1..offset(value.span.start));
     }
+}
+
+fn offset(offset: u32) -> usize {
+    usize::try_from(offset).unwrap_or(0)
+}
+
+fn offsets(span: &Range<u32>) -> Range<usize> {
+    offset(span.start)..offset(span.end)
 }
 
 /// The field that is secret in some kinds only.

@@ -48,6 +48,7 @@ mod document;
 mod leaf;
 mod merge;
 pub mod syntax;
+mod untold;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -60,9 +61,26 @@ pub struct Snapshot {
     /// Path below the source (`/` between parts) to bytes.
     pub files: BTreeMap<Arc<str>, Arc<[u8]>>,
     /// Files that were seen but could not be read, with the reason: *unknown*, not absent.
-    pub unreadable: BTreeMap<Arc<str>, String>,
+    pub unreadable: BTreeMap<Arc<str>, Unreadable>,
     /// What the references in the files refer to.
     pub secrets: reference::Secrets,
+}
+
+/// Why a file was not read, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Lower case, `the directory cannot be listed: …`.
+    pub reason: String,
+    /// What a person can do.
+    pub remedy: &'static str,
+}
+
+impl Unreadable {
+    /// What the file system refuses, in its words.
+    pub fn refused(reason: impl Into<String>) -> Self {
+        let remedy = "give the agent the right to read it, or exclude it (`source.exclude`)";
+        Self { reason: reason.into(), remedy }
+    }
 }
 
 /// What a snapshot says: the result of `manifest::decode::read`.

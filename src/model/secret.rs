@@ -51,6 +51,15 @@ pub fn is_fingerprint(text: &str) -> bool {
     text.starts_with(SHOWN_BEGIN)
 }
 
+/// Whether a text is a fingerprint as we show it: put where a secret belongs, it was copied from
+/// our own output.
+pub fn is_shown(text: &str) -> bool {
+    let digits = digits_of(text.trim()).unwrap_or_default();
+    [SHOWN_BYTES, NAME_BYTES].contains(&(digits.len() / 2))
+        && digits.len().is_multiple_of(2)
+        && digits.chars().all(|c| c.is_ascii_hexdigit())
+}
+
 /// The digits of a fingerprint.
 pub fn digits_of(fingerprint: &str) -> Option<&str> {
     fingerprint.strip_prefix(SHOWN_BEGIN)?.strip_suffix(SHOWN_END)

@@ -24,7 +24,9 @@ use std::sync::Arc;
 
 use crate::live::{Coverage, Live};
 use crate::manifest::Resource;
-use crate::model::{Cluster, Digest, FieldPath, KindName, Place, ResourceId, Timestamp, Value};
+use crate::model::{
+    Cluster, Digest, FieldPath, KindName, Place, Release, ResourceId, Timestamp, Value,
+};
 
 /// A complete, immutable plan. Executing it needs no further choice.
 #[derive(Debug, Clone)]
@@ -48,6 +50,13 @@ pub struct Plan {
     /// Over steps, deferred, live revisions, coverage and policy; contents enter under the
     /// installation's key, so that a short secret cannot be guessed from it.
     pub digest: Digest,
+}
+
+impl Plan {
+    /// Whether the whole live side was seen. If not, the plan may lack steps.
+    pub fn is_live_whole(&self) -> bool {
+        self.coverage.values().all(|coverage| *coverage == Coverage::Complete)
+    }
 }
 
 /// One thing to do.
@@ -226,6 +235,9 @@ pub enum Why {
     NotAdopted,
     /// These fields cannot change; what differs. Delete and create it again to change them.
     Immutable(Vec<FieldPath>),
+    /// The server's version does not have these fields: it would drop them without a word, and
+    /// with them what they forbid.
+    TooNew(Vec<FieldPath>, Release),
     /// Declared and not there, but only Teleport itself makes this kind.
     NotMadeByUs,
     /// What it refers to is neither there nor planned.
@@ -237,23 +249,45 @@ pub enum Why {
 impl Why {
     /// Whether it leaves something undone that is wanted, so that somebody must look at it; else
     /// it is as somebody wants it.
-    pub const fn is_left(&self) -> bool {
+    /// `is_meant`: it is declared, and no selector leaves it out.
+    pub const fn is_left(&self, is_meant: bool) -> bool {
         match self {
             Self::Frozen
             | Self::SourceUnknown
             | Self::LiveUnknown(_)
             | Self::Settling
             | Self::Immutable(_)
+            | Self::TooNew(_, _)
             | Self::NotMadeByUs
             | Self::LabelUnknown(_)
             | Self::MissingReference(_) => true,
-            Self::PausedUntil(_)
-            | Self::KeepDirective
-            | Self::OwnedBy(_)
+            // What is meant for us was refused; what we merely had goes its own way.
+            Self::OwnedBy(_) | Self::ForeignOrigin(_) | Self::Preset | Self::NotAdopted => is_meant,
+            Self::PausedUntil(_) | Self::KeepDirective | Self::Unmarked | Self::ReferencedBy(_) => {
+                false
+            }
+        }
+    }
+
+    /// Whether it stays so until a person does something.
+    pub const fn is_refused(&self) -> bool {
+        match self {
+            Self::OwnedBy(_)
             | Self::ForeignOrigin(_)
             | Self::Preset
-            | Self::Unmarked
             | Self::NotAdopted
+            | Self::Immutable(_)
+            | Self::NotMadeByUs
+            | Self::TooNew(_, _)
+            | Self::MissingReference(_) => true,
+            Self::Frozen
+            | Self::SourceUnknown
+            | Self::LiveUnknown(_)
+            | Self::Settling
+            | Self::LabelUnknown(_)
+            | Self::PausedUntil(_)
+            | Self::KeepDirective
+            | Self::Unmarked
             | Self::ReferencedBy(_) => false,
         }
     }

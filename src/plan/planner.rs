@@ -10,7 +10,7 @@ use super::order::{self, Candidate, Prune};
 use super::reclaim;
 use super::{Action, Deferred, FieldChange, Plan, Policy, Reason, Step, Why, diff, seal};
 use crate::journal::Entry;
-use crate::kind::{self, FOREIGN_ORIGINS, Kind, Writes, canonical};
+use crate::kind::{self, FOREIGN_ORIGINS, Kind, Writes, canonical, newer};
 use crate::labels::resolve::{self as labels, Fits, Rules};
 use crate::labels::value::Values;
 use crate::live::{Live, LiveState, Seen};
@@ -152,12 +152,41 @@ fn judge_wanted<'a>(
         (Verdict::Do(_, _), Some(until)) => {
             draft.defer(id, Why::PausedUntil(until), Some(&manifest.at));
         }
+        (Verdict::Do(_, _), None) if let Some(why) = too_new(input, id, manifest) => {
+            draft.defer(id, why, Some(&manifest.at));
+        }
         (Verdict::Do(action, reason), None) => {
-            let note = input.fits().and_then(|fits| fits.matched.get(id)).cloned();
+            let matched = input.fits().and_then(|fits| fits.matched.get(id)).cloned();
+            let taken = taken_from(input, id, &action).map(|owner| {
+                format!("takes it from agent `{owner}`, as `reconciler/adopt: always` says")
+            });
+            let note = match (matched, taken) {
+                (Some(matched), Some(taken)) => Some(format!("{taken}; {matched}")),
+                (matched, taken) => taken.or(matched),
+            };
             draft.candidates.push(Candidate { id, manifest, action, reason, note });
         }
         (Verdict::Wait(why), _) => draft.defer(id, why, Some(&manifest.at)),
     }
+}
+
+/// Whose mark a step overwrites.
+fn taken_from<'a>(input: &Input<'_>, id: &ResourceId, action: &'a Action) -> Option<&'a str> {
+    match action {
+        Action::Update { before, after: _, changes: _ }
+        | Action::Adopt { live: before, after: _ } => {
+            other_owner(kind::row(id.kind)?, before, input.policy)
+        }
+        Action::Create { after: _ } | Action::Delete { before: _ } => None,
+    }
+}
+
+/// Why a server that is too old for a manifest gets no write: half of what is declared may be
+/// worse than nothing.
+fn too_new(input: &Input<'_>, id: &ResourceId, manifest: &Manifest) -> Option<Why> {
+    let (server, kind) = (input.live.server?, kind::row(id.kind)?);
+    let fields = newer::lacking(kind, &manifest.resource.canonical, server);
+    (!fields.is_empty()).then_some(Why::TooNew(fields, server))
 }
 
 fn judge_contact(input: &Input<'_>, kind: &Kind, id: &ResourceId, manifest: &Manifest) -> Verdict {

@@ -65,10 +65,13 @@ pub fn summary(plan: &Plan) -> String {
         0 => String::new(),
         count => format!(", {count} to forget"),
     };
+    let lacking = incomplete(plan);
     if plan.steps.is_empty() {
+        // What was not seen may need any change.
+        let none = if lacking.is_empty() { "No changes." } else { "No changes in the rest." };
         return match plan.unchanged {
-            1 => format!("No changes. 1 resource in sync{deferred}{forget}."),
-            count => format!("No changes. {count} resources in sync{deferred}{forget}."),
+            1 => format!("{lacking}{none} 1 resource in sync{deferred}{forget}."),
+            count => format!("{lacking}{none} {count} resources in sync{deferred}{forget}."),
         };
     }
     let adopted = match count(Verb::Adopt) {
@@ -76,11 +79,30 @@ pub fn summary(plan: &Plan) -> String {
         count => format!(", {count} to adopt"),
     };
     format!(
-        "Plan: {} to create, {} to update, {} to delete{adopted}{deferred}{forget}.",
+        "{lacking}Plan: {} to create, {} to update, {} to delete{adopted}{deferred}{forget}.",
         count(Verb::Create),
         count(Verb::Update),
         count(Verb::Delete),
     )
+}
+
+/// Says first of all which kinds' live state is unknown, if any is.
+fn incomplete(plan: &Plan) -> String {
+    let lacking = plan.coverage.iter().filter(|(_, coverage)| **coverage != Coverage::Complete);
+    let names: Vec<String> =
+        lacking.map(|((cluster, kind), _)| format!("{}{kind}", prefix(cluster))).collect();
+    if names.is_empty() {
+        return String::new();
+    }
+    format!("Incomplete: the live state of {} is unknown. ", names.join(", "))
+}
+
+/// What stands before the kind of a resource in a child cluster.
+fn prefix(cluster: &Cluster) -> String {
+    match cluster {
+        Cluster::Parent => String::new(),
+        Cluster::Child(name) => format!("{name}:"),
+    }
 }
 
 /// `+ ~ - =`.
@@ -185,11 +207,8 @@ fn unknowns(plan: &Plan) -> Vec<String> {
     let mut lines = Vec::new();
     for ((cluster, kind), coverage) in &plan.coverage {
         if let Coverage::Partial(reason) = coverage {
-            let place = match cluster {
-                Cluster::Parent => String::new(),
-                Cluster::Child(name) => format!("{name}:"),
-            };
-            lines.push(format!("{place}{kind} is not wholly known: {reason}"));
+            let place = prefix(cluster);
+            lines.push(format!("live state of {place}{kind} unknown: {reason}"));
         }
     }
     if !plan.source_whole {

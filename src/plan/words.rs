@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Reason, Step, Why};
+use crate::model::FieldPath;
 
 impl Reason {
     /// One or a few words, lower case.
@@ -56,6 +57,7 @@ impl Why {
             Self::Unmarked => "unmarked",
             Self::NotAdopted => "not_adopted",
             Self::Immutable(_) => "immutable",
+            Self::TooNew(_, _) => "too_new",
             Self::NotMadeByUs => "not_made_by_us",
             Self::MissingReference(_) => "missing_reference",
             Self::ReferencedBy(_) => "referenced_by",
@@ -82,11 +84,19 @@ impl Why {
             Self::Unmarked => Some("delete it by hand, or declare it again"),
             Self::NotAdopted => Some("remove `reconciler/adopt: never`, or choose another name"),
             Self::Immutable(_) => Some("delete it and create it again, or undo the edit"),
+            Self::TooNew(_, _) => Some("remove them, or update Teleport; until then it stays"),
             Self::NotMadeByUs => Some("it appears by itself; until then nothing is done"),
             Self::MissingReference(_) => Some("declare it, or correct the name"),
             Self::ReferencedBy(_) => Some("remove the reference first"),
         }
     }
+}
+
+fn list(f: &mut fmt::Formatter<'_>, paths: &[FieldPath]) -> fmt::Result {
+    for (position, path) in paths.iter().enumerate() {
+        write!(f, "{} `{path}`", if position == 0 { "" } else { "," })?;
+    }
+    Ok(())
 }
 
 impl fmt::Display for Why {
@@ -116,10 +126,11 @@ impl fmt::Display for Why {
             Self::NotAdopted => f.write_str("it exists, and `reconciler/adopt: never` is set"),
             Self::Immutable(paths) => {
                 f.write_str("cannot be changed once it exists:")?;
-                for (position, path) in paths.iter().enumerate() {
-                    write!(f, "{} `{path}`", if position == 0 { "" } else { "," })?;
-                }
-                Ok(())
+                list(f, paths)
+            }
+            Self::TooNew(paths, server) => {
+                write!(f, "Teleport {server} does not keep")?;
+                list(f, paths)
             }
             Self::NotMadeByUs => f.write_str("not there, and only Teleport itself makes it"),
             Self::MissingReference(id) => write!(f, "refers to `{id}`, which is not there"),

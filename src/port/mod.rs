@@ -119,8 +119,39 @@ pub enum CallCode {
     Unimplemented,
     /// 14 before the request was sent.
     Unavailable,
+    /// Nothing was sent, and nothing will be before a person has acted: the server is of another
+    /// cluster or cannot be trusted, or the identity is over.
+    Barred,
     /// 13, 15, 16, 10, 11: may or may not have happened.
     Internal,
+}
+
+impl CallCode {
+    /// What becomes of a write that ended so, and what a person can do about it.
+    pub const fn remedy(self) -> &'static str {
+        match self {
+            Self::NoAnswer | Self::Unknown | Self::Internal => {
+                "whether it happened is read back before anything is tried again"
+            }
+            Self::InvalidArgument => {
+                "it waits for its author: correct the manifest, which is tried at once; as it is, \
+                 it is tried again every 10 minutes or so"
+            }
+            Self::PermissionDenied => {
+                "one of the identity's roles must allow it (`reconciler doctor` prints the rule \
+                 that is missing); it is tried again every 10 minutes or so"
+            }
+            Self::Unimplemented => {
+                "this server does not have the call: a newer one, or no such manifest; it is \
+                 tried again every 10 minutes or so"
+            }
+            Self::NotFound | Self::AlreadyExists | Self::FailedPrecondition => {
+                "it changed meanwhile: it is read and planned again"
+            }
+            Self::ResourceExhausted | Self::Unavailable => "it is tried again later",
+            Self::Barred => "nothing is sent until that is mended",
+        }
+    }
 }
 
 /// A call that did not succeed.

@@ -311,6 +311,7 @@ impl World {
         self.phase = Phase::Calm;
         self.disk_fails = false;
         self.cluster.inner().expired = false;
+        self.cluster.inner().stubborn = None;
         self.mend_labels();
         self.repair();
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::futile::without_field;
 use super::source::SECRET;
 use crate::kind::Kind;
 use crate::live::{Observed, list};
@@ -40,6 +41,10 @@ pub(super) struct Inner {
     pub spare_reads: bool,
     /// Whether the last write was done.
     pub done: bool,
+    /// A role of which a field is not kept, whatever we write.
+    pub stubborn: Option<String>,
+    /// How often it was not.
+    pub dropped: u64,
     /// What each kind's last list gave, at which version of the kind.
     lists: BTreeMap<KindName, (u64, Observed)>,
     /// What each content that an oracle asked for says.
@@ -62,7 +67,7 @@ impl Inner {
 }
 
 impl SimCluster {
-    pub(super) fn new(core: Core, now: Now) -> Self {
+    pub(super) fn new(core: Core, now: Now, stubborn: Option<String>) -> Self {
         Self {
             inner: Mutex::new(Inner {
                 core,
@@ -71,6 +76,8 @@ impl SimCluster {
                 expired: false,
                 spare_reads: false,
                 done: false,
+                stubborn,
+                dropped: 0,
                 lists: BTreeMap::new(),
                 said: BTreeMap::new(),
             }),
@@ -113,7 +120,7 @@ impl SimCluster {
         if inner.expired {
             inner.done = false;
             let message = "identity expired".to_owned();
-            return Err(CallError { code: CallCode::Unavailable, message });
+            return Err(CallError { code: CallCode::Barred, message });
         }
         let is_read = path.contains("/Get") || path.contains("/List");
         let spared = is_read && inner.spare_reads;
@@ -121,7 +128,10 @@ impl SimCluster {
         if let Some(CallFault::Before(code)) = fault {
             return Err(CallError { code, message: quote(request) });
         }
-        let answer = inner.core.call(now, &Caller::admin(), path, request);
+        let less = inner.stubborn.as_ref().and_then(|name| without_field(name, path, request));
+        let answer =
+            inner.core.call(now, &Caller::admin(), path, less.as_deref().unwrap_or(request));
+        inner.dropped += u64::from(less.is_some() && answer.result.is_ok());
         inner.done = !is_read && answer.result.is_ok();
         if fault == Some(CallFault::After) {
             let message = "the answer was lost".to_owned();

@@ -9,6 +9,7 @@
 
 mod chaos;
 mod cluster;
+mod futile;
 mod identity;
 mod labels;
 mod limits;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Report;
 use super::world::{Phase, World};
 use crate::engine::{Mode, Outcome, Status};
+use crate::model::ResourceId;
 use crate::plan::Why;
 
 /// How long a longer life goes before, at least and at most. Seconds.
@@ -99,12 +100,23 @@ impl World {
         left.extend(kinds.filter_map(|(_, known)| known.missing.clone()));
         let deferred = self.engine.plan_now().map(|plan| plan.deferred).unwrap_or_default();
         left.extend(deferred.iter().filter(|it| needs_a_look(&it.why)).map(|it| it.id.to_string()));
+        let is_meant = |id: &ResourceId| {
+            let manifest = reading.manifests.get(id);
+            manifest.is_some_and(|it| self.fate(id, it).meant == Some(true))
+        };
+        let refused = deferred.iter().filter(|it| is_refusal(&it.why) && is_meant(&it.id));
+        left.extend(refused.map(|it| format!("{} is not applied", it.id)));
         left.extend(status.held.iter().map(|held| format!("held {}", held.id)));
         let unready = status.resources.iter().filter(|(_, it)| it.readiness.is_some());
         let wanted = reading.manifests.keys().map(ToString::to_string).collect::<Vec<_>>();
         left.extend(unready.map(|(id, _)| id.clone()).filter(|id| wanted.contains(id)));
         left
     }
+}
+
+/// Whether a manifest that is meant for us is not applied because of whose the resource is.
+const fn is_refusal(why: &Why) -> bool {
+    matches!(why, Why::OwnedBy(_) | Why::ForeignOrigin(_) | Why::Preset | Why::NotAdopted)
 }
 
 const fn needs_a_look(why: &Why) -> bool {
@@ -114,6 +126,7 @@ const fn needs_a_look(why: &Why) -> bool {
         | Why::LiveUnknown(_)
         | Why::Settling
         | Why::Immutable(_)
+        | Why::TooNew(_, _)
         | Why::LabelUnknown(_)
         | Why::MissingReference(_) => true,
         Why::PausedUntil(_)

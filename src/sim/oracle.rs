@@ -40,6 +40,8 @@ pub(super) struct Oracle {
     pub open: BTreeMap<OpId, Intent>,
     /// Of this life of the engine.
     pub life: Told,
+    /// Of this life, too.
+    pub updates: super::futile::Updates,
 }
 
 /// What the disk says of an operation, and what the engine could know of its end.
@@ -148,6 +150,7 @@ impl Oracle {
             self.violate("two_in_flight", what.clone());
         }
         self.life.in_flight.insert(op, id.clone());
+        self.update_sent(op, step);
         let partial = self.life.partial.get(&id.kind).copied().unwrap_or(true);
         if partial && verb != Verb::Update {
             self.violate("write_on_partial", what.clone());
@@ -286,6 +289,7 @@ impl Oracle {
     /// Somebody else removed or replaced it.
     pub(super) fn taken(&mut self, at: Duration, id: &ResourceId) {
         self.created.remove(id);
+        self.update_needed(id);
         self.approvals.taken(at, id);
     }
 }

@@ -38,6 +38,11 @@ impl World {
             Effect::Say(notice) => {
                 let text = notice.text.clone();
                 self.oracle.shown("a notice", &text);
+                if text.contains("does not keep") || text.contains("does not stay") {
+                    self.count("write in vain held");
+                } else if text.contains("somebody else writes it") {
+                    self.count("fight damped");
+                }
                 return;
             }
             Effect::Answer { request: _, text } => {
@@ -177,6 +182,9 @@ impl World {
         let row = kind::row(step.id.kind).ok_or_else(no_kind)?;
         let written = at_once(list::write(&self.cluster, row, step, super::AGENT));
         let result = written.unwrap_or_else(|| Err(no_kind()));
+        if std::mem::take(&mut self.cluster.inner().dropped) > 0 {
+            self.count("field dropped");
+        }
         if self.cluster.inner().done {
             self.oracle.committed(self.at, op, step);
         }

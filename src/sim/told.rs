@@ -77,8 +77,9 @@ impl Oracle {
                     None => self.told_gone(id),
                 }
             }
-            Event::Wrote { op, .. } => {
+            Event::Wrote { op, result } => {
                 self.life.in_flight.remove(op);
+                self.update_told(*op, result.is_ok());
             }
             Event::JournalFailed(_) => self.life.disk_failed = true,
             Event::Fetched { .. }
@@ -87,6 +88,7 @@ impl Oracle {
             | Event::SourceRead(Err(_))
             | Event::Journaled(_)
             | Event::Renewed
+            | Event::Server(_)
             | Event::Approve { .. }
             | Event::Stop => {}
         }

@@ -61,7 +61,7 @@ impl World {
 
     /// What shall become of it: at the end by what the commands would say, during a single pass
     /// by what they said.
-    fn fate(&self, id: &ResourceId, manifest: &Manifest) -> Fate {
+    pub(super) fn fate(&self, id: &ResourceId, manifest: &Manifest) -> Fate {
         labels::fate(&self.config, id, manifest, |word| match self.phase {
             Phase::Once => self.oracle.life.heard.said(&self.config, word),
             Phase::Chaos | Phase::Calm | Phase::Silence => self.truth_of(word),

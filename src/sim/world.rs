@@ -167,7 +167,7 @@ impl World {
             alive: false,
             disk: State::default(),
             disk_fails: false,
-            cluster: SimCluster::new(core, start),
+            cluster: SimCluster::new(core, start, super::futile::stubborn(seed)),
             watch: None,
             watches: 0,
             source: Source::default(),
@@ -295,6 +295,7 @@ impl World {
             | Event::SourceChanged
             | Event::SourceRead(Err(_))
             | Event::Listed { .. }
+            | Event::Server(_)
             | Event::WatchOpened(_)
             | Event::WatchLost(_)
             | Event::Put(_)
@@ -340,6 +341,7 @@ impl World {
         self.disk_fails = false;
         self.engine = engine(&self.config, self.seed, life);
         self.oracle.life = super::told::Told::default();
+        self.oracle.updates = super::futile::Updates::default();
         let now = self.now();
         self.oracle.limits.restarted(&self.config, now);
         self.oracle.approvals.granted.clear();

@@ -32,6 +32,20 @@ async fn a_kind_that_may_not_be_listed_ends_the_pass_when_the_rest_is_done() {
     }
 }
 
+/// What fails for a while is waited for, but not for ever; what can be done is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_that_cannot_be_listed_is_given_up_when_the_rest_is_done() {
+    let plane = plane();
+    fail(&plane, LIST_KUBE, code::INTERNAL);
+    fail(&plane, GET_KUBE, code::INTERNAL);
+    let files = [("a.yaml", &*kube("a")), ("b.yaml", &*role("b"))];
+    let agent = Agent::start(client(&plane), once(), &files);
+    assert_eq!(agent.ended().await, Outcome::Incomplete);
+    let calls = calls(&plane);
+    assert_eq!(calls.get("CreateRole"), Some(&1), "the rest is done: {calls:?}");
+    assert!(calls.get("ListKubernetesClusters") > Some(&1), "it was tried again: {calls:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kind_that_nobody_uses_does_not_hinder() {
     let plane = plane();

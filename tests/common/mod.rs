@@ -104,7 +104,12 @@ impl Place {
 
     /// The same with other options.
     pub fn agent_with(&self, options: &[&str]) -> Agent {
-        let mut agent = Agent::started(self.command(options));
+        self.agent_of(self.command(options))
+    }
+
+    /// The same by another command.
+    pub fn agent_of(&self, command: Command) -> Agent {
+        let mut agent = Agent::started(command);
         let started = Instant::now();
         while !self.run(&["status"]).status.success()
             || !self.state().join("reconciler.sock").exists()

@@ -115,7 +115,7 @@ async fn after_the_end_nothing_is_dialled() {
         let error = crate::list(&remote).await.unwrap_err();
         let ends = teleport.identity().names.not_after;
         assert!(error.message.contains(&format!("identity expired at {ends}")), "{error}");
-        assert_eq!(error.code, reconciler::port::CallCode::Unavailable, "nothing was sent");
+        assert_eq!(error.code, reconciler::port::CallCode::Barred, "nothing was sent");
     }
     assert!(bench.front.seen().is_empty(), "{:?}", bench.front.seen());
 }

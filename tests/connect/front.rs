@@ -58,7 +58,7 @@ pub struct Front {
 
 struct Shared {
     mode: Mode,
-    auth: Arc<ServerConfig>,
+    auth: Mutex<Arc<ServerConfig>>,
     web: Arc<ServerConfig>,
     behind: mpsc::Sender<io::Result<DuplexStream>>,
     seen: Mutex<Vec<Seen>>,
@@ -68,26 +68,16 @@ struct Shared {
 
 impl Front {
     pub async fn start(mode: Mode, users: &Authority, hosts: &Authority, web: &Authority) -> Self {
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from(users.der.clone())).unwrap();
-        let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
-        let builder = || {
-            ServerConfig::builder_with_provider(provider())
-                .with_safe_default_protocol_versions()
-                .unwrap()
-        };
-        let pair = |(certificate, key): (Vec<u8>, Vec<u8>)| {
-            (vec![CertificateDer::from(certificate)], PrivatePkcs8KeyDer::from(key).into())
-        };
-        let (certificate, key) = pair(hosts.server(&SERVER_NAMES));
-        let mut auth = builder()
-            .with_client_cert_verifier(verifier.unwrap())
-            .with_single_cert(certificate, key)
+        let (certificate, key) = web.server(&["localhost"]);
+        let mut web = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from(certificate)],
+                PrivatePkcs8KeyDer::from(key).into(),
+            )
             .unwrap();
-        auth.alpn_protocols = vec![b"h2".to_vec()];
-        let (certificate, key) = pair(web.server(&["localhost"]));
-        let mut web = builder().with_no_client_auth().with_single_cert(certificate, key).unwrap();
         if mode != Mode::Balancer {
             web.alpn_protocols = vec![b"teleport-reversetunnel".to_vec(), b"http/1.1".to_vec()];
         }
@@ -100,7 +90,7 @@ impl Front {
         });
         let shared = Arc::new(Shared {
             mode,
-            auth: Arc::new(auth),
+            auth: Mutex::new(auth_service(users, hosts)),
             web: Arc::new(web),
             behind,
             seen: Mutex::default(),
@@ -118,6 +108,11 @@ impl Front {
         self.shared.seen.lock().unwrap().clone()
     }
 
+    /// From now on the Auth Service's certificate is signed by that authority.
+    pub fn sign_by(&self, users: &Authority, hosts: &Authority) {
+        *self.shared.auth.lock().unwrap() = auth_service(users, hosts);
+    }
+
     /// Breaks every connection.
     pub fn cut(&self) {
         for connection in self.shared.connections.lock().unwrap().drain(..) {
@@ -129,6 +124,24 @@ impl Front {
     pub fn refuse(&self, yes: bool) {
         self.shared.refusing.store(yes, Ordering::SeqCst);
     }
+}
+
+fn auth_service(users: &Authority, hosts: &Authority) -> Arc<ServerConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(users.der.clone())).unwrap();
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+    let (certificate, key) = hosts.server(&SERVER_NAMES);
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.build().unwrap())
+        .with_single_cert(
+            vec![CertificateDer::from(certificate)],
+            PrivatePkcs8KeyDer::from(key).into(),
+        )
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Arc::new(config)
 }
 
 impl Drop for Front {
@@ -199,7 +212,8 @@ impl Shared {
         let server_name = hello.server_name().map(str::to_owned);
         let alpn = hello.alpn().into_iter().flatten();
         let alpn = alpn.map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-        let mut stream = start.into_stream(Arc::clone(&self.auth)).await?;
+        let config = Arc::clone(&self.auth.lock().unwrap());
+        let mut stream = start.into_stream(config).await?;
         let certificates = stream.get_ref().1.peer_certificates().unwrap().to_vec();
         assert_eq!(certificates.len(), 1, "the Auth Service refuses intermediaries");
         let user = Names::read(certificates.first().unwrap()).unwrap().user;

@@ -396,6 +396,7 @@ const CHECKS: &[(&str, &str, &[(&str, &str)])] = &[
             ("K081", r#"{"values":["b"]}"#),
         ],
     ),
+    ("bot", r#"{"spec":{"roles":["a"],"max_session_ttl":"-1h"}}"#, &[("K082", r#""-1h""#)]),
     (
         "remote_cluster",
         r#"{"metadata":{"name":"leaf","labels":{"a b":"c"}}}"#,

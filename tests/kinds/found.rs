@@ -46,7 +46,7 @@ fn with<T>(sides: &Sides, look: impl FnOnce(&Plan, &Input<'_>) -> T) -> T {
     }
     let observed = Observed::new(sides.live.map(live), Coverage::Complete);
     let kinds = BTreeMap::from([((Cluster::Parent, kind().name), observed)]);
-    let state = LiveState { kinds };
+    let state = LiveState { kinds, ..LiveState::default() };
     let mut inventory = BTreeMap::new();
     if let Some(env) = sides.known {
         let applied = resource(kind(), Cluster::Parent, "leaf", value(env, ""));

@@ -78,6 +78,13 @@ fn equal_meanings_are_one_text() {
             r#"{"spec":{"expires":"0001-01-01T00:00:00Z","created_by":{"user":{"name":"x"}},"local_auth":{"totp_key":"x"}},"status":{"password_state":2}}"#,
             "{}",
         ),
+        (
+            "user",
+            r#"{"spec":{"expires":"2031-01-02T03:04:05Z"}}"#,
+            r#"{"metadata":{"expires":"2031-01-02T03:04:05Z"},"spec":{"expires":"2031-01-02T05:04:05+02:00"}}"#,
+        ),
+        ("bot", r#"{"spec":{"max_session_ttl":"-1h"}}"#, r#"{"spec":{"max_session_ttl":"30h"}}"#),
+        ("bot", r#"{"spec":{"max_session_ttl":"0s"}}"#, "{}"),
         ("bot", r#"{"spec":{"max_session_ttl":"12h"}}"#, r#"{"metadata":{"description":"x"}}"#),
         (
             "bot",
@@ -190,4 +197,22 @@ fn masked_values_hold_no_secret() {
         assert_eq!(masked, mask(kind, &value, &key).to_json(), "equal secrets look equal");
         assert_ne!(masked, mask(kind, &value, &FingerprintKey([8; 32])).to_json());
     }
+}
+
+#[test]
+fn of_two_expiries_of_a_user_each_stays() {
+    let kind = kind::find("user").unwrap();
+    let canonical = |text: &str| {
+        let value = Value::from_json(text).unwrap();
+        resource(kind, Cluster::Parent, "u", value).canonical
+    };
+    let both = r#"{"metadata":{"expires":"2032-01-02T03:04:05Z"},"spec":{"expires":"2031-01-02T03:04:05Z"}}"#;
+    let (first, last) = (
+        r#"{"spec":{"expires":"2031-01-02T03:04:05Z"}}"#,
+        r#"{"metadata":{"expires":"2032-01-02T03:04:05Z"}}"#,
+    );
+    let texts = [canonical(both), canonical(first), canonical(last)];
+    assert!(texts[0].contains("2031") && texts[0].contains("2032"), "{}", texts[0]);
+    assert!(texts[0] != texts[1] && texts[1] != texts[2] && texts[0] != texts[2]);
+    assert!(!texts[2].contains(r#""spec""#), "it is not written back: {}", texts[2]);
 }

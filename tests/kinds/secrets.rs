@@ -97,6 +97,18 @@ fn a_broken_document_about_a_token_tells_nothing_of_its_name() {
         ),
         token("{roles: [Node], join_method: token, join_method: iam}"),
         token("{roles: [Node], join_method: \"\", nonsense: 1}"),
+        // In places where no secret belongs.
+        token("{roles: [Node], hunter2swordfish: name}"),
+        token("{roles: [Node], token: {hunter2swordfish: name}}"),
+        token("{roles: [Node], token: hunter2swordfish}"),
+        token("{roles: [hunter2swordfish]}"),
+        token("{roles: hunter2swordfish}"),
+        token("{roles: [Node], join_method: hunter2swordfish}"),
+        token("{roles: [Node], hunter2swordfish: 1, hunter2swordfish: 2}"),
+        token(good).replace("spec:", "  expires: hunter2swordfish\nspec:"),
+        token(good).replace("spec:", "  labels: {hunter2swordfish@: x}\nspec:"),
+        token(good).replace("spec:", "hunter2swordfish: x\nspec:"),
+        token(good).replace("version: v2", "version: hunter2swordfish"),
         // Not certain: something else is wrong with it.
         token(&format!("{github}, nonsense: 1}}")),
         token(&format!("{github}, roles: [x]}}")),
@@ -122,6 +134,38 @@ fn a_broken_document_about_a_token_tells_nothing_of_its_name() {
     let number = token(good).replace(NAME, "123456789012");
     let (_, shown) = told(&number);
     assert!(!shown.contains("123456789012"), "{shown}");
+}
+
+#[test]
+fn what_the_kind_itself_knows_is_told() {
+    let (_, shown) = told(&token("{roles: [Node, Node], join_method: iam, alow: [x]}"));
+    assert!(shown.contains("there is no field `(not shown)` in `spec`"), "{shown}");
+    assert!(shown.contains("is `allow` meant?"), "{shown}");
+    let (_, shown) = told(&token("{roles: [Node, Node], join_method: iam}"));
+    assert!(shown.contains("the role `Node` stands twice"), "{shown}");
+    assert!(shown.contains("the join method `iam` needs `allow` rules"), "{shown}");
+}
+
+#[test]
+fn a_fingerprint_in_any_secret_field_is_found() {
+    let pasted = |word: &str, text: &str| {
+        let value = Value::from_json(text).unwrap();
+        kind::pasted::fingerprint(kind::find(word).unwrap(), &value)
+    };
+    let found = |word, text, path: &str| assert_eq!(pasted(word, text).as_deref(), Some(path));
+    found("trusted_cluster", r#"{"spec":{"token":"(secret 386f2819)"}}"#, "spec.token");
+    found("kube_cluster", r#"{"spec":{"kubeconfig":"(secret 386f2819)"}}"#, "spec.kubeconfig");
+    found("token", r#"{"metadata":{"name":"(secret 386f2819386f2819)"}}"#, "metadata.name");
+    found(
+        "token",
+        r#"{"spec":{"bound_keypair":{"onboarding":{"registration_secret":"(secret 386f2819)"}}}}"#,
+        "spec.bound_keypair.onboarding.registration_secret",
+    );
+    for plain in ["(secret)", "(secret 386f281)", "(secret gggggggg)", "secret 386f2819", "x"] {
+        let text = format!(r#"{{"spec":{{"token":"{plain}"}}}}"#);
+        assert_eq!(pasted("trusted_cluster", &text), None, "{plain}");
+    }
+    assert_eq!(pasted("role", r#"{"metadata":{"name":"(secret 386f2819)"}}"#), None);
 }
 
 #[test]

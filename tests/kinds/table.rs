@@ -223,3 +223,48 @@ fn a_child_is_ready_when_active() {
     assert_eq!(at(r#"{"status":{"state":"creating"}}"#), Readiness::Waiting("creating".into()));
     assert_ne!(at("{}"), Readiness::Ready);
 }
+
+/// Compared with the protobuf files of 18.0.0.
+#[test]
+fn what_18_0_0_does_not_have_is_known() {
+    fn walk(schema: &Schema, at: &str, out: &mut BTreeSet<String>) {
+        for (name, field) in &schema.fields {
+            let at = format!("{at}.{name}");
+            if let Some(last) = field.lacked_by {
+                assert_eq!(last.to_string(), "18.0.0");
+                out.insert(at.clone());
+            }
+            let mut form = &field.form;
+            while let Form::List(inner) | Form::Map(inner) = form {
+                form = inner;
+            }
+            if let Form::Message(inner) = form {
+                walk(inner, &at, out);
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    for kind in KINDS {
+        walk(schema::of(kind), kind.name.as_str(), &mut found);
+    }
+    let mut expected = BTreeSet::from(
+        [
+            "token.spec.allow.aws_organization_id",
+            "token.spec.integration",
+            "token.spec.kubernetes.oidc",
+        ]
+        .map(String::from),
+    );
+    for side in ["allow", "deny"] {
+        for field in [
+            "linux_desktop_labels",
+            "linux_desktop_labels_expression",
+            "linux_desktop_logins",
+            "mcp",
+            "request.reason.prompt",
+        ] {
+            expected.insert(format!("role.spec.{side}.{field}"));
+        }
+    }
+    assert_eq!(found, expected);
+}

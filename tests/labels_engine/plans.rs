@@ -50,7 +50,10 @@ impl Table {
         };
         let selectors = items(&[&[("env", "prod")], &[("env", "test"), ("region", "us-*")]]);
         Self {
-            live: LiveState { kinds: [((Cluster::Parent, kind.name), observed)].into() },
+            live: LiveState {
+                kinds: [((Cluster::Parent, kind.name), observed)].into(),
+                ..LiveState::default()
+            },
             inventory,
             policy,
             rules: rules(Mode::Resolve, selectors),

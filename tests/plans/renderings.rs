@@ -223,10 +223,10 @@ fn what_is_not_known_is_said() {
     let world = World::parse("partial: role a page was cut\nunknown: broken");
     expect![[r#"
         Not known:
-          role is not wholly known: a page was cut
+          live state of role unknown: a page was cut
           some documents could not be understood: nothing is deleted
 
-        No changes. 0 resources in sync.
+        Incomplete: the live state of role is unknown. No changes in the rest. 0 resources in sync.
     "#]]
     .assert_eq(&text(&view(&world.plan(), None)));
 }

@@ -527,3 +527,35 @@ fn secrets_are_compared_and_never_shown() {
         "#]],
     );
 }
+
+#[test]
+fn what_the_server_would_drop_is_not_written_at_all() {
+    check(
+        "server: 18.0.0
+         desired: role/new {allow: {mcp: {tools: [x]}, logins: [root]}}
+         desired: role/edited {deny: {linux_desktop_logins: [root], logins: [root]}}
+         live: role/edited {deny: {logins: [root]}}
+         inventory: role/edited {deny: {logins: [root]}}
+         same: role/kept {allow: {mcp: {tools: [x]}}}
+         desired: role/old {allow: {logins: [root]}}",
+        expect![[r#"
+            create role/old (missing)
+            deferred role/edited: Teleport 18.0.0 does not keep `spec.deny.linux_desktop_logins`
+            deferred role/new: Teleport 18.0.0 does not keep `spec.allow.mcp`
+            in sync: 1
+        "#]],
+    );
+}
+
+#[test]
+fn of_a_server_that_is_newer_or_unheard_of_nothing_is_assumed() {
+    for server in ["server: 18.0.1", ""] {
+        check(
+            &format!("{server}\n desired: role/new {{allow: {{mcp: {{tools: [x]}}}}}}"),
+            expect![[r#"
+                create role/new (missing)
+                in sync: 0
+            "#]],
+        );
+    }
+}

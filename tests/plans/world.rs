@@ -6,7 +6,8 @@
 //! - `live: role/dev {…} ; owner: other ; unmarked ; origin: kubernetes` (bears our mark unless told)
 //! - `inventory: role/dev {…} ; keep`
 //! - `same: role/dev {…}`: all three at once
-//! - `frozen: role/dev`, `busy: role/dev`, `unknown: file.yaml`, `partial: role a page was cut`
+//! - `frozen: role/dev`, `busy: role/dev`, `unknown: file.yaml`, `partial: role a page was cut`,
+//!   `server: 18.0.0`
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +17,9 @@ use reconciler::journal::Entry;
 use reconciler::kind::{self, KINDS, Readiness, canonical};
 use reconciler::live::{Coverage, Live, LiveState, Observed};
 use reconciler::manifest::{Adopt, Directives, Manifest, Reading, Resource};
-use reconciler::model::{Cluster, FingerprintKey, Place, ResourceId, Revision, Timestamp, Value};
+use reconciler::model::{
+    Cluster, FingerprintKey, Place, Release, ResourceId, Revision, Timestamp, Value,
+};
 use reconciler::plan::{Action, Input, Plan, Policy, plan};
 
 pub(crate) const KEY: FingerprintKey = FingerprintKey([7; 32]);
@@ -90,6 +93,7 @@ impl World {
             "busy" => {
                 self.busy.insert(id(name));
             }
+            "server" => self.live.server = Release::parse(name),
             "unknown" => self.reading.unknown.push(place(name)),
             "partial" => {
                 let kind = kind::find(name).expect("a kind").name;

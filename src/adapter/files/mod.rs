@@ -25,12 +25,11 @@ pub use self::globs::{EXCLUDE, Globs, INCLUDE, pattern};
 pub use self::secrets::{Places, SECRET_SIZE_MAX};
 use self::walk::{Found, Listing, Stamp, Trouble};
 use super::clock;
-use crate::manifest::Snapshot;
+use crate::manifest::{Snapshot, Unreadable, split};
 use crate::port::{Files, NotYet};
 
-/// Largest file that is read, in bytes. A manifest of one resource has some kilobytes; what
-/// Teleport takes in one message ends at 4 MiB.
-pub const FILE_SIZE_MAX: u64 = 4 * 1024 * 1024;
+/// Largest file that is read, in bytes: what the manifests' own reader takes.
+pub const FILE_SIZE_MAX: u64 = split::FILE_BYTES_MAX as u64;
 
 /// Most bytes of one snapshot, against a source path that is a mistake (`/`).
 pub const SNAPSHOT_BYTES_MAX: u64 = 512 * 1024 * 1024;
@@ -246,8 +245,8 @@ fn take(listing: &Listing, known: &Known, files: &mut Known) -> Result<Snapshot,
     for (path, found) in listing {
         match found {
             Found::Directory(..) => {}
-            Found::Unreadable(reason) => {
-                snapshot.unreadable.insert(Arc::clone(path), reason.clone());
+            Found::Unreadable(unreadable) => {
+                snapshot.unreadable.insert(Arc::clone(path), unreadable.clone());
             }
             Found::File(place, stamp) => {
                 total = total.saturating_add(stamp.size);
@@ -269,7 +268,8 @@ fn take(listing: &Listing, known: &Known, files: &mut Known) -> Result<Snapshot,
                 return Err(walk::moved(place, &error));
             }
             Err(error) => {
-                snapshot.unreadable.insert(Arc::clone(path), error.to_string());
+                let refused = Unreadable::refused(error.to_string());
+                snapshot.unreadable.insert(Arc::clone(path), refused);
             }
         }
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::globs::Globs;
 use super::{DEPTH_MAX, FILE_SIZE_MAX, FILES_MAX};
+use crate::manifest::Unreadable;
 
 /// Identity and version of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +41,8 @@ pub(super) enum Found {
     File(Arc<Path>, Stamp),
     /// A directory that was entered, by device and inode.
     Directory(u64, u64),
-    /// It counts, but cannot be read; why.
-    Unreadable(String),
+    /// It counts, but cannot be read.
+    Unreadable(Unreadable),
 }
 
 /// Why there is no listing.
@@ -76,11 +77,13 @@ impl Walk<'_> {
     fn directory(&mut self, dir: &Path, path: &str, stat: &Metadata) -> Result<(), Trouble> {
         let key = (stat.dev(), stat.ino());
         if self.above.contains(&key) {
-            self.unreadable(path, "a symbolic link leads back to a directory above it");
+            let reason = "a symbolic link leads back to a directory above it";
+            self.unreadable(path, reason, REMOVE_LINK);
             return Ok(());
         }
         if self.above.len() >= DEPTH_MAX {
-            self.unreadable(path, &format!("more than {DEPTH_MAX} directories deep"));
+            let reason = format!("more than {DEPTH_MAX} directories deep");
+            self.unreadable(path, &reason, "move it further up, or exclude it (`source.exclude`)");
             return Ok(());
         }
         let names = match names(dir) {
@@ -90,7 +93,7 @@ impl Walk<'_> {
                 return Err(Trouble::NotYet(format!("the source cannot be listed: {error}")));
             }
             Err(error) => {
-                self.unreadable(path, &format!("the directory cannot be listed: {error}"));
+                self.refused(path, &format!("the directory cannot be listed: {error}"));
                 return Ok(());
             }
         };
@@ -118,7 +121,7 @@ impl Walk<'_> {
         }
         let stat = fs::symlink_metadata(&place).map_err(|error| moved(&place, &error))?;
         if name.to_str().is_none() && (self.globs.takes(&path) || stat.is_dir()) {
-            self.unreadable(&path, "its name is not UTF-8");
+            self.unreadable(&path, "its name is not UTF-8", "rename it");
         } else if stat.is_symlink() {
             self.link(&place, &path)?;
         } else if stat.is_dir() {
@@ -135,11 +138,12 @@ impl Walk<'_> {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 // It may be gone by now, or may never have led anywhere.
                 fs::symlink_metadata(place).map_err(|error| moved(place, &error))?;
-                self.unreadable(path, "a symbolic link that points at nothing");
+                self.unreadable(path, "a symbolic link that points at nothing", REMOVE_LINK);
                 return Ok(());
             }
             Err(error) => {
-                self.unreadable(path, &format!("a symbolic link that cannot be followed: {error}"));
+                let reason = format!("a symbolic link that cannot be followed: {error}");
+                self.unreadable(path, &reason, REMOVE_LINK);
                 return Ok(());
             }
         };
@@ -147,13 +151,18 @@ impl Walk<'_> {
             Ok(stat) => stat,
             Err(error) if gone(&error) => return Err(moved(place, &error)),
             Err(error) => {
-                self.unreadable(path, &error.to_string());
+                self.refused(path, &error.to_string());
                 return Ok(());
             }
         };
         let counts = stat.is_dir() || self.globs.takes(path);
         if counts && !real.starts_with(self.real) {
-            self.unreadable(path, "a symbolic link that leads out of the source");
+            let reason = "a symbolic link that leads out of the source";
+            self.unreadable(
+                path,
+                reason,
+                "put the file itself into the source, or exclude the link",
+            );
         } else if stat.is_dir() {
             self.directory(&real, path, &stat)?;
         } else if counts {
@@ -164,19 +173,29 @@ impl Walk<'_> {
 
     fn file(&mut self, place: &Path, path: &str, stat: &Metadata) {
         if !stat.is_file() {
-            self.unreadable(path, "not a regular file");
+            let remedy = "remove it, or exclude it (`source.exclude`)";
+            self.unreadable(path, "not a regular file", remedy);
         } else if stat.size() > FILE_SIZE_MAX {
-            let limit = FILE_SIZE_MAX / 1024;
-            self.unreadable(path, &format!("larger than {limit} KiB ({} bytes)", stat.size()));
+            let limit = FILE_SIZE_MAX / (1024 * 1024);
+            let reason = format!("larger than {limit} MiB ({} bytes)", stat.size());
+            self.unreadable(path, &reason, "split it, or exclude it (`source.exclude`)");
         } else {
             self.listing.insert(path.into(), Found::File(place.into(), Stamp::of(stat)));
         }
     }
 
-    fn unreadable(&mut self, path: &str, reason: &str) {
-        self.listing.insert(path.into(), Found::Unreadable(reason.to_owned()));
+    fn unreadable(&mut self, path: &str, reason: &str, remedy: &'static str) {
+        let reason = reason.to_owned();
+        self.listing.insert(path.into(), Found::Unreadable(Unreadable { reason, remedy }));
+    }
+
+    fn refused(&mut self, path: &str, reason: &str) {
+        self.listing.insert(path.into(), Found::Unreadable(Unreadable::refused(reason)));
     }
 }
+
+/// What to do about a link that leads nowhere.
+const REMOVE_LINK: &str = "let it lead to a file of the source, or remove or exclude it";
 
 fn names(dir: &Path) -> io::Result<Vec<std::ffi::OsString>> {
     let mut names = fs::read_dir(dir)?

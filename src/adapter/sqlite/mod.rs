@@ -86,7 +86,22 @@ impl Sqlite {
         self.with(|inner| rows::identity(&inner.connection))
     }
 
-    /// Binds the state to a control plane, the first time; from then on only that one is right.
+    /// Whether the state is free, or belongs to this control plane. Writes nothing: an identity
+    /// that has not reached its server proves nothing.
+    ///
+    /// # Errors
+    /// It belongs to another one; the message says what to do.
+    pub fn belongs(&self, control_plane: &str) -> Result<(), StorageError> {
+        self.with(|inner| match rows::identity(&inner.connection)?.control_plane {
+            Some(bound) if !same_control_plane(&bound, control_plane) => {
+                Err(rows::RowError::OtherControlPlane { bound, wanted: control_plane.to_owned() })
+            }
+            Some(_) | None => Ok(()),
+        })
+    }
+
+    /// Binds the state to a control plane whose server has answered, the first time; from then on
+    /// only that one is right.
     ///
     /// # Errors
     /// The state belongs to another control plane; the message says what to do.

@@ -78,6 +78,15 @@ pub enum DialError {
         /// Where to.
         address: String,
     },
+    /// Whatever it is, it does not even claim to be an Auth Service.
+    #[error(
+        "{address}: its certificate is neither signed by the authorities of the identity nor that \
+         of an Auth Service"
+    )]
+    NoAuthService {
+        /// Where to.
+        address: String,
+    },
     /// The proxy's HTTPS is not trusted.
     #[error(
         "{address}: its HTTPS certificate is not trusted ({message}); `control_plane.ca_file` \
@@ -103,6 +112,21 @@ pub enum DialError {
         /// Where to.
         address: String,
     },
+}
+
+impl DialError {
+    /// Whether trying again is of no use before a person has acted.
+    pub(super) const fn is_final(&self) -> bool {
+        match self {
+            Self::OtherCluster { .. }
+            | Self::OtherAuthority { .. }
+            | Self::NoAuthService { .. }
+            | Self::Untrusted { .. }
+            | Self::NotHttp2 { .. } => true,
+            // A server that is just being started breaks off a handshake, too.
+            Self::Network { .. } | Self::HttpProxy { .. } | Self::Tls { .. } => false,
+        }
+    }
 }
 
 /// What a connection is made with.
@@ -141,6 +165,9 @@ impl Target<'_> {
                         found,
                         wanted: identity.names.cluster.clone(),
                     }
+                }
+                (DialError::OtherAuthority { address }, None) if way == Way::Direct => {
+                    DialError::NoAuthService { address }
                 }
                 (error, _) => error,
             }

@@ -69,6 +69,36 @@ pub enum DiscoverError {
     },
 }
 
+impl DiscoverError {
+    /// Whether trying again is of no use before a person has acted.
+    pub(super) const fn is_final(&self) -> bool {
+        match self {
+            Self::OtherCluster { .. } | Self::NotMultiplexed { .. } => true,
+            Self::Dial(error) => error.is_final(),
+            // An error page of a load balancer says nothing for ever.
+            Self::Neither { direct, find: _ } => match direct {
+                DialError::NoAuthService { .. } => false,
+                DialError::Network { .. }
+                | DialError::HttpProxy { .. }
+                | DialError::OtherCluster { .. }
+                | DialError::OtherAuthority { .. }
+                | DialError::Untrusted { .. }
+                | DialError::Tls { .. }
+                | DialError::NotHttp2 { .. } => direct.is_final(),
+            },
+        }
+    }
+}
+
+/// Why a proxy did not describe itself.
+#[derive(Debug)]
+enum FindError {
+    /// Its HTTPS is not trusted; why.
+    Untrusted(String),
+    /// Anything else.
+    Other(String),
+}
+
 /// `/webapi/find`, as far as we need it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -103,24 +133,9 @@ pub async fn discover(settings: &Settings, identity: &Identity) -> Result<Found,
     }
     let find = match find(settings, web).await {
         Ok(find) => find,
-        Err(message) => {
-            return try_direct(settings, identity, direct).await.map_err(|error| {
-                // Nobody listens, or it is an Auth Service: once is enough.
-                let is_enough = match error {
-                    DialError::Network { .. } => direct == web,
-                    DialError::OtherCluster { .. } => true,
-                    DialError::HttpProxy { .. }
-                    | DialError::OtherAuthority { .. }
-                    | DialError::Untrusted { .. }
-                    | DialError::Tls { .. }
-                    | DialError::NotHttp2 { .. } => false,
-                };
-                if is_enough {
-                    DiscoverError::Dial(error)
-                } else {
-                    DiscoverError::Neither { direct: error, find: message }
-                }
-            });
+        Err(error) => {
+            let found = try_direct(settings, identity, direct).await;
+            return found.map_err(|direct| neither(settings, web, direct, error));
         }
     };
     let address = joined(host, web);
@@ -148,6 +163,28 @@ pub async fn discover(settings: &Settings, identity: &Identity) -> Result<Found,
     })
 }
 
+/// What two failures mean together.
+fn neither(settings: &Settings, web: u16, direct: DialError, find: FindError) -> DiscoverError {
+    let address = joined(&settings.address.host, web);
+    match (direct, find) {
+        // It is an Auth Service, whose certificate is nothing for HTTPS.
+        (error @ DialError::OtherCluster { .. }, _)
+        | (error @ DialError::OtherAuthority { .. }, FindError::Untrusted(_)) => error.into(),
+        // Nobody listens: once is enough.
+        (error @ DialError::Network { .. }, _) if settings.address.port.is_some() => error.into(),
+        (
+            DialError::NoAuthService { .. }
+            | DialError::Network { .. }
+            | DialError::HttpProxy { .. }
+            | DialError::Untrusted { .. }
+            | DialError::Tls { .. }
+            | DialError::NotHttp2 { .. },
+            FindError::Untrusted(message),
+        ) => DialError::Untrusted { address, message }.into(),
+        (direct, FindError::Other(find)) => DiscoverError::Neither { direct, find },
+    }
+}
+
 async fn try_direct(
     settings: &Settings,
     identity: &Identity,
@@ -159,7 +196,21 @@ async fn try_direct(
 }
 
 /// Asks a proxy about itself: `find`, and `ping` for what older ones leave out of it.
-async fn find(settings: &Settings, port: u16) -> Result<Find, String> {
+async fn find(settings: &Settings, port: u16) -> Result<Find, FindError> {
+    let client = web_client(settings, port).map_err(FindError::Other)?;
+    let base = format!("https://{}/webapi", joined(&settings.address.host, port));
+    let mut found = get(&client, &format!("{base}/find")).await?;
+    if found.cluster_name.is_empty() || found.server_version.is_empty() {
+        // What `find` says of the listeners stands; a failing `ping` takes nothing away.
+        if let Ok(ping) = get(&client, &format!("{base}/ping")).await {
+            found.cluster_name = ping.cluster_name;
+            found.server_version = ping.server_version;
+        }
+    }
+    Ok(found)
+}
+
+fn web_client(settings: &Settings, port: u16) -> Result<reqwest::Client, String> {
     let tls = tls::outer(&settings.roots, &[b"http/1.1"]).map_err(|error| error.to_string())?;
     let Address { host, port: _ } = &settings.address;
     let mut client = reqwest::Client::builder()
@@ -178,32 +229,38 @@ async fn find(settings: &Settings, port: u16) -> Result<Find, String> {
         }
         client = client.proxy(proxy);
     }
-    let client = client.build().map_err(|error| words(&error))?;
-    let base = format!("https://{}/webapi", joined(host, port));
-    let mut found = get(&client, &format!("{base}/find")).await?;
-    if found.cluster_name.is_empty() || found.server_version.is_empty() {
-        // What `find` says of the listeners stands; a failing `ping` takes nothing away.
-        if let Ok(ping) = get(&client, &format!("{base}/ping")).await {
-            found.cluster_name = ping.cluster_name;
-            found.server_version = ping.server_version;
-        }
-    }
-    Ok(found)
+    client.build().map_err(|error| words(&error))
 }
 
-async fn get(client: &reqwest::Client, url: &str) -> Result<Find, String> {
-    let mut answer = client.get(url).send().await.map_err(|error| words(&error))?;
+async fn get(client: &reqwest::Client, url: &str) -> Result<Find, FindError> {
+    let failed = |error: reqwest::Error| match untrusted(&error) {
+        Some(message) => FindError::Untrusted(message),
+        None => FindError::Other(words(&error)),
+    };
+    let mut answer = client.get(url).send().await.map_err(failed)?;
     if !answer.status().is_success() {
-        return Err(format!("{url}: status {}", answer.status()));
+        return Err(FindError::Other(format!("{url}: status {}", answer.status())));
     }
     let mut body = Vec::new();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| words(&error))? {
+    while let Some(chunk) = answer.chunk().await.map_err(failed)? {
         body.extend_from_slice(&chunk);
         if body.len() > FIND_SIZE_MAX {
-            return Err(format!("{url}: the answer is larger than {FIND_SIZE_MAX} bytes"));
+            let text = format!("{url}: the answer is larger than {FIND_SIZE_MAX} bytes");
+            return Err(FindError::Other(text));
         }
     }
-    serde_json::from_slice(&body).map_err(|error| format!("{url}: {error}"))
+    serde_json::from_slice(&body).map_err(|error| FindError::Other(format!("{url}: {error}")))
+}
+
+/// Why the server's certificate was refused, if that is what went wrong. An I/O error passes over
+/// what it wraps when it is asked for its source.
+fn untrusted(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    if let Some(refused @ rustls::Error::InvalidCertificate(_)) = error.downcast_ref() {
+        return Some(refused.to_string());
+    }
+    let wrapped = error.downcast_ref().and_then(std::io::Error::get_ref);
+    let wrapped = wrapped.and_then(|error| untrusted(error));
+    wrapped.or_else(|| untrusted(error.source()?))
 }
 
 /// An error with its causes; those of reqwest say little by themselves.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::identity::{Identity, IdentityError, Source};
+use super::identity::{Identity, IdentityError, Problem, Source};
 use crate::adapter::clock;
-use crate::model::Timestamp;
+use crate::model::{Digest, Timestamp};
 
 /// Time between two looks at the files, so that a busy agent does not ask for each call.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -33,6 +33,10 @@ pub(super) struct Held {
     number: u64,
     /// The identity in force has ended.
     is_over: bool,
+    /// The authorities of the last identity that its server answered; none, before the first.
+    reached: Vec<Digest>,
+    /// Why the server that answered the identity in force is not the one that is meant.
+    refused: Option<String>,
 }
 
 impl Held {
@@ -47,6 +51,8 @@ impl Held {
             complaint: String::new(),
             number: 0,
             is_over: false,
+            reached: Vec::new(),
+            refused: None,
         })
     }
 
@@ -71,6 +77,37 @@ impl Held {
         self.is_over.then_some(self.identity.names.not_after)
     }
 
+    /// Whether a server has answered these authorities before.
+    pub(super) fn has_reached(&self, authorities: &[Digest]) -> bool {
+        self.reached == authorities
+    }
+
+    /// The server answered this identity; `judged`: whether it is the one that is meant.
+    pub(super) fn reach(&mut self, identity: &Identity, judged: &Result<(), String>) {
+        match judged {
+            Ok(()) => self.reached.clone_from(&identity.authorities),
+            Err(why) if self.identity.authorities == identity.authorities => {
+                tracing::error!("{why}");
+                self.refused = Some(why.clone());
+            }
+            Err(why) => tracing::error!("{why}"),
+        }
+    }
+
+    /// Why nothing may be sent, whatever the server says.
+    pub(super) fn refused(&self) -> Option<String> {
+        self.refused.clone()
+    }
+
+    /// What is wrong with the identity just now, for people.
+    pub(super) fn troubles(&self) -> Vec<String> {
+        let expired = self.ended().map(|at| {
+            format!("identity expired at {at}; nothing is sent until a new one is there")
+        });
+        let complaint = Some(self.complaint.clone()).filter(|text| !text.is_empty());
+        expired.into_iter().chain(self.refused.clone()).chain(complaint).collect()
+    }
+
     fn end(&mut self, now: Timestamp) {
         let at = self.identity.names.not_after;
         if now >= at && !self.is_over {
@@ -92,18 +129,10 @@ impl Held {
         let new = match Identity::load(&self.source, clock::wall()) {
             Ok(new) => new,
             // The stamps stay old: it is tried again until it is whole.
-            Err(error) => {
-                self.complain(format!("{error}; the identity of before stays in force"));
-                return;
-            }
+            Err(error) => return self.complain(self.unusable(&error)),
         };
-        if new.names.cluster != self.identity.names.cluster {
-            let (new, old) = (&new.names.cluster, &self.identity.names.cluster);
-            self.complain(format!(
-                "the new identity belongs to `{new}` and not to `{old}`: the one of before stays \
-                 in force; restart the agent with another state for another cluster"
-            ));
-            return;
+        if let Some(why) = self.stranger(&new) {
+            return self.complain(why);
         }
         self.stamps = stamps;
         self.complaint.clear();
@@ -119,7 +148,59 @@ impl Held {
         );
         self.identity = Arc::new(new);
         self.is_over = false;
+        self.refused = None;
         self.number = self.number.saturating_add(1);
+    }
+
+    /// Why a new identity does not follow the one in force: it is of another cluster, whatever its
+    /// name. While authorities are rotated one after the other, it has one in common with those
+    /// that the server has answered.
+    fn stranger(&self, new: &Identity) -> Option<String> {
+        let (cluster, old) = (&new.names.cluster, &self.identity.names.cluster);
+        let known =
+            if self.reached.is_empty() { &self.identity.authorities } else { &self.reached };
+        let what = if cluster != old {
+            format!("belongs to `{cluster}` and not to `{old}`")
+        } else if new.authorities.iter().any(|one| known.contains(one)) {
+            return None;
+        } else {
+            format!(
+                "has no authority in common with the one in force: another cluster named `{old}`"
+            )
+        };
+        Some(format!(
+            "the new identity {what}; {}; put one of this cluster there, or restart the agent with \
+             a state of its own (`state.path`) for the other cluster",
+            self.stays()
+        ))
+    }
+
+    fn unusable(&self, error: &IdentityError) -> String {
+        let IdentityError { path, problem } = error;
+        let remedy = match problem {
+            Problem::Torn(_) | Problem::Pem(_) | Problem::KeyOfAnother => {
+                "it is read again until it is whole; if nobody is writing it, sign a new one"
+            }
+            Problem::Missing
+            | Problem::Unreadable(_)
+            | Problem::TooOpen(_)
+            | Problem::TooLarge
+            | Problem::KeyForm(_)
+            | Problem::Key
+            | Problem::Certificate(_)
+            | Problem::Expired(_)
+            | Problem::NotYetValid(_)
+            | Problem::Authority(_) => problem.remedy(),
+        };
+        format!("identity `{}`: {problem}; {remedy}; {}", path.display(), self.stays())
+    }
+
+    /// What becomes of the identity in force when the new one is none.
+    fn stays(&self) -> String {
+        match self.ended() {
+            Some(at) => format!("the one of before is over since {at}: nothing is sent"),
+            None => "the one of before stays in force".to_owned(),
+        }
     }
 
     fn warn_of_the_end(&mut self, now: Timestamp) {

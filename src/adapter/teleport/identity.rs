@@ -145,7 +145,7 @@ impl Problem {
             }
             Self::TooLarge => "it does not look like a credential",
             Self::Torn(_) | Self::Pem(_) => {
-                "if `tbot` is writing it, the next look will find it whole; else sign a new one"
+                "if `tbot` is writing it just now, start again in a moment; else sign a new one"
             }
             Self::KeyForm(_) | Self::Key => {
                 "sign a new one with `tctl auth sign --format=file` or `tbot`"

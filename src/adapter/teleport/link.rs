@@ -10,6 +10,9 @@ use tonic::transport::{Channel, Error};
 /// Gives the channel in force and its number, unless that is the number it is asked with.
 type Supply = Arc<dyn Fn(u64) -> Option<(u64, Channel)> + Send + Sync>;
 
+/// Says what is wrong with identity and connection.
+type Troubles = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+
 /// Time between two looks for another channel while nothing is called.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -19,23 +22,32 @@ pub struct Link {
     shared: Arc<Mutex<(u64, Channel)>>,
     /// Absent: always the same channel.
     supply: Option<Supply>,
+    troubles: Option<Troubles>,
     own: Option<Channel>,
 }
 
 impl Link {
     /// Always the same channel.
     pub fn fixed(channel: Channel) -> Self {
-        Self { shared: Arc::new(Mutex::new((0, channel))), supply: None, own: None }
+        let shared = Arc::new(Mutex::new((0, channel)));
+        Self { shared, supply: None, troubles: None, own: None }
     }
 
     /// `supply` is asked before each call; a channel that it gives replaces the one of before.
-    /// The first one's number is 0.
+    /// The first one's number is 0. `troubles` says what is wrong with identity and connection.
     pub(super) fn turning(
         channel: Channel,
         supply: impl Fn(u64) -> Option<(u64, Channel)> + Send + Sync + 'static,
+        troubles: impl Fn() -> Vec<String> + Send + Sync + 'static,
     ) -> Self {
         let shared = Arc::new(Mutex::new((0, channel)));
-        Self { shared, supply: Some(Arc::new(supply)), own: None }
+        let (supply, troubles) = (Some(Arc::new(supply) as Supply), Arc::new(troubles));
+        Self { shared, supply, troubles: Some(troubles), own: None }
+    }
+
+    /// What is wrong just now with the identity and the connection, for people.
+    pub fn troubles(&self) -> Vec<String> {
+        self.troubles.as_ref().map(|troubles| troubles()).unwrap_or_default()
     }
 
     /// The number of the channel in force.
@@ -69,7 +81,8 @@ impl Link {
 
 impl Clone for Link {
     fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), supply: self.supply.clone(), own: None }
+        let (supply, troubles) = (self.supply.clone(), self.troubles.clone());
+        Self { shared: Arc::clone(&self.shared), supply, troubles, own: None }
     }
 }
 

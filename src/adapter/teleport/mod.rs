@@ -11,6 +11,7 @@ mod identity;
 mod link;
 mod names;
 mod pem;
+mod reached;
 mod stranger;
 mod tls;
 mod websocket;
@@ -88,6 +89,7 @@ struct Shared {
     held: Mutex<Held>,
     found: Mutex<Option<Found>>,
     gate: Mutex<Gate>,
+    on_reached: reached::Hook,
 }
 
 /// When the next try to connect is allowed.
@@ -96,17 +98,47 @@ struct Gate {
     failures: u32,
     closed_until: Option<Instant>,
     last: String,
+    /// Trying again is of no use before a person has acted.
+    is_final: bool,
 }
 
 /// Why there is no connection.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-enum ConnectError {
-    #[error("cannot reach Teleport: {0}")]
-    Failed(String),
-    #[error("cannot reach Teleport (the next try waits): {0}")]
-    TooSoon(String),
+pub(crate) enum ConnectError {
+    /// It was tried.
+    #[error("cannot reach Teleport: {message}")]
+    Failed {
+        /// Why.
+        message: String,
+        /// As [`ConnectError::is_final`].
+        is_final: bool,
+    },
+    /// It is too early to try again.
+    #[error("cannot reach Teleport (the next try waits): {message}")]
+    TooSoon {
+        /// Why it failed before.
+        message: String,
+        /// As [`ConnectError::is_final`].
+        is_final: bool,
+    },
+    /// The identity is over.
     #[error("identity expired at {0}; nothing is sent until a new one is there")]
     Expired(Timestamp),
+    /// The server is not the one that the state belongs to.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl ConnectError {
+    /// Whether trying again is of no use before a person has acted.
+    pub(crate) const fn is_final(&self) -> bool {
+        match self {
+            Self::Failed { message: _, is_final } | Self::TooSoon { message: _, is_final } => {
+                *is_final
+            }
+            Self::Expired(_) | Self::Refused(_) => true,
+        }
+    }
 }
 
 impl Teleport {
@@ -117,7 +149,18 @@ impl Teleport {
     pub fn open(settings: Settings) -> Result<Self, IdentityError> {
         let held = Mutex::new(Held::load(settings.source.clone())?);
         let (found, gate) = (Mutex::default(), Mutex::default());
-        Ok(Self { shared: Arc::new(Shared { settings, held, found, gate }) })
+        let on_reached = reached::Hook::default();
+        Ok(Self { shared: Arc::new(Shared { settings, held, found, gate, on_reached }) })
+    }
+
+    /// `judge` is asked when a server has answered an identity with other authorities than the one
+    /// before, the first included, and before anybody gets that answer. What it refuses, for
+    /// people, is not connected to. Only the first judge counts.
+    pub fn on_reached(
+        &self,
+        judge: impl Fn(&Identity) -> Result<(), String> + Send + Sync + 'static,
+    ) {
+        self.shared.on_reached.set(Box::new(judge));
     }
 
     /// The identity in force.
@@ -145,14 +188,16 @@ impl Teleport {
     /// The same, with other times between pings.
     pub fn link_with(&self, keepalive: Keepalive) -> Link {
         let shared = Arc::clone(&self.shared);
-        Link::turning(channel(&self.shared, keepalive), move |since| {
+        let supply = move |since| {
             let number = lock(&shared.held).look();
             (number != since).then(|| {
                 // What failed before says nothing about the new identity.
                 *lock(&shared.gate) = Gate::default();
                 (number, channel(&shared, keepalive))
             })
-        })
+        };
+        let shared = Arc::clone(&self.shared);
+        Link::turning(channel(&self.shared, keepalive), supply, move || shared.troubles())
     }
 }
 
@@ -160,7 +205,11 @@ fn channel(shared: &Arc<Shared>, keepalive: Keepalive) -> Channel {
     let shared = Arc::clone(shared);
     let connector = tower::service_fn(move |_: Uri| {
         let shared = Arc::clone(&shared);
-        async move { shared.connect().await.map(TokioIo::new) }
+        async move {
+            let (stream, identity) = shared.connect().await?;
+            let told = move || shared.reached(&identity);
+            Ok::<_, ConnectError>(TokioIo::new(reached::Reaching::new(stream, told)))
+        }
     });
     // The scheme says that no TLS is added: the connector brings it.
     Endpoint::from_static("http://teleport.cluster.local")
@@ -175,44 +224,51 @@ fn channel(shared: &Arc<Shared>, keepalive: Keepalive) -> Channel {
 }
 
 impl Shared {
-    async fn connect(&self) -> Result<dial::Boxed, ConnectError> {
-        let ended = {
+    async fn connect(&self) -> Result<(dial::Boxed, Arc<Identity>), ConnectError> {
+        let (ended, refused) = {
             let mut held = lock(&self.held);
             held.look();
-            held.ended()
+            (held.ended(), held.refused())
         };
         if let Some(at) = ended {
             return Err(ConnectError::Expired(at));
         }
+        if let Some(why) = refused {
+            return Err(ConnectError::Refused(why));
+        }
         {
             let gate = lock(&self.gate);
             if gate.closed_until.is_some_and(|until| Instant::now() < until) {
-                return Err(ConnectError::TooSoon(gate.last.clone()));
+                let (message, is_final) = (gate.last.clone(), gate.is_final);
+                return Err(ConnectError::TooSoon { message, is_final });
             }
         }
         match self.dial().await {
-            Ok(stream) => {
+            Ok(reached) => {
                 *lock(&self.gate) = Gate::default();
-                Ok(stream)
+                Ok(reached)
             }
-            Err(error) => {
-                // What stands behind the address may have changed.
-                *lock(&self.found) = None;
-                let message = error.to_string();
-                let mut gate = lock(&self.gate);
-                let wait = backoff(gate.failures);
-                gate.failures = gate.failures.saturating_add(1);
-                gate.closed_until = Some(Instant::now() + wait);
-                if gate.last != message {
-                    tracing::warn!("cannot reach Teleport: {message}");
-                    gate.last.clone_from(&message);
-                }
-                Err(ConnectError::Failed(message))
-            }
+            Err(error) => Err(self.failed(&error)),
         }
     }
 
-    async fn dial(&self) -> Result<dial::Boxed, DiscoverError> {
+    fn failed(&self, error: &DiscoverError) -> ConnectError {
+        // What stands behind the address may have changed.
+        *lock(&self.found) = None;
+        let (message, is_final) = (error.to_string(), error.is_final());
+        let mut gate = lock(&self.gate);
+        let wait = backoff(gate.failures);
+        gate.failures = gate.failures.saturating_add(1);
+        gate.closed_until = Some(Instant::now() + wait);
+        gate.is_final = is_final;
+        if gate.last != message {
+            tracing::warn!("cannot reach Teleport: {message}");
+            gate.last.clone_from(&message);
+        }
+        ConnectError::Failed { message, is_final }
+    }
+
+    async fn dial(&self) -> Result<(dial::Boxed, Arc<Identity>), DiscoverError> {
         let identity = lock(&self.held).identity();
         let known = lock(&self.found).clone();
         let found = if let Some(found) = known {
@@ -223,7 +279,30 @@ impl Shared {
             *lock(&self.found) = Some(found.clone());
             found
         };
-        Ok(self.settings.target(found.port).connect(found.way, &identity).await?)
+        let stream = self.settings.target(found.port).connect(found.way, &identity).await?;
+        Ok((stream, identity))
+    }
+
+    /// The server has answered an identity.
+    ///
+    /// # Errors
+    /// It is not the server that is meant.
+    fn reached(&self, identity: &Identity) -> Result<(), String> {
+        if lock(&self.held).has_reached(&identity.authorities) {
+            return Ok(());
+        }
+        let judged = self.on_reached.judge(identity);
+        lock(&self.held).reach(identity, &judged);
+        judged
+    }
+
+    fn troubles(&self) -> Vec<String> {
+        let mut troubles = lock(&self.held).troubles();
+        let gate = lock(&self.gate);
+        if !gate.last.is_empty() {
+            troubles.push(format!("cannot reach Teleport: {}", gate.last));
+        }
+        troubles
     }
 }
 

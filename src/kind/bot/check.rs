@@ -3,7 +3,8 @@
 use crate::kind::check::{at, filled, is_plain, items, named, role_names, warning};
 use crate::kind::codes;
 use crate::manifest::Findings;
-use crate::model::Node;
+use crate::model::tree::NodeValue;
+use crate::model::{Node, duration};
 
 /// Checks one bot.
 pub(super) fn check(bot: &Node, findings: &mut Findings<'_>) {
@@ -14,6 +15,13 @@ pub(super) fn check(bot: &Node, findings: &mut Findings<'_>) {
         warning(findings, codes::METADATA_LOST, node, message, hint);
     }
     role_names(at(bot, &["spec", "roles"]), findings);
+    if let Some(node) = at(bot, &["spec", "max_session_ttl"])
+        && let NodeValue::Scalar { text, .. } = &node.value
+        && duration::parse(text).is_ok_and(|limit| limit < 0)
+    {
+        let message = "the server takes 30 hours for a session of less than nothing";
+        warning(findings, codes::BOT_TTL, node, message, "write how long it may last, `12h`");
+    }
     for one in items(at(bot, &["spec", "traits"])) {
         if filled(one, &["name"]).is_none() || filled(one, &["values"]).is_none() {
             let hint = "`{name: logins, values: [root]}`";

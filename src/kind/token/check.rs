@@ -2,7 +2,7 @@
 
 mod methods;
 
-use super::{BY_INSTANCE, BY_NAME, system_role};
+use super::{BY_INSTANCE, BY_NAME, SYSTEM_ROLES, system_role};
 use crate::kind::check::{at, error, filled, items, metadata_untold};
 use crate::kind::codes;
 use crate::manifest::Findings;
@@ -37,6 +37,13 @@ pub(super) fn check(token: &Node, findings: &mut Findings<'_>) {
         let hint = format!("there are {}", names.join(", "));
         error(findings, codes::TOKEN_METHOD, node, message, &hint);
     }
+}
+
+/// Join methods and system roles.
+pub(super) fn values() -> Vec<&'static str> {
+    let methods = METHODS.iter().map(|method| method.name);
+    let roles = SYSTEM_ROLES.iter().flat_map(|(words, shown)| words.iter().chain([shown]));
+    methods.chain([BY_NAME]).chain(roles.copied()).collect()
 }
 
 fn roles(spec: &Node, findings: &mut Findings<'_>) {

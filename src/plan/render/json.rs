@@ -21,6 +21,7 @@ pub fn json(view: &View<'_>) -> String {
         format_version: FORMAT_VERSION,
         digest: plan.digest.to_string(),
         source_whole: plan.source_whole,
+        live_whole: plan.is_live_whole(),
         summary: Summary {
             create: count(Verb::Create),
             update: count(Verb::Update),
@@ -63,6 +64,9 @@ struct Document<'a> {
     digest: String,
     /// False: some document could not be understood, and nothing is deleted.
     source_whole: bool,
+    /// False: some kind's live state is unknown (`coverage` says which and why), and steps may be
+    /// missing.
+    live_whole: bool,
     summary: Summary,
     /// In the order in which they run.
     steps: Vec<StepOut>,

@@ -182,6 +182,7 @@ fn prepare(
     metadata::check(metadata)?;
     let sent = std::mem::take(&mut metadata.revision);
     let name = metadata.name.clone();
+    role_defaults::drop_newer(&mut role);
     role_defaults::set(&mut role);
     if token_rules::is_system_role(&name) {
         return Err(Status::invalid(format!("reserved role: {name}")));

@@ -35,6 +35,21 @@ pub(super) fn set(role: &mut types::RoleV6) {
     verbs(deny, version);
 }
 
+/// Drops the fields that [`super::SERVER_VERSION`] does not have: they are unknown to it, and it
+/// stores what it knows.
+pub(super) fn drop_newer(role: &mut types::RoleV6) {
+    let Some(spec) = &mut role.spec else { return };
+    for conditions in [&mut spec.allow, &mut spec.deny].into_iter().flatten() {
+        conditions.mcp = None;
+        conditions.linux_desktop_logins.clear();
+        conditions.linux_desktop_labels = None;
+        conditions.linux_desktop_labels_expression.clear();
+        if let Some(reason) = conditions.request.as_mut().and_then(|it| it.reason.as_mut()) {
+            reason.prompt.clear();
+        }
+    }
+}
+
 fn options(options: &mut types::RoleOptions, version: &str) {
     let value = |value| types::BoolValue { value };
     if options.certificate_format.is_empty() {

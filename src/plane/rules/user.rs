@@ -36,7 +36,15 @@ pub(super) static RULES: Rules = Rules {
 /// The stored user with its revision.
 pub(super) fn load(item: &Item) -> Result<types::UserV2, Status> {
     let mut user: types::UserV2 = decode(&item.value)?;
-    user.metadata.get_or_insert_default().revision.clone_from(&item.revision);
+    let of_spec = user.spec.as_ref().and_then(|spec| spec.expires);
+    let metadata = user.metadata.get_or_insert_default();
+    metadata.revision.clone_from(&item.revision);
+    // The backend's own expiry shows there, wherever it came from.
+    if Expiry::of(metadata.expires.as_ref()) == Expiry::NEVER
+        && Expiry::of(of_spec.as_ref()) != Expiry::NEVER
+    {
+        metadata.expires = of_spec;
+    }
     Ok(user)
 }
 
