@@ -62,13 +62,20 @@ impl Offline {
 type Contents = (Identity, State, Vec<Line>);
 
 fn read(path: &Path, limit: u32, id: Option<&str>) -> Result<Option<Contents>, StorageError> {
-    if Lock::holder(path).is_some() {
+    let mut said = String::new();
+    for _ in 0..ATTEMPTS_MAX {
+        if Lock::holder(path).is_none() {
+            return look(path, |name| sqlite::read(name, limit, id));
+        }
         // An agent writes to it all the time, so that no quiet moment may come; `SQLite` lets us
-        // read beside it.
-        let name = sqlite::uri(path, "mode=ro");
-        return sqlite::read(&name, limit, id).map(Some).map_err(|error| failed(path, &error));
+        // read beside it, but for the moment at which the agent makes or removes the log.
+        match sqlite::read(&sqlite::uri(path, "mode=ro"), limit, id) {
+            Ok(contents) => return Ok(Some(contents)),
+            Err(error) => said = error,
+        }
+        std::thread::sleep(PAUSE);
     }
-    look(path, |name| sqlite::read(name, limit, id))
+    Err(failed(path, &said))
 }
 
 fn failed(path: &Path, error: &dyn std::fmt::Display) -> StorageError {

@@ -58,10 +58,13 @@ impl Engine {
         let now = self.now.monotonic;
         let met = !settling.done && matches!(settling.want, Want::Present);
         let deadline = if met { MET_DEADLINE } else { SETTLE_DEADLINE };
-        if met && now.saturating_sub(settling.since) >= deadline {
+        let over = now.saturating_sub(settling.since) >= deadline;
+        // One read at least: it may say that the name is hidden.
+        let asked = settling.reads > 0 && settling.ticket.is_none();
+        if met && over && asked {
             return self.never_met(id);
         }
-        if now.saturating_sub(settling.since) >= deadline {
+        if over && !met {
             self.list_by(&(id.cluster.clone(), id.kind), now);
             self.open.remove(id);
             if settling.done {
@@ -78,7 +81,8 @@ impl Engine {
             return;
         }
         settling.reads = settling.reads.saturating_add(1);
-        let wake = self.read_again(settling.reads).min(settling.since + deadline);
+        let last = (settling.since + deadline).max(now + READ_FIRST);
+        let wake = self.read_again(settling.reads).min(last);
         if matches!(settling.want, Want::Gone) {
             // Only a whole list begun later shows that something is gone.
             self.list_by(&(id.cluster.clone(), id.kind), now);

@@ -127,7 +127,12 @@ impl Place {
     /// What is live, in clear, `None` when it is not there.
     pub fn live(&self, what: &str) -> Option<String> {
         let output = self.run(&["plane", "get", what]);
-        output.status.success().then(|| String::from_utf8(output.stdout).expect("UTF-8"))
+        if output.status.success() {
+            return Some(String::from_utf8(output.stdout).expect("UTF-8"));
+        }
+        let why = String::from_utf8_lossy(&output.stderr);
+        assert!(why.contains(" is not there"), "{what} is neither there nor gone: {why}");
+        None
     }
 
     /// The plane's calls per method.

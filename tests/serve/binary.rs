@@ -108,10 +108,14 @@ const VISITOR: &str = "kind: role\nversion: v7\nmetadata: {name: visitor}\nspec:
 
 /// `plane serve --load given` on a state that is not served; it must fail.
 fn refused(served: &mut Served) -> String {
+    refused_with(served, 1)
+}
+
+fn refused_with(served: &mut Served, code: i32) -> String {
     served.kill();
     let args = ["plane", "serve", "--listen", "127.0.0.1:0", "--state", "state.db"];
     let output = served.run(&[&args[..], &["--load", "given"]].concat());
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(code));
     assert!(output.stdout.is_empty(), "nothing was served");
     String::from_utf8(output.stderr).unwrap()
 }
@@ -186,8 +190,8 @@ fn an_empty_directory_loads_nothing_and_says_so() {
     assert!(said.contains("loaded 0 resources from given"), "{said}");
     served.kill();
     fs::remove_dir(served.dir.path().join("given")).unwrap();
-    let said = refused(&mut served);
-    assert!(said.contains("there is no directory given"), "{said}");
+    let said = refused_with(&mut served, 64);
+    assert!(said.contains("there is no directory `given`"), "{said}");
 }
 
 #[test]
