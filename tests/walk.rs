@@ -270,7 +270,9 @@ fn a_single_pass_ends_at_what_the_server_is_too_old_for() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(
-        said.contains("role/visitor: Teleport 18.0.0 does not keep `spec.allow.mcp`"),
+        said.contains(
+            "role/visitor is not applied: Teleport 18.0.0 does not keep `spec.allow.mcp`"
+        ),
         "{said}"
     );
     assert!(place.live("role/visitor").is_none(), "not even the rest of it is written");

@@ -16,7 +16,7 @@ use super::machine::Engine;
 use super::slot::{BackingOff, Condition, Refused, Want, backoff};
 use crate::live::Live;
 use crate::model::{Digest, ResourceId, Value};
-use crate::plan::{Action, FieldChange, Plan, Reason, Step, Why};
+use crate::plan::{Action, FieldChange, Reason, Step};
 
 /// What became of the last writes of one wish.
 #[derive(Debug)]
@@ -140,16 +140,6 @@ impl Engine {
             |id: &ResourceId| self.repeats.get(id).is_some_and(|repeat| !repeat.left.is_empty());
         self.finished.extend(later.into_iter().filter(is_there));
         now
-    }
-
-    /// Says what the server is too old for: nothing is sent, so no answer would tell.
-    pub(super) fn say_too_new(&mut self, plan: &Plan) {
-        for it in &plan.deferred {
-            if let Why::TooNew(_, _) = &it.why {
-                let text = format!("{}: {}; nothing of it is written", it.id, it.why);
-                self.say_once(Level::Warn, &it.id, text);
-            }
-        }
     }
 
     /// What lasted, and what needs no write any more.

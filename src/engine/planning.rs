@@ -99,7 +99,6 @@ impl Engine {
         }
         self.count_pending(&plan);
         self.wait_for_dates(&plan);
-        self.say_too_new(&plan);
         let matured = self.pending.keys().filter(|id| self.is_mature(id)).cloned().collect();
         let begun = self.begun();
         let gated = guard(

@@ -84,7 +84,9 @@ impl Why {
             Self::Unmarked => Some("delete it by hand, or declare it again"),
             Self::NotAdopted => Some("remove `reconciler/adopt: never`, or choose another name"),
             Self::Immutable(_) => Some("delete it and create it again, or undo the edit"),
-            Self::TooNew(_, _) => Some("remove them, or update Teleport; until then it stays"),
+            Self::TooNew(_, _) => {
+                Some("leave that out, or update Teleport; until then it stays as it is")
+            }
             Self::NotMadeByUs => Some("it appears by itself; until then nothing is done"),
             Self::MissingReference(_) => Some("declare it, or correct the name"),
             Self::ReferencedBy(_) => Some("remove the reference first"),

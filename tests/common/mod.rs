@@ -131,7 +131,8 @@ impl Place {
             return Some(String::from_utf8(output.stdout).expect("UTF-8"));
         }
         let why = String::from_utf8_lossy(&output.stderr);
-        assert!(why.contains(" is not there"), "{what} is neither there nor gone: {why}");
+        let is_gone = why.contains(" is not there") || why.contains("there is no ");
+        assert!(is_gone, "{what} is neither there nor gone: {why}");
         None
     }
 
