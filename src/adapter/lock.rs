@@ -9,6 +9,7 @@ use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -18,6 +19,11 @@ use crate::port::{Storage, StorageError};
 
 /// Longest text about a holder that is read back, in bytes; a command line may be long.
 const HOLDER_MAX: u64 = 4096;
+
+/// How often the lock is tried, and the time between: who asks for its holder has it himself for
+/// a moment.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The lock on one state; released when dropped.
 #[derive(Debug)]
@@ -55,7 +61,7 @@ pub enum LockError {
 
 impl Lock {
     /// Takes the lock `<state>.lock`, whose directory is made (0700) if it is missing, and writes
-    /// process id, `command` and the time into it. Never waits.
+    /// process id, `command` and the time into it.
     ///
     /// # Errors
     /// [`LockError::Held`] when another process, or another [`Lock`] of this one, has it.
@@ -71,15 +77,17 @@ impl Lock {
             .mode(0o600)
             .open(&path)
             .map_err(failed)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(rustix::io::Errno::WOULDBLOCK) => {
-                return Err(LockError::Held {
-                    state: state.to_owned(),
-                    holder: read_holder(&mut file),
-                });
+        let mut tries = 1;
+        while let Err(error) = flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            if error != rustix::io::Errno::WOULDBLOCK {
+                return Err(failed(error.into()));
             }
-            Err(error) => return Err(failed(error.into())),
+            if tries == TRIES {
+                let holder = read_holder(&mut file);
+                return Err(LockError::Held { state: state.to_owned(), holder });
+            }
+            tries += 1;
+            std::thread::sleep(PAUSE);
         }
         file.set_len(0).map_err(failed)?;
         file.rewind().map_err(failed)?;
