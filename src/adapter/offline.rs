@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::lock::Lock;
-use super::sqlite::{self, Line};
+use super::sqlite::{self, Beside, Line};
 use crate::journal::{Identity, State};
 use crate::port::StorageError;
 
@@ -65,11 +65,11 @@ fn read(path: &Path, limit: u32, id: Option<&str>) -> Result<Option<Contents>, S
     let mut said = String::new();
     for _ in 0..ATTEMPTS_MAX {
         if Lock::holder(path).is_none() {
-            return look(path, |name| sqlite::read(name, limit, id));
+            return look(path, |name| sqlite::read(name, Beside::Nobody, limit, id));
         }
         // An agent writes to it all the time, so that no quiet moment may come; `SQLite` lets us
         // read beside it, but for the moment at which the agent makes or removes the log.
-        match sqlite::read(&sqlite::uri(path, "mode=ro"), limit, id) {
+        match sqlite::read(&sqlite::uri(path, "mode=ro"), Beside::Writer, limit, id) {
             Ok(contents) => return Ok(Some(contents)),
             Err(error) => said = error,
         }
@@ -177,7 +177,7 @@ mod tests {
         // Each of these means something in the name that the database is opened by.
         let path = dir.path().join("a b?c#d%41ä.db");
         let key = FingerprintKey([7; 32]);
-        assert!(look(&path, |name| sqlite::read(name, 0, None)).unwrap().is_none());
+        assert!(look(&path, |name| sqlite::read(name, Beside::Nobody, 0, None)).unwrap().is_none());
         let storage = Sqlite::open(&path, &key).unwrap();
         storage.claim("embedded").unwrap();
         // As a killed process leaves it: all that was written is in the log.
@@ -189,7 +189,7 @@ mod tests {
         drop(storage);
         for path in [path, left] {
             let before = everything(dir.path());
-            let read = look(&path, |name| sqlite::read(name, 0, None)).unwrap();
+            let read = look(&path, |name| sqlite::read(name, Beside::Nobody, 0, None)).unwrap();
             let (identity, _, _) = read.unwrap();
             assert_eq!(identity.key, key);
             assert_eq!(identity.control_plane.as_deref(), Some("embedded"));

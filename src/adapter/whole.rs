@@ -16,6 +16,14 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_from(File::open(path)?, limit)
 }
 
+/// As [`read`]; `-` is this process's standard input, as everywhere on a command line.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_or_stdin(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    if path == Path::new("-") { read_from(io::stdin(), limit) } else { read(path, limit) }
+}
+
 /// The same from what is open already.
 ///
 /// # Errors

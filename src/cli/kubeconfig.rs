@@ -61,15 +61,10 @@ pub(super) async fn run(
 }
 
 fn judge(file: &Path, to: &mut Streams<'_>) -> Result<Exit, CliError> {
-    let stdin = file == Path::new("-");
-    let shown = if stdin { "stdin".to_owned() } else { file.display().to_string() };
-    let content = if stdin {
-        whole::read_from(std::io::stdin(), SECRET_SIZE_MAX)
-    } else {
-        whole::read(file, SECRET_SIZE_MAX)
-    };
-    let content =
-        content.map_err(|error| CliError::new(format!("cannot read {shown}: {error}")))?;
+    let shown =
+        if file == Path::new("-") { "stdin".to_owned() } else { file.display().to_string() };
+    let content = whole::read_or_stdin(file, SECRET_SIZE_MAX)
+        .map_err(|error| CliError::new(format!("cannot read {shown}: {error}")))?;
     let (text, errors) = judgement(&shown, &content);
     to.print(&text)?;
     if errors > 0 {

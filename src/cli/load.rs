@@ -5,21 +5,19 @@
 //! resources that somebody made by hand.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::CliError;
-use super::log::colour;
-use super::report::{Streams, count, has_errors};
+use super::report::{Streams, count, written};
 use super::session::{Session, new_key};
 use super::setup::Setup;
 use super::survey;
 use crate::adapter::clock::System;
 use crate::kind::{self, Kind, Phase, call, canonical, hide};
 use crate::live::list;
-use crate::manifest::{Manifest, Reading, Snapshot, render};
-use crate::model::{FingerprintKey, Place, ResourceId, Value};
+use crate::manifest::{Manifest, Reading, Snapshot};
+use crate::model::{FingerprintKey, ResourceId, Value};
 use crate::plane::Plane;
 use crate::port::{CallCode, Cluster as _};
 
@@ -61,9 +59,8 @@ pub(super) async fn read(
     let key = new_key()?;
     let (snapshot, reading, _) =
         survey::begin(&setup, clock).await?.end(&setup, &key, &BTreeMap::new()).await?;
-    let coloured = colour(to.color, std::io::stderr().is_terminal());
-    to.remark(&render::text(&reading.findings, &snapshot, coloured))?;
-    if has_errors(&reading) || !reading.is_whole() {
+    to.findings(&reading.findings, &snapshot)?;
+    if reading.has_errors() || !reading.is_whole() {
         let dir = dir.display();
         return Err(CliError::new(format!("{dir} has errors; nothing of it was loaded")));
     }
@@ -103,14 +100,14 @@ pub(super) async fn load(
         match put(&session, id, manifest).await {
             Ok(how) => {
                 if how == Done::LeftOut {
-                    let at = place(&snapshot, manifest);
+                    let at = written(&snapshot, &manifest.at);
                     let text = format!("{at}: note: {id} is made by the server alone; left out\n");
                     to.remark(&text)?;
                 }
                 *done.entry(how).or_default() += 1;
             }
             Err(why) => {
-                let at = place(&snapshot, manifest);
+                let at = written(&snapshot, &manifest.at);
                 to.remark(&format!("{at}: error: the control plane refuses {id}: {why}\n"))?;
                 refused.insert(id.clone());
             }
@@ -134,14 +131,6 @@ pub(super) async fn load(
     to.remark(&format!(
         "loaded {all} from {dir}: {created} created, {changed} changed, {same} as they were\n"
     ))
-}
-
-/// `roles/dev.yaml:4:1`, where the document begins.
-fn place(snapshot: &Snapshot, manifest: &Manifest) -> String {
-    let Place { path, .. } = &manifest.at;
-    let bytes = snapshot.files.get(path).map(|bytes| &**bytes).unwrap_or_default();
-    let (line, column) = render::position(bytes, manifest.at.range().start);
-    format!("{path}:{line}:{column}")
 }
 
 /// Everything declared, by phase, and inside a phase what is referred to first. In a circle the

@@ -62,14 +62,16 @@ impl Streams<'_> {
         }
         self.err.write_all(text.as_bytes()).map_err(|error| CliError::output(&error))
     }
-}
 
-impl Streams<'_> {
     /// Writes findings as remarks.
     ///
     /// # Errors
     /// The stream's.
-    fn findings(&mut self, found: &[Diagnostic], snapshot: &Snapshot) -> Result<(), CliError> {
+    pub(super) fn findings(
+        &mut self,
+        found: &[Diagnostic],
+        snapshot: &Snapshot,
+    ) -> Result<(), CliError> {
         match self.log {
             LogFormat::Human => {
                 let coloured = colour(self.color, std::io::stderr().is_terminal());
@@ -83,12 +85,8 @@ impl Streams<'_> {
     }
 }
 
-pub(super) fn has_errors(reading: &Reading) -> bool {
-    reading.findings.iter().any(|finding| finding.severity == Severity::Error)
-}
-
 /// `roles/dev.yaml:4:1`.
-fn written(snapshot: &Snapshot, place: &Place) -> String {
+pub(super) fn written(snapshot: &Snapshot, place: &Place) -> String {
     let path = &place.path;
     snapshot.files.get(path).map_or_else(
         || path.to_string(),
@@ -140,7 +138,7 @@ pub(super) async fn plan(
         Format::Json => render::json(&view) + "\n",
         Format::Markdown => render::markdown(&view),
     })?;
-    let failed = has_errors(reading) || !plan.is_live_whole();
+    let failed = reading.has_errors() || !plan.is_live_whole();
     Ok(match (failed, gated.approval.is_some(), plan.steps.is_empty()) {
         (true, _, _) => Exit::Error,
         (false, _, false) if detailed => Exit::Changes,
@@ -177,7 +175,7 @@ pub(super) async fn validate(
             ))?;
         }
     }
-    Ok(if has_errors(&reading) { Exit::Error } else { Exit::Done })
+    Ok(if reading.has_errors() { Exit::Error } else { Exit::Done })
 }
 
 fn json_findings(reading: &Reading, snapshot: &Snapshot) -> Result<String, CliError> {

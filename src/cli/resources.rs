@@ -204,12 +204,7 @@ const SERVICES: &str = "/reconciler.plane.v1.Plane/Services";
 
 async fn set(session: &Session, file: &Path, out: &mut dyn Write) -> Result<(), CliError> {
     let unreadable = |error| CliError::new(format!("cannot read {}: {error}", file.display()));
-    let text = if file == Path::new("-") {
-        whole::read_from(std::io::stdin(), FILE_SIZE_MAX)
-    } else {
-        whole::read(file, FILE_SIZE_MAX)
-    };
-    let text = text.map_err(unreadable)?;
+    let text = whole::read_or_stdin(file, FILE_SIZE_MAX).map_err(unreadable)?;
     let unclear = |error: String| CliError::new(format!("{}: {error}", file.display()));
     for document in serde_yaml::Deserializer::from_slice(&text) {
         let value = serde_json::Value::deserialize(document).map_err(|e| unclear(e.to_string()))?;

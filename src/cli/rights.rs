@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::kind::{self, KINDS, Kind};
+use crate::kind::{KINDS, Kind};
 use crate::wire::message::{types, wrappers};
 
 /// Everything, in rules and in labels.
@@ -80,18 +80,15 @@ impl Rights {
     pub(super) fn all() -> Self {
         let any = || vec![ANY.to_owned()];
         let rule = types::Rule { resources: any(), verbs: any(), ..types::Rule::default() };
-        let open = KINDS.iter().filter_map(|kind| kind::seen_by(kind)).collect();
+        let open = KINDS.iter().filter_map(|kind| kind.sight.allowed_by()).collect();
         Self { allowed: vec![rule], open, ..Self::default() }
     }
 
     /// Adds what one role says.
     pub(super) fn add(&mut self, name: &str, role: types::RoleV6) {
         let Some(types::RoleSpecV6 { allow, deny, .. }) = role.spec else { return };
-        let fields: BTreeSet<&'static str> = KINDS
-            .iter()
-            .flat_map(|kind| [kind::seen_by(kind), kind::hidden_by(kind)])
-            .flatten()
-            .collect();
+        let fields: BTreeSet<&'static str> =
+            KINDS.iter().filter_map(|kind| kind.sight.denied_by()).collect();
         if let Some(allow) = allow {
             let opens = |field: &&&'static str| opens_all(labels(&allow, field).0);
             self.open.extend(fields.iter().filter(opens));
@@ -146,8 +143,8 @@ impl Rights {
                 judged.allowed.push(verb);
             }
         }
-        judged.closed = kind::seen_by(kind).filter(|field| !self.open.contains(field));
-        let hides = kind::hidden_by(kind);
+        judged.closed = kind.sight.allowed_by().filter(|field| !self.open.contains(field));
+        let hides = kind.sight.denied_by();
         let hidden = self.hidden.iter().filter(|(field, _)| hides == Some(*field));
         judged.hidden = hidden.map(|(_, denial)| denial.clone()).collect();
         judged

@@ -22,7 +22,7 @@ use crate::labels::allow::Allow;
 use crate::labels::resolve::Resolver;
 use crate::labels::value::Values;
 use crate::manifest::Reading;
-use crate::model::{ResourceId, Severity, Timestamp};
+use crate::model::{ResourceId, Timestamp};
 use crate::plan::render::{self, clean};
 use crate::port::Clock as _;
 
@@ -54,9 +54,7 @@ pub(super) async fn status(
             Format::Text | Format::Markdown => {
                 to.print(&format!("{}\n", render::summary(&seen.plan)))?;
                 for deferred in &seen.plan.deferred {
-                    let remedy = deferred.why.remedy().map(|it| format!("; {it}"));
-                    let remedy = remedy.unwrap_or_default();
-                    let line = format!("deferred: {}: {}{remedy}", deferred.id, deferred.why);
+                    let line = format!("deferred: {}: {}", deferred.id, deferred.why.with_remedy());
                     to.print(&format!("{}\n", clean(&line)))?;
                 }
                 for (id, labels) in &labels {
@@ -111,11 +109,14 @@ fn without_agent(seen: &Survey, known: &State, labels: &Labels) -> Status {
     };
     let is_left = plan.deferred.iter().any(|it| it.why.is_left(is_meant(&it.id)));
     let refused = plan.deferred.iter().filter(|it| it.why.is_refused() && is_meant(&it.id));
-    let has_errors = reading.findings.iter().any(|it| it.severity == Severity::Error);
     let open = gated.approval.as_ref().filter(|it| it.expires.is_none());
     Status {
         outcome: Outcome::Stopped,
-        converged: plan.steps.is_empty() && !is_left && !has_errors && reading.is_whole(),
+        converged: plan.steps.is_empty()
+            && plan.is_live_whole()
+            && !is_left
+            && !reading.has_errors()
+            && reading.is_whole(),
         source: reading.digest.map(|digest| digest.to_string()),
         source_problem: None,
         findings: findings_of(reading),

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use super::Level;
-use super::config::{
-    DOUBT_DEADLINE, Planted, READ_FIRST, READ_WATCHED, REFUSED_BACKOFF, RETRY_FIRST, RETRY_MAX,
-};
+use super::config::{DOUBT_DEADLINE, Planted, READ_FIRST, READ_WATCHED, RETRY_FIRST, RETRY_MAX};
 use super::live::{Change, present};
 use super::machine::{Engine, Life};
 use super::slot::{
     BackingOff, Checking, Condition, Doubt, Refused, Sending, Settling, Want, backoff,
+    refused_backoff,
 };
 use crate::journal::{OpId, Outcome, parse_id};
 use crate::kind;
@@ -113,7 +112,7 @@ impl Engine {
         let failures = self.count_failure(id, text);
         let jitter = self.rng.f64();
         let delay = match refused {
-            Some(_) => REFUSED_BACKOFF.mul_f64(0.75 + jitter / 2.0),
+            Some(_) => refused_backoff(jitter),
             None => backoff(RETRY_FIRST, RETRY_MAX, failures, jitter),
         };
         let until = self.now.monotonic + delay;

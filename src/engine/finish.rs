@@ -6,7 +6,6 @@ use super::Level;
 use super::config::{Mode, ONCE_ATTEMPTS, ONCE_SOURCE, ONCE_UNREACHABLE, Outcome, Planted};
 use super::machine::{Engine, Life};
 use super::slot::Condition;
-use super::source::has_errors;
 use crate::kind::Readiness;
 use crate::live::{Coverage, Lack, Observed};
 use crate::model::{Cluster, KindName, ResourceId};
@@ -109,7 +108,7 @@ impl Engine {
 
     /// Whether something was left alone that a person must look at.
     fn is_left(&self, planned: &super::planning::Planned) -> bool {
-        self.source.reading.as_ref().is_some_and(|it| has_errors(it) || !it.is_whole())
+        self.source.reading.as_ref().is_some_and(|it| it.has_errors() || !it.is_whole())
             || planned.plan.deferred.iter().any(|it| it.why.is_left(self.is_meant(&it.id)))
     }
 
@@ -128,8 +127,7 @@ impl Engine {
     /// Says once of each manifest that it is not applied, and why.
     pub(super) fn say_refused(&mut self) {
         let told = |it: &Deferred| {
-            let remedy = it.why.remedy().map(|remedy| format!("; {remedy}")).unwrap_or_default();
-            (it.id.clone(), format!("{} is not applied: {}{remedy}", it.id, it.why))
+            (it.id.clone(), format!("{} is not applied: {}", it.id, it.why.with_remedy()))
         };
         let all: Vec<(ResourceId, String)> = self.refused().into_iter().map(told).collect();
         for (id, text) in all {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::Level;
 use super::config::{FUTILE_MAX, LASTING, Planted, REFUSED_BACKOFF, RETRY_FIRST, RETRY_MAX};
 use super::machine::Engine;
-use super::slot::{BackingOff, Condition, Refused, Want, backoff};
+use super::slot::{BackingOff, Condition, Refused, Want, backoff, refused_backoff};
 use crate::live::Live;
 use crate::model::{Digest, ResourceId, Value};
 use crate::plan::{Action, FieldChange, Reason, Step};
@@ -200,7 +200,7 @@ impl Engine {
         }
         let jitter = self.rng.f64();
         let delay = if futile {
-            REFUSED_BACKOFF.mul_f64(0.75 + jitter / 2.0)
+            refused_backoff(jitter)
         } else {
             backoff(RETRY_FIRST, RETRY_MAX, times - 1, jitter)
         };

@@ -216,8 +216,7 @@ impl Engine {
     /// The server has it and does not show it: nothing but a change of our role, or of the
     /// manifest, helps.
     fn hidden(&mut self, id: &ResourceId) {
-        let access = kind::row(id.kind).and_then(|kind| kind.labelled.as_ref());
-        let remedy = match access.map(|labelled| labelled.access) {
+        let remedy = match kind::row(id.kind).and_then(|kind| kind.sight.allowed_by()) {
             Some(field) => format!("widen `{field}` of a role of ours, or choose another name"),
             None => "widen a role of ours, or choose another name".to_owned(),
         };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::config::REFUSED_BACKOFF;
 use crate::journal::{Entry, OpId};
 use crate::model::{Digest, Revision};
 use crate::plan::{Step, Verb};
@@ -199,6 +200,12 @@ pub(super) enum Want {
     Present,
     /// Anything but this revision (a conditional write met another one).
     Moved(Option<Revision>),
+}
+
+/// How long the server's word against a resource counts, between three quarters and five quarters
+/// of it by `jitter` (0 to 1).
+pub(super) fn refused_backoff(jitter: f64) -> Duration {
+    REFUSED_BACKOFF.mul_f64(0.75 + jitter / 2.0)
 }
 
 /// The delay after so many failures: doubling from `first` to `most`, between half and all of

@@ -93,7 +93,7 @@ impl Engine {
             // Said already.
         } else if !errors.is_empty() {
             self.say(Level::Error, None, told(&errors));
-        } else if before.is_some_and(|before| has_errors(&before)) {
+        } else if before.is_some_and(|before| before.has_errors()) {
             self.say(Level::Info, None, "the source has no errors any more".to_owned());
         }
         if !self.planted(super::Planted::KeepStalePlan) {
@@ -160,8 +160,4 @@ fn told(errors: &[(&str, Code, &str)]) -> String {
     let named = if named.is_empty() { last } else { format!("{} and {last}", named.join(", ")) };
     let plural = if errors.len() == 1 { "" } else { "s" };
     format!("{} error{plural} in the source, in {named}", errors.len())
-}
-
-pub(super) fn has_errors(reading: &Reading) -> bool {
-    reading.findings.iter().any(|it| it.severity == Severity::Error)
 }

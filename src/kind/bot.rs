@@ -10,7 +10,7 @@ mod check;
 
 use std::collections::BTreeMap;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Writes};
+use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Sight, Writes};
 use crate::model::{KindName, Value};
 
 const BOT_MESSAGE: &str = "teleport.machineid.v1.Bot";
@@ -76,6 +76,7 @@ pub(super) static BOT: Kind = Kind {
     values: Vec::new,
     keeper: |_| None,
     secret_name: |_| false,
+    sight: Sight::Free,
     labelled: None,
 };
 

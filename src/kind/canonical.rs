@@ -144,8 +144,9 @@ pub fn decode(
 }
 
 /// Makes the message to send: the wanted fields, our ownership mark where the kind keeps labels
-/// (an owner without a name has none), and, over a `base`, its revision, its server-owned labels (`teleport.dev/`,
-/// `teleport.internal/`) and every field that we don't know. The same input gives the same bytes.
+/// (an owner without a name has none), and, over a `base`, its revision, its server-owned labels
+/// (`teleport.dev/`, `teleport.internal/`) and every field that we don't know. The same input
+/// gives the same bytes.
 ///
 /// # Errors
 /// A canonical form that does not fit the message.

@@ -8,7 +8,7 @@ mod check;
 pub mod kubeconfig;
 mod labels;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Writes};
+use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Sight, Writes};
 use crate::model::{KindName, Value};
 
 const KUBE_CLUSTER_MESSAGE: &str = "types.KubernetesClusterV3";
@@ -73,6 +73,7 @@ pub(super) static KUBE_CLUSTER: Kind = Kind {
     values: Vec::new,
     keeper: |_| None,
     secret_name: |_| false,
+    sight: Sight::WhenAllowed("kubernetes_labels"),
     labelled: Some(labels::LABELLED),
 };
 

@@ -8,8 +8,6 @@ use crate::model::{FieldPath, Value};
 /// What must be known of a kind that agents pick by its labels.
 #[derive(Debug, Clone, Copy)]
 pub struct Labelled {
-    /// The field of a role that says which of them an identity may see, `kubernetes_labels`.
-    pub access: &'static str,
     /// The labels of a canonical form.
     pub parts: fn(&Value) -> LabelParts,
     /// Where the dynamic labels stand, by key.

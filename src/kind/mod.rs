@@ -109,9 +109,41 @@ pub struct Kind {
     /// named [`KindName::with_secret_names`]. The id of such a resource is veiled
     /// ([`ResourceId::veiled`]), so that its name is never planned, logged or stored.
     pub secret_name: fn(&Value) -> bool,
+    /// Who sees it.
+    pub sight: Sight,
     /// For a kind that agents pick by its labels. Only what matches the configured selectors is
     /// kept on the cluster.
     pub labelled: Option<Labelled>,
+}
+
+/// Which field of a role decides whether its holder sees a resource, whatever the rules say. It
+/// takes labels; in deny rules an expression stands beside it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sight {
+    /// None does.
+    Free,
+    /// Hidden where this field of a deny rule fits.
+    UnlessDenied(&'static str),
+    /// That, and hidden where this field of no allow rule fits.
+    WhenAllowed(&'static str),
+}
+
+impl Sight {
+    /// The field of allow rules without which it is hidden.
+    pub const fn allowed_by(self) -> Option<&'static str> {
+        match self {
+            Self::WhenAllowed(field) => Some(field),
+            Self::Free | Self::UnlessDenied(_) => None,
+        }
+    }
+
+    /// The field of deny rules that hides it.
+    pub const fn denied_by(self) -> Option<&'static str> {
+        match self {
+            Self::WhenAllowed(field) | Self::UnlessDenied(field) => Some(field),
+            Self::Free => None,
+        }
+    }
 }
 
 /// Order of creation; deletion runs backwards.
@@ -285,18 +317,6 @@ fn internal_keeper(resource: &Value) -> Option<&'static str> {
         return Some(BOT);
     }
     (label(RESOURCE_TYPE_LABEL) == Some(SYSTEM)).then_some(SYSTEM)
-}
-
-/// The field of a role without which resources of a kind are hidden from its holder, whatever
-/// the rules say; it takes labels.
-pub fn seen_by(kind: &Kind) -> Option<&'static str> {
-    (kind.name == kube_cluster::KUBE_CLUSTER.name).then_some("kubernetes_labels")
-}
-
-/// The field of a role's deny rules that hides resources of a kind from its holder; it takes
-/// labels, and an expression beside them.
-pub fn hidden_by(kind: &Kind) -> Option<&'static str> {
-    seen_by(kind).or((kind.name == remote_cluster::REMOTE_CLUSTER.name).then_some("cluster_labels"))
 }
 
 /// The message without fields, as request of an unpaged list and answer of a delete.

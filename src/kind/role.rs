@@ -6,7 +6,7 @@
 mod check;
 mod defaults;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Writes};
+use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Sight, Writes};
 use crate::model::KindName;
 
 const ROLE_MESSAGE: &str = "types.RoleV6";
@@ -66,6 +66,7 @@ pub(super) static ROLE: Kind = Kind {
     values: Vec::new,
     keeper: super::internal_keeper,
     secret_name: |_| false,
+    sight: Sight::Free,
     labelled: None,
 };
 

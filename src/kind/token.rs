@@ -10,7 +10,7 @@
 
 mod check;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Writes};
+use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Sight, Writes};
 use crate::model::{KindName, Value};
 
 const TOKEN_MESSAGE: &str = "types.ProvisionTokenV2";
@@ -82,6 +82,7 @@ pub(super) static TOKEN: Kind = Kind {
     values: check::values,
     keeper: |_| None,
     secret_name: |token| join_method(token) == BY_NAME,
+    sight: Sight::Free,
     labelled: None,
 };
 

@@ -6,7 +6,7 @@
 mod check;
 mod pattern;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Writes};
+use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Sight, Writes};
 use crate::model::{KindName, ResourceId, Value};
 
 const TRUSTED_CLUSTER_MESSAGE: &str = "types.TrustedClusterV2";
@@ -72,6 +72,7 @@ pub(super) static TRUSTED_CLUSTER: Kind = Kind {
     values: Vec::new,
     keeper: |_| None,
     secret_name: |_| false,
+    sight: Sight::Free,
     labelled: None,
 };
 

@@ -6,7 +6,7 @@
 
 mod check;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Writes};
+use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Sight, Writes};
 use crate::model::{KindName, ResourceId, Value};
 
 const USER_MESSAGE: &str = "types.UserV2";
@@ -65,6 +65,7 @@ pub(super) static USER: Kind = Kind {
     values: Vec::new,
     keeper,
     secret_name: |_| false,
+    sight: Sight::Free,
     labelled: None,
 };
 

@@ -108,6 +108,11 @@ impl Reading {
         self.unknown.is_empty() && self.frozen.is_empty()
     }
 
+    /// Whether something in it is wrong, be it in a document that was understood.
+    pub fn has_errors(&self) -> bool {
+        self.findings.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
     /// Puts the veil over every id of which it knows that the name is a secret. `None`: there
     /// is none that is not veiled already.
     #[must_use]

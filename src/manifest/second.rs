@@ -2,8 +2,8 @@
 //!
 //! Where the two see different structure or different text, one of them is not what Teleport
 //! sees, and the document is refused. It costs as much as the first reading, so a document of
-//! nothing but plain lines (`key: word`, `- word`, `[word, word]`, simple quotes, comments), where they cannot
-//! differ, is spared; a property test compares them on such documents.
+//! nothing but plain lines (`key: word`, `- word`, `[word, word]`, simple quotes, comments), where
+//! they cannot differ, is spared; a property test compares them on such documents.
 
 use serde_yaml::Value;
 

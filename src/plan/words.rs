@@ -41,6 +41,11 @@ impl Step {
 }
 
 impl Why {
+    /// What it is and what to do about it, on one line.
+    pub fn with_remedy(&self) -> String {
+        self.remedy().map_or_else(|| self.to_string(), |remedy| format!("{self}; {remedy}"))
+    }
+
     /// A stable word for programs, `live_unknown`.
     pub const fn code(&self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! The journal on disk: `SQLite`, one file, 0600.
 //!
-//! `inventory`, `open`, `approvals`, `deleted` and `meta` are the fold of all records; `records` is history
-//! for people and is cut at [`HISTORY_MAX`]. Both change in one transaction.
+//! `inventory`, `open`, `approvals`, `deleted` and `meta` are the fold of all records; `records` is
+//! history for people and is cut at [`HISTORY_MAX`]. Both change in one transaction.
 
 mod rows;
 mod schema;
@@ -92,12 +92,7 @@ impl Sqlite {
     /// # Errors
     /// It belongs to another one; the message says what to do.
     pub fn belongs(&self, control_plane: &str) -> Result<(), StorageError> {
-        self.with(|inner| match rows::identity(&inner.connection)?.control_plane {
-            Some(bound) if !same_control_plane(&bound, control_plane) => {
-                Err(rows::RowError::OtherControlPlane { bound, wanted: control_plane.to_owned() })
-            }
-            Some(_) | None => Ok(()),
-        })
+        self.with(|inner| bound(&inner.connection, control_plane).map(|_| ()))
     }
 
     /// Binds the state to a control plane whose server has answered, the first time; from then on
@@ -106,16 +101,10 @@ impl Sqlite {
     /// # Errors
     /// The state belongs to another control plane; the message says what to do.
     pub fn claim(&self, control_plane: &str) -> Result<(), StorageError> {
-        self.with(|inner| match rows::identity(&inner.connection)?.control_plane {
-            None => rows::set_control_plane(&inner.connection, control_plane),
+        self.with(|inner| match bound(&inner.connection, control_plane)? {
             Some(bound) if bound == control_plane => Ok(()),
-            // Its authorities are being rotated: from now on the new ones count as well.
-            Some(bound) if same_control_plane(&bound, control_plane) => {
-                rows::set_control_plane(&inner.connection, control_plane)
-            }
-            Some(bound) => {
-                Err(rows::RowError::OtherControlPlane { bound, wanted: control_plane.to_owned() })
-            }
+            // While its authorities are rotated, the new ones count as well from now on.
+            Some(_) | None => rows::set_control_plane(&inner.connection, control_plane),
         })
     }
 
@@ -169,6 +158,16 @@ impl Storage for Sqlite {
     }
 }
 
+/// What the state is bound to, unless that is another control plane.
+fn bound(connection: &Connection, wanted: &str) -> Result<Option<String>, rows::RowError> {
+    match rows::identity(connection)?.control_plane {
+        Some(bound) if !same_control_plane(&bound, wanted) => {
+            Err(rows::RowError::OtherControlPlane { bound, wanted: wanted.to_owned() })
+        }
+        bound => Ok(bound),
+    }
+}
+
 /// Whether two names mean one control plane: `KIND:NAME:AUTHORITIES` with `+` between the
 /// authorities, of which one in common is enough, because they are rotated one by one.
 pub fn same_control_plane(bound: &str, wanted: &str) -> bool {
@@ -180,24 +179,35 @@ pub fn same_control_plane(bound: &str, wanted: &str) -> bool {
     bound_name == name && bound.split('+').any(|one| wanted.split('+').any(|other| one == other))
 }
 
-/// Reads a database by a name of [`uri`], without writing to it: see [`super::offline::look`].
+/// Whether another process may have a database open as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// The index of a write-ahead log is in memory: see [`super::offline::look`].
+    Nobody,
+    /// `SQLite`'s locks are kept.
+    Writer,
+}
+
+/// Reads a database by a name of [`uri`], without writing to it.
 pub(super) fn read(
     name: &str,
+    beside: Beside,
     limit: u32,
     id: Option<&str>,
 ) -> Result<(Identity, State, Vec<Line>), String> {
-    read_rows(name, limit, id).map_err(|error| error.to_string())
+    read_rows(name, beside, limit, id).map_err(|error| error.to_string())
 }
 
 fn read_rows(
     name: &str,
+    beside: Beside,
     limit: u32,
     id: Option<&str>,
 ) -> Result<(Identity, State, Vec<Line>), rows::RowError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let mut connection = Connection::open_with_flags(name, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    if !is_shared(name) {
+    if beside == Beside::Nobody {
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     }
     if schema::is_older(&connection)? {
@@ -210,11 +220,6 @@ fn read_rows(
         rows::load(&transaction)?,
         rows::history(&transaction, limit, id)?,
     ))
-}
-
-/// Whether other processes have it open as well, so that its locks are kept.
-fn is_shared(name: &str) -> bool {
-    !name.contains("&vfs=") && !name.contains("&immutable=")
 }
 
 /// A copy that can be brought forward. The original stays as it is.

@@ -76,16 +76,9 @@ impl DiscoverError {
             Self::OtherCluster { .. } | Self::NotMultiplexed { .. } => true,
             Self::Dial(error) => error.is_final(),
             // An error page of a load balancer says nothing for ever.
-            Self::Neither { direct, find: _ } => match direct {
-                DialError::NoAuthService { .. } => false,
-                DialError::Network { .. }
-                | DialError::HttpProxy { .. }
-                | DialError::OtherCluster { .. }
-                | DialError::OtherAuthority { .. }
-                | DialError::Untrusted { .. }
-                | DialError::Tls { .. }
-                | DialError::NotHttp2 { .. } => direct.is_final(),
-            },
+            Self::Neither { direct, find: _ } => {
+                !matches!(direct, DialError::NoAuthService { .. }) && direct.is_final()
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::ConnectError;
 use super::identity::{Identity, IdentityError, Problem, Source};
 use crate::adapter::clock;
 use crate::model::{Digest, Timestamp};
@@ -101,9 +102,7 @@ impl Held {
 
     /// What is wrong with the identity just now, for people.
     pub(super) fn troubles(&self) -> Vec<String> {
-        let expired = self.ended().map(|at| {
-            format!("identity expired at {at}; nothing is sent until a new one is there")
-        });
+        let expired = self.ended().map(|at| ConnectError::Expired(at).to_string());
         let complaint = Some(self.complaint.clone()).filter(|text| !text.is_empty());
         expired.into_iter().chain(self.refused.clone()).chain(complaint).collect()
     }

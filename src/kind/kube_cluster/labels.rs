@@ -6,13 +6,8 @@ use std::time::Duration;
 use crate::kind::labelled::{DynamicLabel, LabelParts, Labelled};
 use crate::model::{Value, duration};
 
-pub(super) const LABELLED: Labelled = Labelled {
-    access: "kubernetes_labels",
-    parts,
-    dynamic: &["spec", "dynamic_labels"],
-    resolve,
-    forward,
-};
+pub(super) const LABELLED: Labelled =
+    Labelled { parts, dynamic: &["spec", "dynamic_labels"], resolve, forward };
 
 fn parts(cluster: &Value) -> LabelParts {
     let fixed = cluster.get("metadata").and_then(|metadata| metadata.get("labels"));
