@@ -1,6 +1,12 @@
 //! The agent in this process: real files, the real client, its journal in memory.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part of this")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "test code"
+)]
 
 use std::fs;
 use std::sync::Arc;

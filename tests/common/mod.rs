@@ -48,6 +48,15 @@ impl Place {
         fs::write(self.dir.path().join("reconciler.toml"), text).unwrap();
     }
 
+    /// Another pending period than a second.
+    pub fn prune_after(&self, delay: &str) {
+        let path = self.dir.path().join("reconciler.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let short = "prune_delay = \"1s\"";
+        assert!(text.contains(short), "{text}");
+        fs::write(path, text.replace(short, &format!("prune_delay = \"{delay}\""))).unwrap();
+    }
+
     pub fn source(&self) -> PathBuf {
         self.dir.path().join("desired-state")
     }

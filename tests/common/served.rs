@@ -1,6 +1,7 @@
 //! The built binary as a server: `plane serve` in a directory of its own.
 
 #![allow(dead_code, reason = "each test file uses its own part of this")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "test code")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};

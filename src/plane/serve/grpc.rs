@@ -45,7 +45,8 @@ pub struct ServeError(#[from] tonic::transport::Error);
 
 impl Plane {
     /// The plane as a service for HTTP/2 servers, for callers who may do everything: the
-    /// program's own socket and pipe. Mount it as the fallback beside other services.
+    /// program's own socket and pipe. It answers every path, so that what stands beside it on a
+    /// socket comes first.
     pub fn service(&self) -> PlaneService {
         self.service_as(Caller::admin())
     }

@@ -1,0 +1,103 @@
+//! Documents that a running 18.0.0 took or refused: the plane does the same, in the same words,
+//! and `validate` says so beforehand where it can.
+
+use std::collections::BTreeMap;
+
+use prost::Message as _;
+use reconciler::kind::{self, call, canonical};
+use reconciler::manifest::{Snapshot, decode};
+use reconciler::model::{FingerprintKey, Severity, Value};
+use reconciler::plane::Settings;
+use reconciler::plane::status::code;
+use reconciler::wire::message::proto;
+use serde::Deserialize;
+
+use super::support::{AUTH, World};
+
+/// What was given to a real server by `tctl create -f`, and its words, if it refused.
+const TABLE: &str = include_str!("../../data/refusals.jsonl");
+
+#[derive(Deserialize)]
+struct Row {
+    document: serde_json::Value,
+    refused: Option<String>,
+}
+
+impl Row {
+    /// What only an enterprise edition takes: nobody knows the edition beforehand.
+    fn by_edition(&self) -> bool {
+        self.refused.as_ref().is_some_and(|text| text.contains("enterprise"))
+    }
+}
+
+fn rows() -> Vec<Row> {
+    let rows: Vec<Row> = TABLE.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(rows.len() > 45, "{}", rows.len());
+    rows
+}
+
+#[test]
+fn the_plane_refuses_what_a_real_server_refuses() {
+    let mut world = World::new(Settings::default());
+    for row in rows() {
+        let shown = row.document.to_string();
+        let kind = kind::find(row.document["kind"].as_str().unwrap()).unwrap();
+        // As YAML: durations and switches are words there.
+        let snapshot = snapshot(&row.document);
+        let reading = decode::read(&snapshot, &FingerprintKey([0; 32]));
+        let value = match reading.manifests.values().next() {
+            Some(manifest) => Value::from_json(&manifest.resource.canonical).unwrap(),
+            None => Value::from_serde(row.document.clone()),
+        };
+        let Ok(body) = canonical::from_value(kind, &value) else { panic!("{shown}") };
+        let request = call::create(kind, body).unwrap();
+        let answer = world.raw(request.path, &request.body);
+        match (&row.refused, answer) {
+            (None, Ok(_)) => {}
+            (Some(text), Err(status)) => {
+                let last = status.message.lines().last().unwrap().trim();
+                assert_eq!(last, text, "{shown}");
+                let expected =
+                    if row.by_edition() { code::PERMISSION_DENIED } else { code::INVALID_ARGUMENT };
+                assert_eq!(status.code, expected, "{shown}");
+            }
+            (expected, got) => panic!("{shown}: {expected:?}, but the plane: {got:?}"),
+        }
+    }
+}
+
+fn snapshot(document: &serde_json::Value) -> Snapshot {
+    let bytes = document.to_string().into_bytes();
+    Snapshot { files: BTreeMap::from([("x.json".into(), bytes.into())]), ..Snapshot::default() }
+}
+
+#[test]
+fn validation_says_so_beforehand() {
+    for row in rows() {
+        let reading = decode::read(&snapshot(&row.document), &FingerprintKey([0; 32]));
+        let errors: Vec<_> =
+            reading.findings.iter().filter(|it| it.severity == Severity::Error).collect();
+        let expected = row.refused.is_some() && !row.by_edition();
+        assert_eq!(!errors.is_empty(), expected, "{}: {errors:?}", row.document);
+    }
+}
+
+#[test]
+fn what_is_upserted_is_looked_at_as_well() {
+    let mut world = World::new(Settings::default());
+    let role = |name: &str| {
+        let mut role = super::support::role(name);
+        let spec = role.spec.get_or_insert_default();
+        spec.options.get_or_insert_default().require_mfa_type = 2;
+        proto::UpsertRoleRequest { role: Some(role) }
+    };
+    let path = format!("{AUTH}UpsertRoleV2");
+    let refused = world.raw(&path, &role("a").encode_to_vec()).unwrap_err();
+    assert_eq!(refused.code, code::PERMISSION_DENIED);
+    // An enterprise edition has them.
+    let mut world = World::new(Settings { enterprise: true, ..Settings::default() });
+    world.raw(&path, &role("a").encode_to_vec()).unwrap();
+    let refused = world.raw(&path, &role("a/b").encode_to_vec()).unwrap_err();
+    assert_eq!(refused.code, code::INVALID_ARGUMENT);
+    assert!(refused.message.ends_with("\"/roles/a/b/params\""), "{}", refused.message);
+}

@@ -1,0 +1,148 @@
+//! Rough treatment: closed pipes, full disks, signals, a state that is taken away.
+
+use std::fs;
+use std::process::Stdio;
+
+use super::{KUBE, ROLE};
+use crate::common::{Agent, Place, bytes_of, until};
+
+fn with_role() -> (Place, Agent) {
+    let place = Place::new("");
+    place.put("role.yaml", ROLE);
+    let agent = place.agent();
+    place.ok(&["wait", "role/visitor"]);
+    (place, agent)
+}
+
+#[test]
+fn commands_that_read_need_no_room_for_a_copy() {
+    let (place, agent) = with_role();
+    place.put("kube.yaml", KUBE);
+    place.ok(&["wait", "kube_cluster/mycluster"]);
+    // Its last writes are in the logs beside the databases.
+    agent.kill();
+    assert!(place.state().join("plane.db-wal").exists());
+    let before = bytes_of(&place.state());
+    let nowhere = place.dir.path().join("nowhere");
+    for args in [
+        &["get", "role/visitor"][..],
+        &["plane", "get", "kube_cluster/mycluster"],
+        &["history"],
+        &["--dry-run"],
+        &["wait", "role/visitor"],
+    ] {
+        let output = place.command(args).env("TMPDIR", &nowhere).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(before, bytes_of(&place.state()), "{args:?} changed the state directory");
+    }
+    let kept = place.ok(&["plane", "get", "kube_cluster/mycluster"]);
+    assert!(kept.contains("env: prod"), "what the log alone holds is read: {kept}");
+}
+
+#[test]
+fn an_agent_whose_state_is_taken_away_ends() {
+    let (place, mut agent) = with_role();
+    fs::remove_dir_all(place.state()).unwrap();
+    place.put("kube.yaml", KUBE);
+    let status = agent.ended();
+    assert_eq!(status.code(), Some(1), "{}", agent.log());
+    assert!(agent.log().contains("was removed or replaced"), "{}", agent.log());
+    assert!(!agent.log().contains("created kube_cluster/mycluster"), "{}", agent.log());
+    assert!(!place.state().exists(), "it made nothing anew");
+}
+
+#[test]
+fn a_hangup_ends_it_gracefully() {
+    let (place, mut agent) = with_role();
+    agent.signal("-HUP");
+    let status = agent.ended();
+    assert!(status.success(), "{status}: {}", agent.log());
+    until("it says so", &agent, || agent.log().contains("finishing what is in flight"));
+    assert!(!place.state().join("reconciler.sock").exists(), "the socket is left");
+}
+
+#[test]
+fn a_closed_pipe_is_no_error_and_a_full_disk_is_one() {
+    let place = Place::new("");
+    place.put("role.yaml", ROLE);
+    for args in [&["completions", "bash"][..], &["validate"], &["--dry-run"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = place.command(args).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {said}");
+        assert!(!said.contains("panicked") && !said.contains("error"), "{args:?}: {said}");
+
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = place.command(args).stdout(full).stderr(Stdio::piped()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("error: cannot write the result: No space left"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn a_state_may_lie_below_a_long_path() {
+    let place = Place::new("");
+    place.put("role.yaml", ROLE);
+    let name = "n".repeat(60);
+    let state = place.dir.path().join(&name).join(&name).join("state.db");
+    let state = state.to_str().unwrap();
+    assert!(state.len() > 120, "longer than an address of a socket");
+    place.ok(&["--once", "--state", state]);
+    let agent = Agent::started(place.command(&["--state", state]));
+    until("it answers", &agent, || {
+        place.run(&["plane", "calls", "--state", state]).status.success()
+    });
+    // Without its socket this would need the lock, which it holds.
+    until("commands that change reach it", &agent, || {
+        place.run(&["plane", "rm", "role/visitor", "--state", state]).status.success()
+    });
+    assert!(agent.interrupt().success());
+}
+
+#[test]
+fn colours_go_through_a_pipe_when_they_are_asked_for() {
+    let place = Place::new("");
+    place.put("role.yaml", ROLE);
+    place.put("bad.yaml", "kind: role\nversion: v7\nmetadata: {nam: x}\n");
+    for (args, stdout) in
+        [(&["--dry-run"][..], true), (&["validate"], true), (&["--dry-run"], false)]
+    {
+        for (choice, coloured) in [("always", true), ("never", false), ("auto", false)] {
+            let output = place.run(&[args, &["--color", choice]].concat());
+            let text = if stdout { output.stdout } else { output.stderr };
+            let text = String::from_utf8(text).unwrap();
+            assert!(!text.is_empty(), "{args:?}");
+            assert_eq!(text.contains('\u{1b}'), coloured, "{args:?} {choice}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_json_log_is_json_lines() {
+    let place = Place::new("");
+    place.put("role.yaml", ROLE);
+    place.put("bad.yaml", "kind: role\nversion: v7\nmetadata: {nam: x}\n");
+    for args in [&["--once"][..], &["--dry-run"], &["get", "nonsense"]] {
+        let output = place.run(&[args, &["--log-format", "json"]].concat());
+        let text = String::from_utf8(output.stderr).unwrap();
+        let read = |line: &str| match serde_json::from_str::<serde_json::Value>(line) {
+            Ok(serde_json::Value::Object(object)) => object,
+            other => panic!("{args:?}: {other:?} of `{line}`"),
+        };
+        let lines: Vec<_> = text.lines().map(read).collect();
+        if args == ["get", "nonsense"] {
+            let last = lines.last().unwrap();
+            assert_eq!(last["level"], "ERROR");
+            assert!(last["message"].as_str().unwrap().contains("nonsense"), "{text}");
+            continue;
+        }
+        let found =
+            lines.iter().find(|line| line.get("code").is_some_and(|it| it == "M030")).unwrap();
+        assert_eq!(found["level"], "ERROR");
+        assert!(found["place"].as_str().unwrap().starts_with("bad.yaml:3:"), "{text}");
+        assert!(found["message"].as_str().unwrap().contains("`nam`"), "{text}");
+        assert!(found.contains_key("help"), "{text}");
+    }
+}
