@@ -172,6 +172,7 @@ const FOUND: &[(u64, &str)] = &[
     (2413, "a kind whose list was still to come when the watch ended counted as wholly known"),
     (3388, "a watch that was refused counted as the end of the open one that it had replaced"),
     (2473, "a delete on its way blocked for days a name that its author wanted again"),
+    (5792, "the watch told of an old deletion after a read had shown what we made in its place"),
 ];
 
 /// Seeds that found something before it was written down what.

@@ -9,7 +9,7 @@ use super::slot::backoff;
 use super::{Effect, Level};
 use crate::kind::Readiness;
 use crate::live::{Coverage, Lack, Live, LiveState, Observed, Seen};
-use crate::model::{Cluster, KindName, ResourceId};
+use crate::model::{Cluster, KindName, ResourceId, Revision};
 
 /// What coverage goes by.
 pub(super) type KindKey = (Cluster, KindName);
@@ -25,6 +25,8 @@ pub(super) struct LiveSide {
     pub watch: Watch,
     /// Attempts at the watch that failed in a row.
     pub watch_failures: u32,
+    /// What we wrote and a read showed before the watch did: its news may still be older.
+    pub ahead: BTreeMap<ResourceId, Option<Revision>>,
 }
 
 /// Where the watch stands.
@@ -150,6 +152,12 @@ impl LiveSide {
     /// Whether the server said that it does not have the kind.
     fn is_unheard_of(&self, key: &KindKey) -> bool {
         self.state.kinds.get(key).and_then(Observed::lack) == Some(Lack::NoSuchKind)
+    }
+
+    /// Whether the watch tells of this kind, be it from a moment after the last list only.
+    pub(super) fn is_watched(&self, id: &ResourceId) -> bool {
+        let kind = self.kinds.get(&(id.cluster.clone(), id.kind));
+        self.watch == Watch::Open && kind.is_some_and(|kind| kind.confirmed.is_some())
     }
 
     /// Whether the watch shows what happens to this kind.
@@ -292,6 +300,7 @@ impl Engine {
             self.say(Level::Info, None, "the watch is open again".to_owned());
         }
         let opened = self.next_ticket;
+        self.live.ahead.clear();
         for (key, kind) in &mut self.live.kinds {
             kind.confirmed = kinds.contains(&key.1).then_some(opened);
             kind.followed = false;
@@ -339,6 +348,9 @@ impl Engine {
         }
         let live = self.veiled_live(live);
         let id = live.id.clone();
+        if self.live.ahead.get(&id) == Some(&live.revision) {
+            self.live.ahead.remove(&id);
+        }
         self.supersede(|other| *other == id);
         self.learn(Change::Put(live));
         self.settle_seen(&id);
@@ -349,6 +361,10 @@ impl Engine {
             return;
         }
         let id = &self.veiled_id(id);
+        if self.live.ahead.remove(id).is_some() {
+            // It may be what was there before our write: a list knows.
+            return self.list_by(&(id.cluster.clone(), id.kind), self.now.monotonic);
+        }
         self.supersede(|other| other == id);
         self.learn(Change::Gone(id.clone()));
         self.settle_gone(id);

@@ -202,12 +202,18 @@ impl Engine {
         let Condition::Settling(settling) = &mut slot.condition else { return };
         settling.ticket = None;
         let moved = matches!(settling.want, Want::Moved(_));
+        let written = matches!(settling.want, Want::Content { .. });
         let (met, done) = (matches!(settling.want, Want::Present), settling.done);
         match result {
             Err(error) if met && !done && error.code == CallCode::PermissionDenied => {
                 self.hidden(id);
             }
-            Ok(Some(_)) if !superseded => self.settle_seen(id),
+            Ok(Some(live)) if !superseded => {
+                if written && self.live.is_watched(id) {
+                    self.live.ahead.insert(id.clone(), live.revision.clone());
+                }
+                self.settle_seen(id);
+            }
             Ok(None) if !superseded && moved => self.settle_gone(id),
             Ok(_) | Err(_) => {}
         }
