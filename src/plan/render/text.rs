@@ -8,7 +8,9 @@ use crate::model::FingerprintKey;
 
 /// The plan as text; ends with a line break.
 pub fn text(view: &View<'_>) -> String {
-    let mut page = Page { out: String::new(), colour: view.colour };
+    // Room that is not used costs nothing; growing into it would hold a large plan twice.
+    let room = view.plan.steps.len().saturating_mul(STEP_BYTES);
+    let mut page = Page { out: String::with_capacity(room), colour: view.colour };
     for block in view.plan.steps.chunks(BLOCK) {
         for (step, details) in block.iter().zip(all_details(block, view.key)) {
             add_step(&mut page, view, step, &details);
@@ -94,6 +96,9 @@ impl Page {
         self.line("", text, BOLD);
     }
 }
+
+/// What the text of one step takes at most, usually.
+const STEP_BYTES: usize = 2048;
 
 /// Steps whose details are in memory at once.
 const BLOCK: usize = 512;
