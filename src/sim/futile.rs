@@ -53,10 +53,15 @@ pub(super) struct Updates {
 }
 
 impl Oracle {
-    /// An update is on its way.
+    /// A write is on its way. What is made anew or deleted begins anew.
     pub(super) fn update_sent(&mut self, op: OpId, step: &Step) {
-        if let Action::Update { before: _, after, changes: _ } = &step.action {
-            self.updates.sent.insert(op, (step.id.clone(), after.digest));
+        match &step.action {
+            Action::Update { before: _, after, changes: _ } => {
+                self.updates.sent.insert(op, (step.id.clone(), after.digest));
+            }
+            Action::Create { .. } | Action::Adopt { .. } | Action::Delete { .. } => {
+                self.updates.done.remove(&step.id);
+            }
         }
     }
 
