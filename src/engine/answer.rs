@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Level;
 use super::config::{DOUBT_DEADLINE, Planted, READ_FIRST, READ_WATCHED, RETRY_FIRST, RETRY_MAX};
-use super::live::{Change, present};
+use super::live::Change;
 use super::machine::{Engine, Life};
 use super::slot::{
     BackingOff, Checking, Condition, Doubt, Refused, Sending, Settling, Want, backoff,
@@ -146,7 +146,7 @@ impl Engine {
             Settling { want, since: now, after: self.next_ticket, reads: 0, ticket: None, done };
         let first = if self.live.is_followed(id) { READ_WATCHED } else { READ_FIRST };
         self.put_slot(id, Condition::Settling(settling), Some(now + first));
-        match present(self.live.state.look(id)) {
+        match self.live.state.look(id).present().cloned() {
             Some(_) => self.settle_seen(id),
             None if self.live.is_followed(id) => self.settle_gone(id),
             None => {}

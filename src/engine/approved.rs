@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::{MAX_IN_FLIGHT, Planted};
-use super::live::present;
 use super::machine::Engine;
 use super::slot::{Approved, Checking, Condition};
 use super::write::Turn;
@@ -183,7 +182,7 @@ impl Engine {
 
     /// Whether, as far as known, one resource refers to another of its cluster.
     fn refers(&self, from: &ResourceId, to: &ResourceId) -> bool {
-        let Some(live) = present(self.live.state.look(from)) else { return false };
+        let Some(live) = self.live.state.look(from).present().cloned() else { return false };
         let Some(row) = kind::row(from.kind) else { return true };
         let Some(references) = row.references else { return false };
         Value::from_json(&live.canonical).map_or(true, |value| {

@@ -8,7 +8,7 @@ use super::machine::{Engine, Life};
 use super::slot::backoff;
 use super::{Effect, Level};
 use crate::kind::Readiness;
-use crate::live::{Coverage, Lack, Live, LiveState, Observed, Seen};
+use crate::live::{Coverage, Lack, Live, LiveState, Observed};
 use crate::model::{Cluster, KindName, ResourceId, Revision};
 
 /// What coverage goes by.
@@ -380,9 +380,9 @@ impl Engine {
         }
         // Before the first list there is nothing to put it into; the buffer has it.
         let Some(observed) = self.live.state.kinds.get_mut(&key) else { return };
-        let before = present(observed.look(&id));
+        let before = observed.look(&id).present().cloned();
         change.apply(observed);
-        let news = before != present(observed.look(&id));
+        let news = before.as_ref() != observed.look(&id).present();
         if news && !self.slots.get(&id).is_some_and(|slot| slot.condition.is_busy()) {
             self.replan();
         }
@@ -393,13 +393,5 @@ impl Engine {
         for (id, superseded) in self.fetching.values_mut() {
             *superseded |= is_meant(id);
         }
-    }
-}
-
-/// The live resource, if it is known to be there.
-pub(super) fn present(seen: Seen<'_>) -> Option<std::sync::Arc<Live>> {
-    match seen {
-        Seen::Present(live) => Some(std::sync::Arc::clone(live)),
-        Seen::Absent | Seen::Unknown(_) => None,
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::config::{APPROVAL_DIGITS, Planted};
-use super::live::present;
 use super::machine::{Engine, Life};
 use super::slot::Condition;
 use super::{Effect, Level};
@@ -315,7 +314,7 @@ impl Engine {
             Action::Create { after: _ } => matches!(seen, Seen::Absent),
             Action::Update { before, after: _, changes: _ }
             | Action::Adopt { live: before, after: _ }
-            | Action::Delete { before } => present(seen).is_some_and(|live| is_same(&live, before)),
+            | Action::Delete { before } => seen.present().is_some_and(|live| is_same(live, before)),
         }
     }
 

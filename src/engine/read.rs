@@ -7,7 +7,7 @@ use super::config::{
     MET_DEADLINE, ONCE_ATTEMPTS, Planted, READ_FIRST, READ_MAX, RETRY_FIRST, RETRY_MAX,
     SETTLE_DEADLINE,
 };
-use super::live::{KindKey, present};
+use super::live::KindKey;
 use super::machine::{Engine, Life};
 use super::slot::{BackingOff, Condition, Refused, Settling, Want, backoff};
 use crate::kind;
@@ -117,7 +117,7 @@ impl Engine {
 
     /// Something present was seen.
     pub(super) fn settle_seen(&mut self, id: &ResourceId) {
-        let Some(live) = present(self.live.state.look(id)) else { return };
+        let Some(live) = self.live.state.look(id).present().cloned() else { return };
         let Some(condition) = self.slots.get(id).map(|slot| slot.condition.clone()) else {
             return;
         };
@@ -178,7 +178,7 @@ impl Engine {
                 Some(Condition::Settling(settling)) => settling.after < ticket,
                 Some(_) | None => false,
             };
-            if present(self.live.state.look(&id)).is_some() {
+            if self.live.state.look(&id).present().is_some() {
                 if later || self.is_in_doubt(&id) {
                     self.settle_seen(&id);
                 }

@@ -162,6 +162,16 @@ pub enum Seen<'a> {
     Unknown(&'a str),
 }
 
+impl<'a> Seen<'a> {
+    /// The resource, if it is known to be there.
+    pub const fn present(self) -> Option<&'a Arc<Live>> {
+        match self {
+            Self::Present(live) => Some(live),
+            Self::Absent | Self::Unknown(_) => None,
+        }
+    }
+}
+
 /// Everything that is known of the live side.
 #[derive(Debug, Clone, Default)]
 pub struct LiveState {
