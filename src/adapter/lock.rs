@@ -61,7 +61,7 @@ pub enum LockError {
 
 impl Lock {
     /// Takes the lock `<state>.lock`, whose directory is made (0700) if it is missing, and writes
-    /// process id, `command` and the time into it.
+    /// process id, `command` and the time into it. Waits a tenth of a second at most.
     ///
     /// # Errors
     /// [`LockError::Held`] when another process, or another [`Lock`] of this one, has it.

@@ -9,7 +9,7 @@ use super::stream;
 use crate::engine::FUTILE_MAX;
 use crate::journal::OpId;
 use crate::model::{Digest, ResourceId};
-use crate::plan::{Action, Step};
+use crate::plan::{Action, Reason, Step};
 use crate::wire::message::{proto, types};
 
 /// Updates that may be done of one wish in one life of the engine while nobody else writes: until
@@ -53,12 +53,14 @@ pub(super) struct Updates {
 }
 
 impl Oracle {
-    /// A write is on its way. What is made anew or deleted begins anew.
-    pub(super) fn update_sent(&mut self, op: OpId, step: &Step) {
+    /// A write is on its way. What is deleted, or made for another reason than that somebody took
+    /// it away, begins anew.
+    pub(super) fn write_sent(&mut self, op: OpId, step: &Step) {
         match &step.action {
             Action::Update { before: _, after, changes: _ } => {
                 self.updates.sent.insert(op, (step.id.clone(), after.digest));
             }
+            Action::Create { .. } if step.reason == Reason::Vanished => {}
             Action::Create { .. } | Action::Adopt { .. } | Action::Delete { .. } => {
                 self.updates.done.remove(&step.id);
             }
@@ -66,7 +68,7 @@ impl Oracle {
     }
 
     /// The engine is told that a write was done, or was not.
-    pub(super) fn update_told(&mut self, op: OpId, is_done: bool) {
+    pub(super) fn write_told(&mut self, op: OpId, is_done: bool) {
         let Some((id, digest)) = self.updates.sent.remove(&op).filter(|_| is_done) else { return };
         let done = self.updates.done.entry(id.clone()).or_insert((digest, 0));
         if done.0 != digest {

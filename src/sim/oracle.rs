@@ -150,7 +150,7 @@ impl Oracle {
             self.violate("two_in_flight", what.clone());
         }
         self.life.in_flight.insert(op, id.clone());
-        self.update_sent(op, step);
+        self.write_sent(op, step);
         let partial = self.life.partial.get(&id.kind).copied().unwrap_or(true);
         if partial && verb != Verb::Update {
             self.violate("write_on_partial", what.clone());

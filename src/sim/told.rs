@@ -79,7 +79,7 @@ impl Oracle {
             }
             Event::Wrote { op, result } => {
                 self.life.in_flight.remove(op);
-                self.update_told(*op, result.is_ok());
+                self.write_told(*op, result.is_ok());
             }
             Event::JournalFailed(_) => self.life.disk_failed = true,
             Event::Fetched { .. }
