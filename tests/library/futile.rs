@@ -11,8 +11,10 @@ use reconciler::journal::State;
 use reconciler::kind::{self, Kind, canonical};
 use reconciler::live::{Coverage, Live, Observed, Written};
 use reconciler::manifest::{Directives, Manifest, Reading, Resource};
-use reconciler::model::{Cluster, FingerprintKey, Now, Place, Revision, Timestamp, Value};
+use reconciler::model::{Cluster, FingerprintKey, Place, Revision, Value};
 use reconciler::plan::Action;
+
+use crate::by_hand::ByHand;
 
 const KEY: FingerprintKey = FingerprintKey([7; 32]);
 const AGENT: &str = "reconciler";
@@ -36,42 +38,13 @@ struct Bench {
     stopped: bool,
 }
 
-impl Bench {
-    fn new(mode: Mode, reading: Arc<Reading>, keep: Keep) -> Self {
-        let config = Config { mode, ..Config::default() };
-        let engine = Engine::new(config, KEY, fastrand::Rng::with_seed(1));
-        Self {
-            engine,
-            at: Duration::ZERO,
-            reading,
-            live: BTreeMap::new(),
-            keep,
-            revisions: true,
-            shows: false,
-            writes: Vec::new(),
-            said: Vec::new(),
-            stopped: false,
-        }
+impl ByHand for Bench {
+    fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
     }
 
-    fn start(mut self) -> Self {
-        self.event(Event::Started(State::default()));
-        self
-    }
-
-    fn now(&self) -> Now {
-        let wall = 1_700_000_000_000 + i64::try_from(self.at.as_millis()).unwrap();
-        Now { monotonic: self.at, wall: Timestamp(wall) }
-    }
-
-    fn event(&mut self, event: Event) {
-        let mut events = std::collections::VecDeque::from([event]);
-        while let Some(event) = events.pop_front() {
-            let now = self.now();
-            for effect in self.engine.step(now, event) {
-                events.extend(self.answer(effect));
-            }
-        }
+    fn at(&self) -> Duration {
+        self.at
     }
 
     fn answer(&mut self, effect: Effect) -> Vec<Event> {
@@ -115,6 +88,30 @@ impl Bench {
             }
             Effect::Run { .. } | Effect::Answer { .. } => Vec::new(),
         }
+    }
+}
+
+impl Bench {
+    fn new(mode: Mode, reading: Arc<Reading>, keep: Keep) -> Self {
+        let config = Config { mode, ..Config::default() };
+        let engine = Engine::new(config, KEY, fastrand::Rng::with_seed(1));
+        Self {
+            engine,
+            at: Duration::ZERO,
+            reading,
+            live: BTreeMap::new(),
+            keep,
+            revisions: true,
+            shows: false,
+            writes: Vec::new(),
+            said: Vec::new(),
+            stopped: false,
+        }
+    }
+
+    fn start(mut self) -> Self {
+        self.event(Event::Started(State::default()));
+        self
     }
 
     /// What is there after a write, by anybody.

@@ -4,6 +4,7 @@
 #[path = "../common/agent.rs"]
 mod agent;
 mod allow;
+mod by_hand;
 mod client;
 mod commands;
 mod config;

@@ -14,4 +14,4 @@ mod properties;
 mod renderings;
 mod steps;
 mod violations;
-mod world;
+pub(crate) mod world;

@@ -6,6 +6,7 @@
 use std::fs;
 
 use crate::common::{Place, until};
+use crate::labels_walk::cluster;
 use crate::served::Served;
 use serde_json::{Value, json};
 
@@ -17,13 +18,6 @@ resources = [{ labels = { env = \"prod\", region = \"us-east-*\" } }]
 name = \"west\"
 resources = [{ labels = { region = \"us-west-1\" } }]
 ";
-
-fn cluster(name: &str, labels: &str) -> String {
-    format!(
-        "kind: kube_cluster\nversion: v3\nmetadata: {{name: {name}, labels: {labels}}}\nspec: \
-         {{kubeconfig: eyJhcGlWZXJzaW9uIjoidjEiLCJraW5kIjoiQ29uZmlnIiwiY3VycmVudC1jb250ZXh0IjoiayIsImNsdXN0ZXJzIjpbeyJuYW1lIjoiayIsImNsdXN0ZXIiOnsic2VydmVyIjoiaHR0cHM6Ly9rIn19XSwiY29udGV4dHMiOlt7Im5hbWUiOiJrIiwiY29udGV4dCI6eyJjbHVzdGVyIjoiayIsInVzZXIiOiJ1In19XSwidXNlcnMiOlt7Im5hbWUiOiJ1IiwidXNlciI6eyJ0b2tlbiI6InQifX1dfQ==}}\n"
-    )
-}
 
 fn data(text: &str) -> Value {
     serde_json::from_str(text).unwrap()

@@ -9,7 +9,7 @@
 )]
 
 mod binary;
-mod client;
+pub(crate) mod client;
 mod doctor;
 mod identities;
 mod previews;

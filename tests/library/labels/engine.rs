@@ -15,11 +15,12 @@ use reconciler::labels::value::Command;
 use reconciler::labels::{Mode as Labels, OnFailure};
 use reconciler::live::{Coverage, Live, Observed, Written};
 use reconciler::manifest::Reading;
-use reconciler::model::{Cluster, FingerprintKey, KindName, Now, Timestamp};
+use reconciler::model::{Cluster, FingerprintKey, KindName};
 use reconciler::plan::{Action, Verb};
 use reconciler::port::{CallCode, CallError, RunError};
 
 use super::{AGENT, KEY, dynamic, id, items, reading, resource, rules};
+use crate::by_hand::ByHand;
 
 /// The world around one engine: everything works at once, but for what a test answers itself.
 struct Bench {
@@ -40,52 +41,13 @@ struct Bench {
     stopped: bool,
 }
 
-impl Bench {
-    fn new(labels: Rules, mode: Mode, disk: State) -> Self {
-        let prune_delay = Duration::from_secs(5);
-        let config = Config { mode, labels, prune_delay, ..Config::default() };
-        Self::of(AGENT, config, disk)
+impl ByHand for Bench {
+    fn engine(&mut self) -> &mut Engine {
+        &mut self.engine
     }
 
-    fn of(agent: &'static str, mut config: Config, disk: State) -> Self {
-        agent.clone_into(&mut config.policy.agent);
-        let engine = Engine::new(config, FingerprintKey([7; 32]), fastrand::Rng::with_seed(1));
-        Self {
-            engine,
-            agent,
-            at: Duration::ZERO,
-            reading: Arc::default(),
-            live: BTreeMap::new(),
-            disk,
-            records: 0,
-            runs: Vec::new(),
-            writes: Vec::new(),
-            said: Vec::new(),
-            refusal: None,
-            hidden: false,
-            stopped: false,
-        }
-    }
-
-    fn start(&mut self, reading: Arc<Reading>) {
-        self.reading = reading;
-        let disk = self.disk.clone();
-        self.event(Event::Started(disk));
-    }
-
-    fn now(&self) -> Now {
-        let wall = 1_700_000_000_000 + i64::try_from(self.at.as_millis()).unwrap();
-        Now { monotonic: self.at, wall: Timestamp(wall) }
-    }
-
-    fn event(&mut self, event: Event) {
-        let mut events = std::collections::VecDeque::from([event]);
-        while let Some(event) = events.pop_front() {
-            let now = self.now();
-            for effect in self.engine.step(now, event) {
-                events.extend(self.answer(effect));
-            }
-        }
+    fn at(&self) -> Duration {
+        self.at
     }
 
     fn answer(&mut self, effect: Effect) -> Vec<Event> {
@@ -153,6 +115,40 @@ impl Bench {
             }
             Effect::Answer { .. } => Vec::new(),
         }
+    }
+}
+
+impl Bench {
+    fn new(labels: Rules, mode: Mode, disk: State) -> Self {
+        let prune_delay = Duration::from_secs(5);
+        let config = Config { mode, labels, prune_delay, ..Config::default() };
+        Self::of(AGENT, config, disk)
+    }
+
+    fn of(agent: &'static str, mut config: Config, disk: State) -> Self {
+        agent.clone_into(&mut config.policy.agent);
+        let engine = Engine::new(config, FingerprintKey([7; 32]), fastrand::Rng::with_seed(1));
+        Self {
+            engine,
+            agent,
+            at: Duration::ZERO,
+            reading: Arc::default(),
+            live: BTreeMap::new(),
+            disk,
+            records: 0,
+            runs: Vec::new(),
+            writes: Vec::new(),
+            said: Vec::new(),
+            refusal: None,
+            hidden: false,
+            stopped: false,
+        }
+    }
+
+    fn start(&mut self, reading: Arc<Reading>) {
+        self.reading = reading;
+        let disk = self.disk.clone();
+        self.event(Event::Started(disk));
     }
 
     fn observed(&self, kind: KindName) -> Observed {

@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 use reconciler::plan::check::check;
 use reconciler::plan::guard::{Begun, GuardFacts, guard};
-use reconciler::plan::render::{View, json, markdown, path_only, text};
+use reconciler::plan::render::{View, json, markdown, text};
 
-use super::world::{KEY, World};
+use super::world::{KEY, World, view};
 
 /// Starts every secret of these tests; it must never be seen.
 const SECRET: &str = "c2VjcmV0";
@@ -112,9 +112,7 @@ proptest! {
             key: &KEY,
         };
         let gated = guard(&plan, &facts);
-        let view = View {
-            plan: &plan, gated: Some(&gated), key: &KEY, locate: &path_only, colour: true, serving: &[], findings: &[],
-        };
+        let view = View { colour: true, ..view(&plan, Some(&gated)) };
         for out in [text(&view), json(&view), markdown(&view), format!("{plan:?}{gated:?}")] {
             prop_assert!(!out.contains(SECRET), "{}", out);
         }
@@ -127,14 +125,8 @@ fn the_secrets_of_these_worlds_are_there_to_be_shown() {
     let manifest = world.reading.manifests.values().next().unwrap();
     assert!(manifest.resource.canonical.contains(SECRET), "the canonical form holds it");
     let plan = world.plan();
-    let view = View {
-        plan: &plan,
-        gated: None,
-        key: &KEY,
-        locate: &path_only,
-        colour: false,
-        serving: &[],
-        findings: &[],
-    };
-    assert!(text(&view).contains("kubeconfig: (secret "), "and it is shown as a fingerprint");
+    assert!(
+        text(&view(&plan, None)).contains("kubeconfig: (secret "),
+        "and it is shown as a fingerprint"
+    );
 }

@@ -3,10 +3,10 @@
 use expect_test::{expect, expect_file};
 use reconciler::manifest::render::{JsonFinding, JsonPlace};
 use reconciler::plan::guard::{Begun, Gated, GuardFacts, guard};
-use reconciler::plan::render::{COMMENT_BYTES_MAX, View, clean, json, markdown, path_only, text};
+use reconciler::plan::render::{COMMENT_BYTES_MAX, View, clean, json, markdown, text};
 use reconciler::plan::{Plan, diff};
 
-use super::world::{KEY, World};
+use super::world::{KEY, World, view};
 
 const MIXED: &str = "desired: kube_cluster/new {kubeconfig: bmV3LWt1YmVjb25maWc=}
     desired: role/edited {allow: {logins: [ops, root]}}
@@ -34,10 +34,6 @@ fn gated(world: &World, plan: &Plan) -> Gated {
         key: &KEY,
     };
     guard(plan, &facts)
-}
-
-fn view<'a>(plan: &'a Plan, gated: Option<&'a Gated>) -> View<'a> {
-    View { plan, gated, key: &KEY, locate: &path_only, colour: false, serving: &[], findings: &[] }
 }
 
 #[test]

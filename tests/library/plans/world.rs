@@ -20,6 +20,8 @@ use reconciler::manifest::{Adopt, Directives, Manifest, Reading, Resource};
 use reconciler::model::{
     Cluster, FingerprintKey, Place, Release, ResourceId, Revision, Timestamp, Value,
 };
+use reconciler::plan::guard::Gated;
+use reconciler::plan::render::{View, path_only};
 use reconciler::plan::{Action, Input, Plan, Policy, plan};
 
 pub(crate) const KEY: FingerprintKey = FingerprintKey([7; 32]);
@@ -245,4 +247,9 @@ pub(crate) fn resource(name: &str, spec: &str) -> Resource {
         "spec": spec,
     }));
     canonical::resource(kind, Cluster::Parent, &id.name, value, &KEY)
+}
+
+/// A plan as people see it without colours.
+pub(crate) fn view<'a>(plan: &'a Plan, gated: Option<&'a Gated>) -> View<'a> {
+    View { plan, gated, key: &KEY, locate: &path_only, colour: false, serving: &[], findings: &[] }
 }

@@ -16,15 +16,15 @@ use reconciler::engine::{Config, Status};
 use reconciler::kind;
 use reconciler::live::list;
 use reconciler::model::Cluster;
-use reconciler::plane::{Caller, Core, MintRequest, Plane, Settings};
+use reconciler::plane::{Core, MintRequest, Plane, Settings};
 use reconciler::port::{Clock as _, Storage};
-use reconciler::wire::message::{proto, types};
 use rustls::RootCertStore;
 use tokio::net::TcpListener;
 
 use super::proxy::Proxy;
 use crate::agent::{Agent, KEY, PATIENCE, quick};
 use crate::credentials::write;
+use crate::serve::client::allow_everything;
 
 /// Longer than any test: no sign of life disturbs it.
 pub(crate) const NO_PINGS: Keepalive =
@@ -123,9 +123,7 @@ impl Bench {
     pub(crate) async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let server = Server::start(&dir.path().join("plane.db")).await;
-        let upsert = "/proto.AuthService/UpsertRoleV2";
-        let role = prost::Message::encode_to_vec(&everything());
-        server.plane.call(&Caller::admin(), upsert, &role).await.unwrap();
+        allow_everything(&server.plane).await;
         let proxy = Proxy::to(server.address).await;
         let bench = Self {
             dir,
@@ -260,19 +258,4 @@ pub(crate) async fn live(plane: &Plane) -> BTreeMap<String, String> {
     let observed = list::list(&remote, kind, Cluster::Parent, &KEY).await;
     let ours = observed.seen().filter(|live| live.id.name.starts_with(PREFIX));
     ours.map(|live| (live.id.name.to_string(), format!("{:?}", live.revision))).collect()
-}
-
-/// A role that may do everything.
-fn everything() -> proto::UpsertRoleRequest {
-    let words = |word: &str| vec![word.to_owned()];
-    let rule = types::Rule { resources: words("*"), verbs: words("*"), ..Default::default() };
-    let allow = types::RoleConditions { rules: vec![rule], ..Default::default() };
-    let role = types::RoleV6 {
-        kind: "role".to_owned(),
-        version: "v7".to_owned(),
-        metadata: Some(types::Metadata { name: "everything".to_owned(), ..Default::default() }),
-        spec: Some(types::RoleSpecV6 { allow: Some(allow), ..Default::default() }),
-        ..Default::default()
-    };
-    proto::UpsertRoleRequest { role: Some(role) }
 }

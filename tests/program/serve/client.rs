@@ -61,7 +61,7 @@ impl Port {
     pub(crate) async fn over(file: Option<&Path>) -> Self {
         let clock = System::start();
         let plane = Plane::open(Settings::default(), file, Arc::new(move || clock.now())).unwrap();
-        plane.call(&Caller::admin(), UPSERT, &everything().encode_to_vec()).await.unwrap();
+        allow_everything(&plane).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let mut serving = JoinSet::new();
@@ -210,8 +210,8 @@ pub(crate) fn kube(name: &str) -> types::KubernetesClusterV3 {
     }
 }
 
-/// A role that may do everything: the preset `editor` may not change clusters.
-fn everything() -> proto::UpsertRoleRequest {
+/// Makes a role that may do everything: the preset `editor` may not change clusters.
+pub(crate) async fn allow_everything(plane: &Plane) {
     let words = |word: &str| vec![word.to_owned()];
     let rule = types::Rule { resources: words("*"), verbs: words("*"), ..Default::default() };
     let all = wrappers::StringValues { values: words("*") };
@@ -228,7 +228,8 @@ fn everything() -> proto::UpsertRoleRequest {
         spec: Some(types::RoleSpecV6 { allow: Some(allow), ..Default::default() }),
         ..Default::default()
     };
-    proto::UpsertRoleRequest { role: Some(role) }
+    let request = proto::UpsertRoleRequest { role: Some(role) }.encode_to_vec();
+    plane.call(&Caller::admin(), UPSERT, &request).await.unwrap();
 }
 
 const UPSERT: &str = "/proto.AuthService/UpsertRoleV2";

@@ -12,10 +12,11 @@ use reconciler::live::{Coverage, LiveState, Observed, Seen};
 use reconciler::manifest::{Reading, Resource};
 use reconciler::model::{Cluster, ResourceId, Timestamp, Value};
 use reconciler::plan::check::{Rule, check};
-use reconciler::plan::render::{View, json, markdown, path_only, text};
+use reconciler::plan::render::{json, markdown, text};
 use reconciler::plan::{Action, Input, LabelInput, Plan, Policy, Verb, plan};
 
 use super::super::{AGENT, KEY, dynamic, id, items, reading, resource, rules};
+use crate::plans::world::view;
 
 /// All that a plan is made from.
 struct Table {
@@ -112,15 +113,7 @@ fn a_plan_tells_what_matches_what_does_not_and_what_nobody_knows() {
     let desired = table.desired(&all);
     let plan = table.plan(&desired);
     assert_eq!(table.broken(&plan, &desired), []);
-    let view = View {
-        plan: &plan,
-        gated: None,
-        key: &KEY,
-        locate: &path_only,
-        colour: false,
-        serving: &[],
-        findings: &[],
-    };
+    let view = view(&plan, None);
     let shown = text(&view);
     for line in [
         "+ kube_cluster/new  (missing, matches item 1: env=prod)",
@@ -168,15 +161,7 @@ fn a_plan_reclaims_by_the_mark_and_by_nothing_else() {
     assert_eq!(steps, [("new", Verb::Create), ("gone", Verb::Adopt)]);
     let left: Vec<_> = plan.unmatched.iter().map(|it| &*it.id.name).collect();
     assert_eq!(left, ["other"]);
-    let view = View {
-        plan: &plan,
-        gated: None,
-        key: &KEY,
-        locate: &path_only,
-        colour: false,
-        serving: &[],
-        findings: &[],
-    };
+    let view = view(&plan, None);
     let because = "label region changed us-1 → eu-1: no selector matches";
     let shown = format!("kube_cluster/gone  (reclaimed, {because})  journal only");
     assert!(text(&view).contains(&shown), "{}", text(&view));

@@ -6,6 +6,7 @@ use reconciler::labels::resolve::Rules;
 
 use super::super::{reading, resource};
 use super::{Bench, RUN, SECOND};
+use crate::by_hand::ByHand as _;
 
 /// Why not all of the clusters are known.
 fn missing(bench: &Bench) -> Option<String> {
