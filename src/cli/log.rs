@@ -4,9 +4,12 @@ use std::fmt;
 use std::io::{self, IsTerminal as _};
 
 use tracing::field::Field;
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 use tracing_subscriber::fmt::time::FormatTime;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::args::{Color, Common, LogFormat};
 use crate::adapter::clock::System;
@@ -16,21 +19,22 @@ use crate::port::Clock as _;
 
 /// Sets the program's log up; once, at the start.
 pub(super) fn start(common: &Common, clock: &System) {
-    let level = match common.verbose {
-        0 => "reconciler=info",
-        1 => "reconciler=debug",
-        _ => "debug",
+    let ours = |level| Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
+    let filter = match common.verbose {
+        0 => ours(LevelFilter::INFO),
+        1 => ours(LevelFilter::DEBUG),
+        _ => Targets::new().with_default(LevelFilter::DEBUG),
     };
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new(level))
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
         .with_target(false)
         .with_timer(Wall(*clock))
         .with_ansi(colour(common.color, io::stderr().is_terminal()));
-    match common.log_format {
-        LogFormat::Human => builder.fmt_fields(debug_fn(for_people)).init(),
-        LogFormat::Json => builder.json().flatten_event(true).init(),
-    }
+    let lines = match common.log_format {
+        LogFormat::Human => lines.fmt_fields(debug_fn(for_people)).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry().with(lines).with(filter).init();
 }
 
 /// Says findings as events, one for each, for readers of JSON lines.

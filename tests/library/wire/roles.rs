@@ -310,7 +310,8 @@ const NOT_DECLARED: &[&str] = &[
     ".sub_kind",
 ];
 
-async fn each_value_alone(version: &str) -> usize {
+/// Every value of the large role of a version, or one in `stride` of them beginning at `first`.
+async fn each_value_alone(version: &str, first: usize, stride: usize) -> usize {
     let reading = read_right(&[&large_of_18(version)]);
     let base = Value::from_json(&reading.manifests.values().next().unwrap().resource.canonical);
     let base = base.unwrap();
@@ -321,7 +322,7 @@ async fn each_value_alone(version: &str) -> usize {
     let (mut before, mut after, mut wanted) = (Vec::new(), Vec::new(), Vec::new());
     let mut all = Vec::new();
     leaves(&base, &FieldPath::default(), &mut all);
-    for (path, leaf) in all {
+    for (path, leaf) in all.into_iter().skip(first).step_by(stride) {
         let shown = path.to_string();
         if matches!(shown.as_str(), "kind" | "metadata.name" | "version") {
             continue;
@@ -382,32 +383,22 @@ const ONE_VALUE: &[&str] = &["kubernetes_resources[0].kind", "kubernetes_resourc
 
 #[tokio::test]
 async fn each_value_of_a_large_role_v8_alone_is_one_update_of_its_path() {
-    assert_eq!(each_value_alone("v8").await, 232);
+    assert_eq!(each_value_alone("v8", 0, 1).await, 232);
 }
 
 #[tokio::test]
 async fn each_value_of_a_large_role_v7_alone_is_one_update_of_its_path() {
-    assert_eq!(each_value_alone("v7").await, 231);
+    assert_eq!(each_value_alone("v7", 0, 1).await, 231);
 }
 
+/// The older versions have the same fields, and share them out.
 #[tokio::test]
-async fn each_value_of_a_large_role_v6_alone_is_one_update_of_its_path() {
-    assert_eq!(each_value_alone("v6").await, 224);
-}
-
-#[tokio::test]
-async fn each_value_of_a_large_role_v5_alone_is_one_update_of_its_path() {
-    assert_eq!(each_value_alone("v5").await, 224);
-}
-
-#[tokio::test]
-async fn each_value_of_a_large_role_v4_alone_is_one_update_of_its_path() {
-    assert_eq!(each_value_alone("v4").await, 224);
-}
-
-#[tokio::test]
-async fn each_value_of_a_large_role_v3_alone_is_one_update_of_its_path() {
-    assert_eq!(each_value_alone("v3").await, 224);
+async fn each_value_of_an_older_large_role_alone_is_one_update_of_its_path() {
+    let mut tried = 0;
+    for (first, version) in ["v3", "v4", "v5", "v6"].into_iter().enumerate() {
+        tried += each_value_alone(version, first, 4).await;
+    }
+    assert_eq!(tried, 224);
 }
 
 #[tokio::test]
