@@ -85,9 +85,11 @@ fn failed(path: &Path, error: &dyn std::fmt::Display) -> StorageError {
 /// Reads a database where it lies, without a copy and without a trace, at a moment in which
 /// nobody writes to it. `None`: there is none.
 ///
-/// `read` gets the name to open it by, with `SQLITE_OPEN_URI` and for reading only, and must set
-/// `locking_mode = EXCLUSIVE` before it reads: then the index of a write-ahead log is in memory.
-/// It may be called again; what it returned before does not count.
+/// `read` gets the name to open it by, with `SQLITE_OPEN_URI` and for reading only. Before it reads
+/// it must set `locking_mode = EXCLUSIVE`: then the index of a write-ahead log is in memory; and
+/// `SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE`: whoever closes a database last removes its log, and without
+/// locks that would be the log of an agent that has begun meanwhile, which then writes into a file
+/// without a name. It may be called again; what it returned before does not count.
 ///
 /// # Errors
 /// Files that cannot be read, or that keep moving; what `read` says.
@@ -182,12 +184,17 @@ mod tests {
         storage.claim("embedded").unwrap();
         // As a killed process leaves it: all that was written is in the log.
         let left = dir.path().join("left.db");
+        let with = |path: &Path, suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
         for suffix in ["", "-wal"] {
-            let with = |path: &Path| PathBuf::from(format!("{}{suffix}", path.display()));
-            fs::copy(with(&path), with(&left)).unwrap();
+            fs::copy(with(&path, suffix), with(&left, suffix)).unwrap();
         }
         drop(storage);
-        for path in [path, left] {
+        // As a reader beside a writer leaves it that ended meanwhile: the log is empty. An agent
+        // that begins now goes on with that file.
+        let empty = dir.path().join("empty.db");
+        fs::copy(&path, &empty).unwrap();
+        fs::write(with(&empty, "-wal"), "").unwrap();
+        for path in [path, left, empty] {
             let before = everything(dir.path());
             let read = look(&path, |name| sqlite::read(name, Beside::Nobody, 0, None)).unwrap();
             let (identity, _, _) = read.unwrap();

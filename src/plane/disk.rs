@@ -7,6 +7,7 @@ use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::store::{Change, Item, Key};
@@ -113,8 +114,10 @@ impl Disk {
     pub fn look(name: &str) -> Result<Vec<(Key, Item)>, DiskError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
         let connection = Connection::open_with_flags(name, flags)?;
-        // Without locks this keeps the index of a write-ahead log in memory.
+        // Without locks this keeps the index of a write-ahead log in memory, and leaves the log to
+        // whoever writes to it.
         connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         if check(&connection)? { Ok(Vec::new()) } else { Self { connection }.load() }
     }
 

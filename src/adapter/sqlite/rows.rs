@@ -17,7 +17,7 @@ use crate::plan::Verb;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RowError {
     /// The database's.
-    #[error(transparent)]
+    #[error("{0}{code}", code = code(.0))]
     Sqlite(#[from] rusqlite::Error),
     /// The tables'.
     #[error(transparent)]
@@ -42,6 +42,18 @@ pub(super) enum RowError {
         /// Asked for.
         wanted: String,
     },
+}
+
+/// `SQLite` says "disk I/O error" of some thirty things; which one is in its extended code.
+fn code(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _)
+            if failure.code == rusqlite::ErrorCode::SystemIoFailure =>
+        {
+            format!(" (SQLite's code {})", failure.extended_code)
+        }
+        _other => String::new(),
+    }
 }
 
 /// One operation, approval or adoption, and what became of it.
