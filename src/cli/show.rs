@@ -100,7 +100,7 @@ fn without_agent(seen: &Survey, known: &State, labels: &Labels) -> Status {
         "unmatched".clone_into(&mut one.state);
         one.why = Some(format!("no selector matches {}", unmatched.labels));
     }
-    plan_status(plan, |_| true, &mut resources);
+    plan_status(plan, |_| true, |_| true, &mut resources);
     readiness_status(live, &mut resources);
     let kinds = live.kinds.iter();
     let kinds = kinds.map(|((_, kind), it)| (kind.to_string(), KindStatus::of(Some(it), false)));

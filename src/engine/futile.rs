@@ -229,7 +229,7 @@ impl Engine {
         }
     }
 
-    fn is_backing_off(&self, id: &ResourceId) -> bool {
+    pub(super) fn is_backing_off(&self, id: &ResourceId) -> bool {
         let condition = self.slots.get(id).map(|slot| &slot.condition);
         matches!(condition, Some(Condition::BackingOff(_)))
     }

@@ -14,7 +14,7 @@ use crate::live::{Coverage, LiveState, Observed};
 use crate::manifest::Reading;
 use crate::model::{Now, ResourceId};
 use crate::plan::guard::Held;
-use crate::plan::{Deferred, Plan};
+use crate::plan::{Deferred, Plan, Why};
 
 /// A snapshot of everything worth showing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,7 +186,8 @@ impl Engine {
         }
         self.labels_status(now.wall, &mut all);
         if let Some(planned) = &self.planned {
-            plan_status(&planned.plan, |id| !self.finished.contains(id), &mut all);
+            let is_open = |id: &ResourceId| !self.finished.contains(id);
+            plan_status(&planned.plan, is_open, |id| !self.is_backing_off(id), &mut all);
         }
         for (id, slot) in &self.slots {
             // What came to nothing and is neither declared nor ours.
@@ -243,10 +244,12 @@ pub fn findings_of(reading: &Reading) -> BTreeMap<String, usize> {
     findings
 }
 
-/// What a plan says of each resource; a step that is not `open` says nothing any more.
+/// What a plan says of each resource; a step that is not `open` says nothing any more, and nor
+/// does the wait for an earlier write that is not `unseen`.
 pub fn plan_status(
     plan: &Plan,
     open: impl Fn(&ResourceId) -> bool,
+    unseen: impl Fn(&ResourceId) -> bool,
     all: &mut BTreeMap<String, ResourceStatus>,
 ) {
     for step in plan.steps.iter().filter(|it| open(&it.id)) {
@@ -254,7 +257,7 @@ pub fn plan_status(
         "planned".clone_into(&mut one.state);
         one.why = Some(format!("{} ({})", step.action.verb(), step.because()));
     }
-    for deferred in &plan.deferred {
+    for deferred in plan.deferred.iter().filter(|it| it.why != Why::Settling || unseen(&it.id)) {
         let one = all.entry(deferred.id.to_string()).or_default();
         "waiting".clone_into(&mut one.state);
         one.why = Some(deferred.why.to_string());

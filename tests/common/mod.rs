@@ -50,11 +50,20 @@ impl Place {
 
     /// Another pending period than a second.
     pub fn prune_after(&self, delay: &str) {
+        self.reconfigure("prune_delay = \"1s\"", &format!("prune_delay = \"{delay}\""));
+    }
+
+    /// Everything is read again more often than every few minutes.
+    pub fn resync_every(&self, period: &str) {
+        self.reconfigure("settle =", &format!("resync = \"{period}\"\nsettle ="));
+    }
+
+    /// Puts other words into the configuration.
+    fn reconfigure(&self, old: &str, new: &str) {
         let path = self.dir.path().join("reconciler.toml");
         let text = fs::read_to_string(&path).unwrap();
-        let short = "prune_delay = \"1s\"";
-        assert!(text.contains(short), "{text}");
-        fs::write(path, text.replace(short, &format!("prune_delay = \"{delay}\""))).unwrap();
+        assert!(text.contains(old), "{text}");
+        fs::write(path, text.replace(old, new)).unwrap();
     }
 
     pub fn source(&self) -> PathBuf {

@@ -161,6 +161,8 @@ fn a_manifest_that_is_refused_is_not_in_sync() {
 #[test]
 fn a_create_that_was_refused_is_no_write_that_was_not_seen() {
     let place = Place::new("");
+    // Workload clusters are not watched.
+    place.resync_every("2s");
     place.put("child.yaml", WORKLOAD);
     let agent = place.agent();
     place.ok(&["wait", "workload_cluster/company", "--timeout", "40s"]);
