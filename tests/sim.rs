@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 
 use reconciler::engine::Planted;
-use reconciler::sim::{Report, simulate, simulate_once, simulate_with};
+use reconciler::sim::{Report, Run, simulate};
 
 /// What must have occurred: every fault, step kind and guard.
 const EXPECTED: &[&str] = &[
@@ -91,7 +91,9 @@ fn seeds() -> u64 {
     std::env::var("RECONCILER_SIM_SEEDS").ok().and_then(|it| it.parse().ok()).unwrap_or(SEEDS)
 }
 
-fn show(report: &Report) -> String {
+/// What was broken, and the last that happened, of the same run again with words.
+fn show(seed: u64, run: Run) -> String {
+    let report = simulate(seed, Run { told: true, ..run });
     let from = report.log.len().saturating_sub(120);
     format!("seed {}: {:?}\n{}", report.seed, report.violations, report.log[from..].join("\n"))
 }
@@ -101,33 +103,41 @@ const ENDS: &[&str] = &["once converged", "once incomplete", "once needs approva
 
 #[test]
 fn nothing_is_broken_and_everything_comes_home() {
-    all_seeds(seeds(), EXPECTED, simulate);
+    all_seeds(seeds(), EXPECTED, Run::default());
 }
 
 #[test]
 fn a_single_pass_ends_and_says_the_truth() {
-    all_seeds(seeds() / 4, ENDS, |seed| simulate_once(seed, None));
+    all_seeds(seeds() / 4, ENDS, Run { once: true, ..Run::default() });
+}
+
+/// Whether two runs in words are equal, and equal to the one without words in what it counted.
+fn is_repeated(seed: u64, run: Run, report: &Report) -> bool {
+    let told = || simulate(seed, Run { told: true, ..run });
+    let (one, two) = (told(), told());
+    assert!(!one.log.is_empty() && one.trace != 0, "seed {seed}: nothing was told");
+    one.trace == two.trace && one.counts == report.counts
 }
 
 /// Runs that many seeds, each of which must break nothing and some of which must do all that is
 /// expected.
-fn all_seeds(total: u64, expected: &[&str], simulate: impl Fn(u64) -> Report + Copy + Send) {
+fn all_seeds(total: u64, expected: &[&str], run: Run) {
     let threads = std::thread::available_parallelism().map_or(2, usize::from) as u64;
     let start: u64 =
         std::env::var("RECONCILER_SIM_FROM").ok().and_then(|it| it.parse().ok()).unwrap_or(0);
-    let run = move |thread: u64| {
+    let run_share = move |thread: u64| {
         let mut counts: BTreeMap<String, u64> = BTreeMap::new();
         let mut broken = Vec::new();
         for seed in (start..start + total).filter(|seed| seed % threads == thread) {
-            let report = simulate(seed);
-            if seed % TWICE == 0 && simulate(seed).trace != report.trace {
+            let report = simulate(seed, run);
+            if seed % TWICE == 0 && !is_repeated(seed, run, &report) {
                 broken.push(format!("seed {seed}: two runs differ"));
             }
             for (what, count) in &report.counts {
                 *counts.entry(what.clone()).or_default() += count;
             }
             if !report.violations.is_empty() {
-                broken.push(show(&report));
+                broken.push(show(seed, run));
             }
         }
         (counts, broken)
@@ -135,7 +145,8 @@ fn all_seeds(total: u64, expected: &[&str], simulate: impl Fn(u64) -> Report + C
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
     let mut broken = Vec::new();
     std::thread::scope(|scope| {
-        let shards: Vec<_> = (0..threads).map(|thread| scope.spawn(move || run(thread))).collect();
+        let shards: Vec<_> =
+            (0..threads).map(|thread| scope.spawn(move || run_share(thread))).collect();
         for shard in shards {
             let (more, bad) = shard.join().unwrap();
             for (what, count) in more {
@@ -189,11 +200,13 @@ const FOUND_ONCE: &[(u64, &str)] = &[
 
 #[test]
 fn what_was_found_stays_fixed() {
-    let kept = KEPT.iter().map(|seed| (*seed, "kept", simulate(*seed)));
-    let found = FOUND.iter().map(|(seed, what)| (*seed, *what, simulate(*seed)));
-    let once = FOUND_ONCE.iter().map(|(seed, what)| (*seed, *what, simulate_once(*seed, None)));
-    for (seed, what, report) in kept.chain(found).chain(once) {
-        assert!(report.violations.is_empty(), "{seed}, {what}: {}", show(&report));
+    let once = Run { once: true, ..Run::default() };
+    let kept = KEPT.iter().map(|seed| (*seed, "kept", Run::default()));
+    let found = FOUND.iter().map(|(seed, what)| (*seed, *what, Run::default()));
+    let found_once = FOUND_ONCE.iter().map(|(seed, what)| (*seed, *what, once));
+    for (seed, what, run) in kept.chain(found).chain(found_once) {
+        let report = simulate(seed, run);
+        assert!(report.violations.is_empty(), "{seed}, {what}: {}", show(seed, run));
     }
 }
 
@@ -233,15 +246,10 @@ const PATIENCE: u64 = 1000;
 #[test]
 fn every_planted_bug_is_caught_by_its_invariant() {
     for (bug, told, names) in PLANTED {
-        let caught = (*told..PATIENCE).chain(0..*told).any(|seed| {
-            let is_caught =
-                |report: &Report| report.violations.iter().any(|it| names.contains(&it.name));
-            if *bug == Planted::EndEarly {
-                is_caught(&simulate_once(seed, Some(*bug)))
-            } else {
-                is_caught(&simulate_with(seed, Some(*bug)))
-            }
-        });
+        let run = Run { planted: Some(*bug), once: *bug == Planted::EndEarly, told: false };
+        let caught = (*told..PATIENCE)
+            .chain(0..*told)
+            .any(|seed| simulate(seed, run).violations.iter().any(|it| names.contains(&it.name)));
         assert!(caught, "nothing of {names:?} saw {bug:?} in {PATIENCE} seeds");
     }
 }
@@ -251,6 +259,6 @@ fn every_planted_bug_is_caught_by_its_invariant() {
 fn one_seed() {
     let seed = std::env::var("SEED").unwrap().parse().unwrap();
     let once = std::env::var_os("ONCE").is_some();
-    let report = if once { simulate_once(seed, None) } else { simulate(seed) };
+    let report = simulate(seed, Run { planted: None, once, told: true });
     println!("{}\n{:?}", report.log.join("\n"), report.violations);
 }

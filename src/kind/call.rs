@@ -9,7 +9,7 @@ use super::canonical::{self, WireError};
 use super::codec::{self, Raw, RawValue};
 use super::{Call, Follow, KINDS, Kind, List, PAGE_SIZE};
 use crate::live::Live;
-use crate::model::{Cluster, FingerprintKey, KindName, ResourceId, Revision};
+use crate::model::{Cluster, FingerprintKey, KindName, ResourceId, Revision, share};
 use crate::wire::{DESCRIPTORS, message};
 
 /// A call ready to be sent.
@@ -84,7 +84,9 @@ pub fn listed(
         let message = format!("no resources, but a field {number} that this version does not know");
         return Err(WireError::new(list.answer, &message));
     }
-    for result in decoded(kind, cluster, &found, key) {
+    // Large pages are most of the work of a pass without changes.
+    let decode = |it: &Bytes| canonical::decode(kind, cluster.clone(), it.clone(), key);
+    for result in share::map(&found, SHARE_MIN, decode) {
         match result {
             Ok(live) => page.items.push(live),
             Err(error) => page.broken.push(error),
@@ -95,30 +97,6 @@ pub fn listed(
 
 /// Fewest resources of a page that are worth a second thread.
 const SHARE_MIN: usize = 64;
-
-/// Reads the resources of a page, in order. Large pages are most of the work of a pass without
-/// changes, so that two threads share them.
-fn decoded(
-    kind: &Kind,
-    cluster: &Cluster,
-    found: &[Bytes],
-    key: &FingerprintKey,
-) -> Vec<Result<Live, WireError>> {
-    let read = |found: &[Bytes]| -> Vec<Result<Live, WireError>> {
-        found.iter().map(|it| canonical::decode(kind, cluster.clone(), it.clone(), key)).collect()
-    };
-    if found.len() < SHARE_MIN {
-        return read(found);
-    }
-    let (ours, theirs) = found.split_at(found.len() / 2);
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| read(theirs));
-        let mut all = read(ours);
-        // A thread that died is made up for here, where a panic reaches the caller.
-        all.extend(thread.join().unwrap_or_else(|_| read(theirs)));
-        all
-    })
-}
 
 /// Asks for one resource.
 pub fn get(kind: &Kind, name: &str) -> Request {

@@ -6,16 +6,13 @@ use std::sync::Arc;
 use super::document::{self, FileReading};
 use super::reference::{self, Secrets, Used};
 use super::{Findings, Manifest, Reading, Snapshot, Unreadable, codes};
-use crate::model::{Diagnostic, Digest, FingerprintKey, Place, ResourceId, Severity, Veil};
+use crate::model::{Diagnostic, Digest, FingerprintKey, Place, ResourceId, Severity, Veil, share};
 
 /// Folder whose files describe the inside of a child cluster.
 const CHILDREN: &str = "children/";
 
-/// Fewest files that are worth a thread.
-const FILES_PER_THREAD_MIN: usize = 64;
-
-/// Most threads. Reading is a small part of a pass, and others want to run too.
-const THREADS_MAX: usize = 4;
+/// Fewest files that are worth a second thread.
+const SHARE_MIN: usize = 64;
 
 /// Most findings kept of one file.
 pub const FINDINGS_PER_FILE_MAX: usize = 1000;
@@ -61,33 +58,14 @@ fn read_all<'a>(
     held: &(dyn Fn(&ResourceId) -> Option<&'a Arc<str>> + Sync),
 ) -> Reading {
     let files: Vec<(&Arc<str>, &Arc<[u8]>)> = snapshot.files.iter().collect();
-    // More threads than processors gain nothing, and each keeps memory of its own.
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-    let share = files.len().div_ceil(threads).max(FILES_PER_THREAD_MIN);
     let Cache { key, files: known } = &*cache;
     let secrets = &snapshot.secrets;
-    let read_share = |share: &[(&Arc<str>, &Arc<[u8]>)]| -> Vec<(Digest, Arc<FileReading>)> {
-        let read = |(path, bytes): &(&Arc<str>, &Arc<[u8]>)| {
-            let (digest, mut reading) = read_file(path, bytes, secrets, known, key);
-            if let Some(reading) = Arc::get_mut(&mut reading) {
-                share_texts(reading, held);
-            }
-            (digest, reading)
-        };
-        share.iter().map(read).collect()
-    };
-    let (ours, others) = files.split_at(share.min(files.len()));
-    let results = std::thread::scope(|scope| {
-        let shares: Vec<_> = others
-            .chunks(share)
-            .map(|share| (share, scope.spawn(move || read_share(share))))
-            .collect();
-        let mut results = read_share(ours);
-        // A thread that died is made up for here, where a panic reaches the caller.
-        for (share, thread) in shares {
-            results.extend(thread.join().unwrap_or_else(|_| read_share(share)));
+    let results = share::map(&files, SHARE_MIN, |(path, bytes)| {
+        let (digest, mut reading) = read_file(path, bytes, secrets, known, key);
+        if let Some(reading) = Arc::get_mut(&mut reading) {
+            share_texts(reading, held);
         }
-        results
+        (digest, reading)
     });
     cache.files =
         files.iter().zip(results).map(|((path, _), result)| (Arc::clone(path), result)).collect();

@@ -9,6 +9,7 @@ pub mod id;
 pub mod place;
 pub mod release;
 pub mod secret;
+pub mod share;
 pub mod time;
 pub mod tree;
 pub mod value;

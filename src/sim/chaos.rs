@@ -170,7 +170,7 @@ impl World {
     /// Something happens to the files, and mostly somebody says so.
     fn deed(&mut self, name: &str, deed: impl Fn(&mut Self)) {
         self.count(name);
-        self.note("deed", name);
+        self.note("deed", || name.to_owned());
         deed(self);
         if self.chaos.u32(..10) < 8 {
             self.schedule(
@@ -254,7 +254,7 @@ impl World {
             self.cluster.inner().core.call(now, &Caller::admin(), request.path, &request.body);
         let done = if answer.result.is_ok() { "foreign write" } else { "foreign write refused" };
         self.count(done);
-        self.note("foreign", &format!("put {id} {owner:?} {}", answer.result.is_ok()));
+        self.note("foreign", || format!("put {id} {owner:?} {}", answer.result.is_ok()));
         self.oracle.taken(self.at, id);
         self.wake_plane();
     }
@@ -265,7 +265,7 @@ impl World {
         let now = self.now();
         let answer =
             self.cluster.inner().core.call(now, &Caller::admin(), request.path, &request.body);
-        self.note("foreign", &format!("delete {id} {}", answer.result.is_ok()));
+        self.note("foreign", || format!("delete {id} {}", answer.result.is_ok()));
         self.oracle.taken(self.at, id);
     }
 
@@ -307,7 +307,7 @@ impl World {
 
     /// Everything that went wrong is over; nobody tells the engine.
     pub(super) fn quieten(&mut self) {
-        self.note("phase", "calm");
+        self.note("phase", || "calm".to_owned());
         self.phase = Phase::Calm;
         self.disk_fails = false;
         self.cluster.inner().expired = false;

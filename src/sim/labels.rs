@@ -300,7 +300,7 @@ impl World {
             }
         };
         self.count(name);
-        self.note("label", &format!("{word} {name} {region}"));
+        self.note("label", || format!("{word} {name} {region}"));
     }
 
     /// All commands work and hold still.

@@ -42,26 +42,28 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// How often each fault, step kind and guard occurred.
     pub counts: BTreeMap<String, u64>,
-    /// Over every event and effect: equal seeds give equal traces.
+    /// Over every event and effect: equal seeds give equal traces. Zero unless it was told.
     pub trace: u64,
-    /// The last lines of the log, for people.
+    /// The last lines of the log, for people; none unless it was told.
     pub log: Vec<String>,
 }
 
+/// What is run of a seed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Run {
+    /// A bug in the engine, to show that the oracle sees it.
+    pub planted: Option<Planted>,
+    /// Up to some moment only, and then a single pass ([`crate::engine::Mode::Once`]), which must
+    /// end by itself and say the truth.
+    pub once: bool,
+    /// Puts everything that happens into words. Nothing else happens for it.
+    pub told: bool,
+}
+
 /// Runs one seed.
-pub fn simulate(seed: u64) -> Report {
-    simulate_with(seed, None)
-}
-
-/// Runs one seed with a bug in the engine, to show that the oracle sees it.
-pub fn simulate_with(seed: u64, planted: Option<Planted>) -> Report {
-    world::World::new(seed, planted).run()
-}
-
-/// Runs one seed up to some moment and then a single pass ([`crate::engine::Mode::Once`]), which
-/// must end by itself and say the truth.
-pub fn simulate_once(seed: u64, planted: Option<Planted>) -> Report {
-    world::World::new(seed, planted).run_once()
+pub fn simulate(seed: u64, run: Run) -> Report {
+    let world = world::World::new(seed, run);
+    if run.once { world.run_once() } else { world.run() }
 }
 
 /// The stream of randomness of one purpose: a new draw in one does not shift another.

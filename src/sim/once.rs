@@ -19,7 +19,7 @@ impl World {
         self.open();
         let before = Duration::from_secs(self.slices.u64(BEFORE));
         self.run_until(before, |_| false);
-        self.note("phase", "once");
+        self.note("phase", || "once".to_owned());
         self.phase = Phase::Once;
         self.disk_fails = false;
         // Some passes meet no fault, some a source that was repaired.

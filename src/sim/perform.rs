@@ -33,7 +33,7 @@ const CODES: &[(CallCode, &str)] = &[
 impl World {
     /// The engine wants this; it happens a little later.
     pub(super) fn dispatch(&mut self, effect: Effect) {
-        self.note("effect", &format!("{effect:?}"));
+        self.note("effect", || format!("{effect:?}"));
         match &effect {
             Effect::Say(notice) => {
                 let text = notice.text.clone();

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::cluster::SimCluster;
 use super::oracle::Oracle;
 use super::source::Source;
-use super::{AGENT, Report, stream};
-use crate::engine::{Config, Effect, Engine, Event, Mode, Outcome, Planted};
+use super::{AGENT, Report, Run, stream};
+use crate::engine::{Config, Effect, Engine, Event, Mode, Outcome};
 use crate::journal::State;
 use crate::kind;
 use crate::model::{Now, Timestamp};
@@ -123,6 +123,8 @@ pub(super) struct World {
     pub scripts: BTreeMap<String, super::labels::Script>,
     pub dice: fastrand::Rng,
     pub counts: BTreeMap<String, u64>,
+    /// Whether what happens is put into words.
+    pub told: bool,
     pub trace: u64,
     pub log: VecDeque<String>,
     pub steps: u64,
@@ -132,7 +134,7 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(seed: u64, planted: Option<Planted>) -> Self {
+    pub(super) fn new(seed: u64, run: Run) -> Self {
         let mut options = stream(seed, "options");
         let config = Config {
             mode: Mode::Run,
@@ -146,7 +148,7 @@ impl World {
                 confirm: kind::find("workload_cluster").map(|it| it.name).into_iter().collect(),
             },
             labels: super::labels::rules(seed),
-            planted,
+            planted: run.planted,
             ..Config::default()
         };
         let lag = draw(&mut options, &LAGS);
@@ -182,7 +184,8 @@ impl World {
             scripts: BTreeMap::new(),
             dice: stream(seed, "dice"),
             counts: BTreeMap::new(),
-            trace: 0xcbf2_9ce4_8422_2325,
+            told: run.told,
+            trace: 0,
             log: VecDeque::new(),
             steps: 0,
             requests: 0,
@@ -288,7 +291,7 @@ impl World {
     /// Tells the engine something and sends its effects on their way; now and then it dies
     /// in between.
     pub(super) fn step(&mut self, event: Event) {
-        let shown = match &event {
+        self.note("event", || match &event {
             Event::Started(state) => format!("Started({} open)", state.open.len()),
             Event::SourceRead(Ok(reading)) => format!("SourceRead({:?})", reading.digest),
             other @ (Event::Deadline
@@ -308,8 +311,7 @@ impl World {
             | Event::Ran { .. }
             | Event::Approve { .. }
             | Event::Stop) => format!("{other:?}"),
-        };
-        self.note("event", &shown);
+        });
         self.oracle.told(self.at, &self.config, &event);
         let now = self.now();
         let effects = self.engine.step(now, event);
@@ -325,7 +327,7 @@ impl World {
 
     /// The process ends here and now; what is on its way stays on its way.
     pub(super) fn die(&mut self) {
-        self.note("crash", "");
+        self.note("crash", String::new);
         self.alive = false;
         if let Some((id, _)) = self.watch.take() {
             self.cluster.inner().core.close_watch(id);
@@ -364,9 +366,13 @@ impl World {
         *self.counts.entry(what.to_owned()).or_default() += 1;
     }
 
-    /// Goes into the trace and the log.
-    pub(super) fn note(&mut self, what: &str, text: &str) {
-        let line = format!("{:>10.3} {what} {text}", self.at.as_secs_f64());
+    /// Goes into the trace and the log, where they are wanted: making the words of everything is
+    /// a good part of a run.
+    pub(super) fn note(&mut self, what: &str, text: impl FnOnce() -> String) {
+        if !self.told {
+            return;
+        }
+        let line = format!("{:>10.3} {what} {}", self.at.as_secs_f64(), text());
         for byte in line.bytes() {
             self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         }

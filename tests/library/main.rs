@@ -21,5 +21,6 @@ mod plane;
 mod plans;
 mod references;
 mod selectors;
+mod share;
 mod snapshot;
 mod wire;

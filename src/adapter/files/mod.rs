@@ -26,6 +26,7 @@ pub use self::secrets::{Places, SECRET_SIZE_MAX};
 use self::walk::{Found, Listing, Stamp, Trouble};
 use super::clock;
 use crate::manifest::{Snapshot, Unreadable, split};
+use crate::model::share;
 use crate::port::{Files, NotYet};
 
 /// Largest file that is read, in bytes: what the manifests' own reader takes.
@@ -258,10 +259,15 @@ fn take(listing: &Listing, known: &Known, files: &mut Known) -> Result<Snapshot,
         let limit = SNAPSHOT_BYTES_MAX / (1024 * 1024);
         return Err(Trouble::NotYet(format!("the source has more than {limit} MiB")));
     }
-    for ((path, place, stamp), bytes) in wanted.iter().zip(contents(&wanted, known)) {
+    // Opening and closing is most of the work.
+    let contents = share::map(&wanted, SHARE_MIN, |(_, place, stamp)| match known.get(*place) {
+        Some((seen, bytes)) if seen == *stamp => Ok(Arc::clone(bytes)),
+        Some(_) | None => read_file(place, stamp),
+    });
+    for ((path, place, stamp), bytes) in wanted.into_iter().zip(contents) {
         match bytes {
             Ok(bytes) => {
-                files.insert(Arc::clone(place), (**stamp, Arc::clone(&bytes)));
+                files.insert(Arc::clone(place), (*stamp, Arc::clone(&bytes)));
                 snapshot.files.insert(Arc::clone(path), bytes);
             }
             Err(error) if walk::gone(&error) || error.kind() == io::ErrorKind::Interrupted => {
@@ -274,31 +280,6 @@ fn take(listing: &Listing, known: &Known, files: &mut Known) -> Result<Snapshot,
         }
     }
     Ok(snapshot)
-}
-
-type Wanted<'a> = (&'a Arc<str>, &'a Arc<Path>, &'a Stamp);
-
-/// The bytes of each file, in order. Opening and closing is most of the work, so that two
-/// threads share it.
-fn contents(wanted: &[Wanted<'_>], known: &Known) -> Vec<io::Result<Arc<[u8]>>> {
-    let read = |wanted: &[Wanted<'_>]| -> Vec<io::Result<Arc<[u8]>>> {
-        let one = |(_, place, stamp): &Wanted<'_>| match known.get(*place) {
-            Some((seen, bytes)) if seen == *stamp => Ok(Arc::clone(bytes)),
-            Some(_) | None => read_file(place, stamp),
-        };
-        wanted.iter().map(one).collect()
-    };
-    if wanted.len() < SHARE_MIN {
-        return read(wanted);
-    }
-    let (ours, theirs) = wanted.split_at(wanted.len() / 2);
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| read(theirs));
-        let mut all = read(ours);
-        // A thread that died is made up for here, where a panic reaches the caller.
-        all.extend(thread.join().unwrap_or_else(|_| read(theirs)));
-        all
-    })
 }
 
 /// Reads the file that `stamp` was taken of. `Interrupted` means that it is another one by now.

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::globs::Globs;
-use super::{DEPTH_MAX, FILE_SIZE_MAX, FILES_MAX};
+use super::{DEPTH_MAX, FILE_SIZE_MAX, FILES_MAX, SHARE_MIN};
 use crate::manifest::Unreadable;
+use crate::model::share;
 
 /// Identity and version of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,8 +100,13 @@ impl Walk<'_> {
         };
         self.listing.insert(path.into(), Found::Directory(key.0, key.1));
         self.above.push(key);
-        for name in names {
-            self.entry(dir, path, &name)?;
+        let found = share::map(&names, SHARE_MIN, |name| {
+            let place = dir.join(name);
+            let stat = fs::symlink_metadata(&place);
+            (place, stat)
+        });
+        for (name, (place, stat)) in names.iter().zip(found) {
+            self.entry(place, path, name, stat)?;
         }
         self.above.pop();
         if self.listing.len() > FILES_MAX {
@@ -109,8 +115,13 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn entry(&mut self, dir: &Path, parent: &str, name: &OsStr) -> Result<(), Trouble> {
-        let place = dir.join(name);
+    fn entry(
+        &mut self,
+        place: PathBuf,
+        parent: &str,
+        name: &OsStr,
+        stat: io::Result<Metadata>,
+    ) -> Result<(), Trouble> {
         let shown = name.to_string_lossy();
         let path = if parent.is_empty() { shown.to_string() } else { format!("{parent}/{shown}") };
         if shown == "..data" && matches!(fs::metadata(&place), Err(error) if gone(&error)) {
@@ -119,7 +130,7 @@ impl Walk<'_> {
         if self.globs.skips(&path) {
             return Ok(());
         }
-        let stat = fs::symlink_metadata(&place).map_err(|error| moved(&place, &error))?;
+        let stat = stat.map_err(|error| moved(&place, &error))?;
         if name.to_str().is_none() && (self.globs.takes(&path) || stat.is_dir()) {
             self.unreadable(&path, "its name is not UTF-8", "rename it");
         } else if stat.is_symlink() {

@@ -4,7 +4,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::super::{Deferred, Step, Unmatched, Verb};
 use super::{View, clean, details, forgotten_because, summary, symbol, unknowns};
-use crate::model::FingerprintKey;
+use crate::model::{FingerprintKey, share};
 
 /// The plan as text; ends with a line break.
 pub fn text(view: &View<'_>) -> String {
@@ -106,21 +106,9 @@ const BLOCK: usize = 512;
 /// Fewest steps that are worth a second thread.
 const SHARE_MIN: usize = 32;
 
-/// The details of each step. Making YAML of a resource is most of the work of a large plan, so
-/// that it is shared by two threads.
+/// The details of each step. Making YAML of a resource is most of the work of a large plan.
 fn all_details(steps: &[Step], key: &FingerprintKey) -> Vec<String> {
-    let of = |steps: &[Step]| -> Vec<String> { steps.iter().map(|it| details(it, key)).collect() };
-    if steps.len() < SHARE_MIN {
-        return of(steps);
-    }
-    let (ours, theirs) = steps.split_at(steps.len() / 2);
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| of(theirs));
-        let mut all = of(ours);
-        // A thread that died is made up for here, where a panic reaches the caller.
-        all.extend(thread.join().unwrap_or_else(|_| of(theirs)));
-        all
-    })
+    share::map(steps, SHARE_MIN, |step| details(step, key))
 }
 
 fn add_step(page: &mut Page, view: &View<'_>, step: &Step, details: &str) {
