@@ -14,9 +14,11 @@ const PARTS: usize = 8;
 /// # Panics
 /// Where `map` does.
 pub fn map<T: Sync, R: Send>(items: &[T], least: usize, map: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    // More threads than processors gain nothing.
-    let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-    if threads == 1 || items.len() < least {
+    // More threads than processors gain nothing. How many there are is asked only where it
+    // matters: the answer is read from several files.
+    let processors = || thread::available_parallelism().map_or(1, usize::from);
+    let threads = if items.len() < least { 1 } else { processors().min(THREADS_MAX) };
+    if threads == 1 {
         return items.iter().map(map).collect();
     }
     let size = items.len().div_ceil(threads.saturating_mul(PARTS)).max(1);

@@ -106,7 +106,7 @@ impl Walk<'_> {
             (place, stat)
         });
         for (name, (place, stat)) in names.iter().zip(found) {
-            self.entry(place, path, name, stat)?;
+            self.entry(&place, path, name, stat)?;
         }
         self.above.pop();
         if self.listing.len() > FILES_MAX {
@@ -117,28 +117,28 @@ impl Walk<'_> {
 
     fn entry(
         &mut self,
-        place: PathBuf,
+        place: &Path,
         parent: &str,
         name: &OsStr,
         stat: io::Result<Metadata>,
     ) -> Result<(), Trouble> {
         let shown = name.to_string_lossy();
         let path = if parent.is_empty() { shown.to_string() } else { format!("{parent}/{shown}") };
-        if shown == "..data" && matches!(fs::metadata(&place), Err(error) if gone(&error)) {
+        if shown == "..data" && matches!(fs::metadata(place), Err(error) if gone(&error)) {
             return Err(Trouble::NotYet(format!("`{path}` points at nothing yet")));
         }
         if self.globs.skips(&path) {
             return Ok(());
         }
-        let stat = stat.map_err(|error| moved(&place, &error))?;
+        let stat = stat.map_err(|error| moved(place, &error))?;
         if name.to_str().is_none() && (self.globs.takes(&path) || stat.is_dir()) {
             self.unreadable(&path, "its name is not UTF-8", "rename it");
         } else if stat.is_symlink() {
-            self.link(&place, &path)?;
+            self.link(place, &path)?;
         } else if stat.is_dir() {
-            self.directory(&place, &path, &stat)?;
+            self.directory(place, &path, &stat)?;
         } else if self.globs.takes(&path) {
-            self.file(&place, &path, &stat);
+            self.file(place, &path, &stat);
         }
         Ok(())
     }

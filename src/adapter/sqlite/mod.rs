@@ -3,6 +3,7 @@
 //! `inventory`, `open`, `approvals`, `deleted` and `meta` are the fold of all records; `records` is
 //! history for people and is cut at [`HISTORY_MAX`]. Both change in one transaction.
 
+mod error;
 mod rows;
 mod schema;
 
@@ -17,6 +18,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use self::error::RowError;
 pub use self::rows::Line;
 use crate::journal::{Identity, Record, State, Touched};
 use crate::model::FingerprintKey;
@@ -120,7 +122,7 @@ impl Sqlite {
 
     fn with<T>(
         &self,
-        job: impl FnOnce(&mut Inner) -> Result<T, rows::RowError>,
+        job: impl FnOnce(&mut Inner) -> Result<T, RowError>,
     ) -> Result<T, StorageError> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         job(&mut inner).map_err(|error| at(&self.path, &error))
@@ -160,10 +162,10 @@ impl Storage for Sqlite {
 }
 
 /// What the state is bound to, unless that is another control plane.
-fn bound(connection: &Connection, wanted: &str) -> Result<Option<String>, rows::RowError> {
+fn bound(connection: &Connection, wanted: &str) -> Result<Option<String>, RowError> {
     match rows::identity(connection)?.control_plane {
         Some(bound) if !same_control_plane(&bound, wanted) => {
-            Err(rows::RowError::OtherControlPlane { bound, wanted: wanted.to_owned() })
+            Err(RowError::OtherControlPlane { bound, wanted: wanted.to_owned() })
         }
         bound => Ok(bound),
     }
@@ -204,7 +206,7 @@ fn read_rows(
     beside: Beside,
     limit: u32,
     id: Option<&str>,
-) -> Result<(Identity, State, Vec<Line>), rows::RowError> {
+) -> Result<(Identity, State, Vec<Line>), RowError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let mut connection = Connection::open_with_flags(name, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
