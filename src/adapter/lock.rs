@@ -125,12 +125,15 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|stat| (stat.dev(), stat.ino()))
 }
 
-/// A journal that is written only while it and its lock are where everybody looks for them.
+/// A journal that is written only while it, its write-ahead log and its lock are where everybody
+/// looks for them.
 pub struct Guarded {
     disk: Arc<dyn Storage>,
     lock: Arc<Lock>,
     state: PathBuf,
     identity: Option<(u64, u64)>,
+    /// `SQLite` keeps one log for as long as a database is open.
+    log: Option<(u64, u64)>,
 }
 
 impl std::fmt::Debug for Guarded {
@@ -142,7 +145,8 @@ impl std::fmt::Debug for Guarded {
 impl Guarded {
     /// Guards an open journal, whose file is `state`, by the lock that was taken for it.
     pub fn new(disk: Arc<dyn Storage>, state: &Path, lock: Arc<Lock>) -> Self {
-        Self { disk, lock, state: state.to_owned(), identity: identity(state) }
+        let log = identity(&beside(state, "-wal"));
+        Self { disk, lock, state: state.to_owned(), identity: identity(state), log }
     }
 }
 
@@ -154,16 +158,21 @@ impl Storage for Guarded {
 
     fn check(&self) -> Result<(), StorageError> {
         let now = identity(&self.state);
-        if now.is_some() && now == self.identity && self.lock.is_there() {
+        let is_there = now.is_some() && now == self.identity;
+        let log = identity(&beside(&self.state, "-wal"));
+        if is_there && self.log.is_none_or(|it| log == Some(it)) && self.lock.is_there() {
             return Ok(());
         }
-        let message = format!(
-            "state `{}`: it or its lock was removed or replaced while this process had it open, \
-             so that another agent could start beside it; put it back from a copy, or start again \
-             without it: what bears our mark and is declared is ours again, and nothing else is \
-             deleted",
-            self.state.display()
-        );
+        let what = if is_there {
+            "its log (`-wal`) or its lock was removed or replaced while this process had it open, \
+             so that a crash would lose what is written, or another agent could start beside it; \
+             start again"
+        } else {
+            "it was removed or replaced while this process had it open, so that another agent \
+             could start beside it; put it back from a copy, or start again without it: what bears \
+             our mark and is declared is ours again, and nothing else is deleted"
+        };
+        let message = format!("state `{}`: {what}", self.state.display());
         Err(StorageError { message })
     }
 
@@ -173,8 +182,13 @@ impl Storage for Guarded {
 }
 
 fn lock_path(state: &Path) -> PathBuf {
+    beside(state, ".lock")
+}
+
+/// The file whose name is the state's with something behind it.
+fn beside(state: &Path, suffix: &str) -> PathBuf {
     let mut path = state.as_os_str().to_owned();
-    path.push(".lock");
+    path.push(suffix);
     path.into()
 }
 

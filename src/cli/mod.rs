@@ -199,8 +199,7 @@ async fn on_state(
             resources::get(&session, what, *format, Secrets::Masked, to.out).await?;
         }
         Command::Wait { what, gone, timeout } => {
-            let session = Session::open(&setup, Access::Read, "wait", clock).await?;
-            resources::wait(&session, what, *gone, timeout, clock).await?;
+            resources::wait(&setup, what, *gone, timeout, clock).await?;
         }
         Command::Plane(PlaneCommand::Serve { listen, load }) => {
             return plane::serve(&setup, *listen, load.as_deref(), clock, to).await;

@@ -10,7 +10,8 @@ use serde::Deserialize as _;
 use super::args::{Format, PlaneCommand};
 use super::error::CliError;
 use super::kinds::{other_meaning, parse, parse_one};
-use super::session::Session;
+use super::session::{Access, Session};
+use super::setup::Setup;
 use crate::adapter::clock::System;
 use crate::adapter::files::FILE_SIZE_MAX;
 use crate::adapter::whole;
@@ -133,7 +134,7 @@ async fn fetch(session: &Session, kind: &Kind, id: &ResourceId) -> Result<Option
 /// # Errors
 /// It was not so in time; says how it was last.
 pub(super) async fn wait(
-    session: &Session,
+    setup: &Setup,
     what: &str,
     gone: bool,
     timeout: &str,
@@ -142,8 +143,9 @@ pub(super) async fn wait(
     let (kind, id) = parse_one(what).map_err(CliError::usage)?;
     let nanos = duration::parse(timeout).map_err(CliError::usage)?;
     let limit = clock.now().monotonic + Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
+    let mut session = Session::open(setup, Access::Read, "wait", clock).await?;
     loop {
-        let seen = fetch(session, kind, &id).await?;
+        let seen = fetch(&session, kind, &id).await?;
         let now = match (&seen, gone) {
             (None, true) => return Ok(()),
             (None, false) => "it is not there".to_owned(),
@@ -158,6 +160,14 @@ pub(super) async fn wait(
             return Err(CliError::new(format!("{shown}: gave up after {timeout}: {now}")));
         }
         tokio::time::sleep(LOOK_PERIOD).await;
+        if session.is_still() {
+            match Session::open(setup, Access::Read, "wait", clock).await {
+                Ok(opened) => session = opened,
+                Err(error) if clock.now().monotonic >= limit => return Err(error),
+                // An agent may be about to begin.
+                Err(_) => {}
+            }
+        }
     }
 }
 

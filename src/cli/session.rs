@@ -105,6 +105,12 @@ impl Session {
         })
     }
 
+    /// Whether a session that only reads shows the moment at which it was opened, for ever: without
+    /// an agent the embedded plane is a file.
+    pub(super) const fn is_still(&self) -> bool {
+        self.plane.is_some()
+    }
+
     fn through(setup: &Setup, agent: Remote<Channel>) -> Result<Self, CliError> {
         // A plane that is served without an agent has no journal.
         let offline = if setup.state.exists() { Offline::read(&setup.state)? } else { None };

@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
@@ -130,7 +131,7 @@ impl Place {
         let mut agent = Agent::started(command);
         let started = Instant::now();
         while !self.run(&["status"]).status.success()
-            || !self.state().join("reconciler.sock").exists()
+            || UnixStream::connect(self.state().join("reconciler.sock")).is_err()
         {
             assert!(
                 agent.child.try_wait().unwrap().is_none() && started.elapsed() < PATIENCE,
@@ -246,8 +247,10 @@ impl Drop for Agent {
 pub fn until(what: &str, agent: &Agent, mut holds: impl FnMut() -> bool) {
     let started = Instant::now();
     while !holds() {
-        assert!(started.elapsed() < PATIENCE, "never: {what}\nlog:\n{}", agent.log());
-        thread::sleep(Duration::from_millis(30));
+        let waited = started.elapsed();
+        assert!(waited < PATIENCE, "never: {what}\nlog:\n{}", agent.log());
+        // Each look is a process, and many tests look at once: less often at what takes long.
+        thread::sleep((waited / 8).clamp(Duration::from_millis(30), Duration::from_millis(200)));
     }
 }
 

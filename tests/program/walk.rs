@@ -240,7 +240,8 @@ fn killed_while_the_answer_is_held(moment: &str, committed: bool) {
     let live = place.live("kube_cluster/mycluster").is_some();
     assert_eq!(live, committed, "the plane held its answer at another moment");
     let agent = place.agent();
-    place.ok(&["wait", "kube_cluster/mycluster", "--timeout", "30s"]);
+    let waited = place.run(&["wait", "kube_cluster/mycluster", "--timeout", "30s"]);
+    assert!(waited.status.success(), "{}\n{}", place.ok(&["status", "-v"]), agent.log());
     until("the doubt is settled", &agent, || {
         !place.ok(&["history", "kube_cluster/mycluster"]).contains("in doubt")
     });

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
 
 use super::{KUBE, ROLE};
 use crate::common::{Agent, Place, bytes_of, until};
@@ -49,6 +51,36 @@ fn an_agent_whose_state_is_taken_away_ends() {
     assert!(agent.log().contains("was removed or replaced"), "{}", agent.log());
     assert!(!agent.log().contains("created kube_cluster/mycluster"), "{}", agent.log());
     assert!(!place.state().exists(), "it made nothing anew");
+}
+
+#[test]
+fn an_agent_whose_log_is_taken_away_ends_and_keeps_what_it_knows() {
+    let (place, mut agent) = with_role();
+    let known = place.ok(&["history"]);
+    fs::remove_file(place.state().join("state.db-wal")).unwrap();
+    place.put("kube.yaml", KUBE);
+    let status = agent.ended();
+    assert_eq!(status.code(), Some(1), "{}", agent.log());
+    assert!(agent.log().contains("its log (`-wal`) or its lock was removed"), "{}", agent.log());
+    assert!(!agent.log().contains("created kube_cluster/mycluster"), "{}", agent.log());
+    assert!(known.contains("role/visitor"), "{known}");
+    assert_eq!(place.ok(&["history"]), known);
+    assert!(place.run(&["--once"]).status.success());
+    assert!(place.live("kube_cluster/mycluster").is_some());
+}
+
+#[test]
+fn who_waits_before_the_agent_is_there_sees_what_it_does() {
+    let place = Place::new("");
+    // An earlier life left a plane that does not have it.
+    assert!(place.run(&["--once"]).status.success());
+    let mut waiting = place.command(&["wait", "role/visitor", "--timeout", "20s"]).spawn().unwrap();
+    thread::sleep(Duration::from_millis(500));
+    assert!(waiting.try_wait().unwrap().is_none(), "it waits for what is to come");
+    place.put("role.yaml", ROLE);
+    let agent = place.agent();
+    assert!(waiting.wait().unwrap().success());
+    assert!(agent.interrupt().success());
 }
 
 #[test]
