@@ -185,11 +185,12 @@ fn lock_path(state: &Path) -> PathBuf {
     beside(state, ".lock")
 }
 
-/// The file whose name is the state's with something behind it.
-fn beside(state: &Path, suffix: &str) -> PathBuf {
-    let mut path = state.as_os_str().to_owned();
-    path.push(suffix);
-    path.into()
+/// The file whose name is this one's with `suffix` behind it, whatever dots are in it: `X` and
+/// `.lock` make `X.lock`.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 fn read_holder(file: &mut File) -> String {

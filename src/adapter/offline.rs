@@ -7,11 +7,13 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use super::lock::Lock;
-use super::sqlite::{self, Beside, Line};
+use rusqlite::Connection;
+
+use super::lock::{Lock, beside};
+use super::sqlite::{self, Line};
 use crate::journal::{Identity, State};
 use crate::port::StorageError;
 
@@ -65,11 +67,11 @@ fn read(path: &Path, limit: u32, id: Option<&str>) -> Result<Option<Contents>, S
     let mut said = String::new();
     for _ in 0..ATTEMPTS_MAX {
         if Lock::holder(path).is_none() {
-            return look(path, |name| sqlite::read(name, Beside::Nobody, limit, id));
+            return look(path, |connection| sqlite::read(connection, limit, id));
         }
         // An agent writes to it all the time, so that no quiet moment may come; `SQLite` lets us
         // read beside it, but for the moment at which the agent makes or removes the log.
-        match sqlite::read(&sqlite::uri(path, "mode=ro"), Beside::Writer, limit, id) {
+        match sqlite::shared(path).and_then(|connection| sqlite::read(connection, limit, id)) {
             Ok(contents) => return Ok(Some(contents)),
             Err(error) => said = error,
         }
@@ -85,17 +87,14 @@ fn failed(path: &Path, error: &dyn std::fmt::Display) -> StorageError {
 /// Reads a database where it lies, without a copy and without a trace, at a moment in which
 /// nobody writes to it. `None`: there is none.
 ///
-/// `read` gets the name to open it by, with `SQLITE_OPEN_URI` and for reading only. Before it reads
-/// it must set `locking_mode = EXCLUSIVE`: then the index of a write-ahead log is in memory; and
-/// `SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE`: whoever closes a database last removes its log, and without
-/// locks that would be the log of an agent that has begun meanwhile, which then writes into a file
-/// without a name. It may be called again; what it returned before does not count.
+/// `read` gets it opened for reading only. It may be called again; what it returned before does
+/// not count.
 ///
 /// # Errors
 /// Files that cannot be read, or that keep moving; what `read` says.
 pub fn look<T>(
     path: &Path,
-    read: impl Fn(&str) -> Result<T, String>,
+    read: impl Fn(Connection) -> Result<T, String>,
 ) -> Result<Option<T>, StorageError> {
     let mut said = None;
     for attempt in 0..ATTEMPTS_MAX {
@@ -111,9 +110,7 @@ pub fn look<T>(
         if ![Some(file), log.as_ref()].into_iter().flatten().all(Stamp::is_still) {
             continue;
         }
-        // No locks: those of the agent are on another file, and these would be a trace.
-        let how = if log.is_some() { "mode=ro&vfs=unix-none" } else { "mode=ro&immutable=1" };
-        let result = read(&sqlite::uri(path, how));
+        let result = sqlite::still(path, log.is_some()).and_then(&read);
         if stamps(path).map_err(|error| failed(path, &error))? == before {
             return result.map(Some).map_err(|error| failed(path, &error));
         }
@@ -147,9 +144,7 @@ impl Stamp {
 /// The database, its write-ahead log, its rollback journal.
 fn stamps(path: &Path) -> io::Result<[Option<Stamp>; 3]> {
     let stamp = |suffix| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        let stat = present(fs::metadata(PathBuf::from(name)))?;
+        let stat = present(fs::metadata(beside(path, suffix)))?;
         io::Result::Ok(stat.map(|stat| Stamp {
             inode: stat.ino(),
             size: stat.size(),
@@ -169,6 +164,8 @@ fn present<T>(result: io::Result<T>) -> io::Result<Option<T>> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::adapter::sqlite::Sqlite;
     use crate::model::FingerprintKey;
@@ -179,24 +176,23 @@ mod tests {
         // Each of these means something in the name that the database is opened by.
         let path = dir.path().join("a b?c#d%41ä.db");
         let key = FingerprintKey([7; 32]);
-        assert!(look(&path, |name| sqlite::read(name, Beside::Nobody, 0, None)).unwrap().is_none());
+        assert!(look(&path, |connection| sqlite::read(connection, 0, None)).unwrap().is_none());
         let storage = Sqlite::open(&path, &key).unwrap();
         storage.claim("embedded").unwrap();
         // As a killed process leaves it: all that was written is in the log.
         let left = dir.path().join("left.db");
-        let with = |path: &Path, suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
         for suffix in ["", "-wal"] {
-            fs::copy(with(&path, suffix), with(&left, suffix)).unwrap();
+            fs::copy(beside(&path, suffix), beside(&left, suffix)).unwrap();
         }
         drop(storage);
         // As a reader beside a writer leaves it that ended meanwhile: the log is empty. An agent
         // that begins now goes on with that file.
         let empty = dir.path().join("empty.db");
         fs::copy(&path, &empty).unwrap();
-        fs::write(with(&empty, "-wal"), "").unwrap();
+        fs::write(beside(&empty, "-wal"), "").unwrap();
         for path in [path, left, empty] {
             let before = everything(dir.path());
-            let read = look(&path, |name| sqlite::read(name, Beside::Nobody, 0, None)).unwrap();
+            let read = look(&path, |connection| sqlite::read(connection, 0, None)).unwrap();
             let (identity, _, _) = read.unwrap();
             assert_eq!(identity.key, key);
             assert_eq!(identity.control_plane.as_deref(), Some("embedded"));
@@ -208,12 +204,13 @@ mod tests {
     fn what_moves_meanwhile_is_read_again() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.db");
-        fs::write(&path, "1").unwrap();
+        let run = |sql| Connection::open(&path).unwrap().execute_batch(sql).unwrap();
+        run("CREATE TABLE a (x INTEGER)");
         let calls = std::cell::Cell::new(0);
         let read = look(&path, |_| {
             calls.set(calls.get() + 1);
             if calls.get() == 1 {
-                fs::write(&path, "22").unwrap();
+                run("CREATE TABLE b (y INTEGER)");
             }
             Ok(calls.get())
         });

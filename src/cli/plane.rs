@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
@@ -22,7 +22,7 @@ use super::setup::{Setup, Target, played};
 use super::signals::Wishes;
 use crate::adapter::clock::System;
 use crate::adapter::cluster::Remote;
-use crate::adapter::lock::Lock;
+use crate::adapter::lock::{Lock, beside};
 use crate::model::duration;
 use crate::plane::{Faults, MINT, MintRequest, Minted, Plane, Settings};
 
@@ -139,9 +139,9 @@ pub(super) async fn identity(
     let parts = match format {
         IdentityFormat::File => vec![(out.clone(), &minted.file)],
         IdentityFormat::Tls => vec![
-            (beside(out, "crt"), &minted.certificate),
-            (beside(out, "key"), &minted.key),
-            (beside(out, "cas"), &minted.roots),
+            (beside(out, ".crt"), &minted.certificate),
+            (beside(out, ".key"), &minted.key),
+            (beside(out, ".cas"), &minted.roots),
         ],
     };
     for (path, text) in parts {
@@ -182,19 +182,11 @@ fn open_here(setup: &Setup, file: Option<&Path>, clock: &System) -> Result<Plane
     }
 }
 
-/// `X` and `crt` make `X.crt`, whatever dots are in `X`.
-fn beside(path: &Path, extension: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".");
-    name.push(extension);
-    name.into()
-}
-
 /// Writes a new file beside it and moves it over, so that nobody reads half of it.
 fn write_private(path: &Path, text: &str) -> Result<(), CliError> {
     let failed =
         |error: std::io::Error| CliError::new(format!("cannot write {}: {error}", path.display()));
-    let draft = beside(path, "new");
+    let draft = beside(path, ".new");
     match std::fs::remove_file(&draft) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

@@ -143,9 +143,9 @@ impl Session {
         let offline = if setup.memory { None } else { Offline::read(&setup.state)? };
         let (cluster, plane, teleport) = match &setup.target {
             Target::Embedded { settings, faults } => {
-                let look = |name: &str| {
+                let look = |database| {
                     let ticks = *clock;
-                    Plane::look(settings.clone(), name, Arc::new(move || ticks.now()))
+                    Plane::look(settings.clone(), database, Arc::new(move || ticks.now()))
                         .map_err(|error| plane_trouble(&error))
                 };
                 let file = if setup.memory { None } else { offline::look(&setup.plane, look)? };

@@ -146,10 +146,10 @@ impl Engine {
             Settling { want, since: now, after: self.next_ticket, reads: 0, ticket: None, done };
         let first = if self.live.is_followed(id) { READ_WATCHED } else { READ_FIRST };
         self.put_slot(id, Condition::Settling(settling), Some(now + first));
-        match self.live.state.look(id).present().cloned() {
-            Some(_) => self.settle_seen(id),
-            None if self.live.is_followed(id) => self.settle_gone(id),
-            None => {}
+        if self.live.state.look(id).present().is_some() {
+            self.settle_seen(id);
+        } else if self.live.is_followed(id) {
+            self.settle_gone(id);
         }
     }
 

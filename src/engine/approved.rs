@@ -182,7 +182,7 @@ impl Engine {
 
     /// Whether, as far as known, one resource refers to another of its cluster.
     fn refers(&self, from: &ResourceId, to: &ResourceId) -> bool {
-        let Some(live) = self.live.state.look(from).present().cloned() else { return false };
+        let Some(live) = self.live.state.look(from).present() else { return false };
         let Some(row) = kind::row(from.kind) else { return true };
         let Some(references) = row.references else { return false };
         Value::from_json(&live.canonical).map_or(true, |value| {

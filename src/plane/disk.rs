@@ -7,8 +7,7 @@ use std::fs::{OpenOptions, Permissions};
 use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::Path;
 
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::store::{Change, Item, Key};
 use crate::model::Timestamp;
@@ -106,18 +105,11 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Reads everything that is stored in a file which is opened by this name, a URI, for reading
-    /// only. Nothing is locked or made.
+    /// Reads everything that is stored in a file that somebody opened for reading.
     ///
     /// # Errors
     /// A file that is damaged, newer, or another program's.
-    pub fn look(name: &str) -> Result<Vec<(Key, Item)>, DiskError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-        let connection = Connection::open_with_flags(name, flags)?;
-        // Without locks this keeps the index of a write-ahead log in memory, and leaves the log to
-        // whoever writes to it.
-        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    pub fn look(connection: Connection) -> Result<Vec<(Key, Item)>, DiskError> {
         if check(&connection)? { Ok(Vec::new()) } else { Self { connection }.load() }
     }
 

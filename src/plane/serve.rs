@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rusqlite::Connection;
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -120,13 +121,13 @@ impl Plane {
         Ok(Self::over(core, disk, clock))
     }
 
-    /// Opens the plane over what its database holds now, opened by a URI for reading only. What is
-    /// written goes to memory alone.
+    /// Opens the plane over what its database, opened for reading, holds now. What is written goes
+    /// to memory alone.
     ///
     /// # Errors
     /// A database that is damaged, newer, or another program's.
-    pub fn look(settings: Settings, name: &str, clock: Clock) -> Result<Self, DiskError> {
-        let stored = Disk::look(name)?;
+    pub fn look(settings: Settings, database: Connection, clock: Clock) -> Result<Self, DiskError> {
+        let stored = Disk::look(database)?;
         let (core, _changes) = Core::open(settings, clock(), stored);
         Ok(Self::over(core, None, clock))
     }

@@ -182,38 +182,47 @@ pub fn same_control_plane(bound: &str, wanted: &str) -> bool {
     bound_name == name && bound.split('+').any(|one| wanted.split('+').any(|other| one == other))
 }
 
-/// Whether another process may have a database open as well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Beside {
-    /// The index of a write-ahead log is in memory: see [`super::offline::look`].
-    Nobody,
-    /// `SQLite`'s locks are kept.
-    Writer,
+/// Opens a database for reading only, beside a process that may write to it: `SQLite`'s locks are
+/// kept.
+pub(super) fn shared(path: &Path) -> Result<Connection, String> {
+    for_reading(path, "mode=ro").map_err(|error| RowError::from(error).to_string())
 }
 
-/// Reads a database by a name of [`uri`], without writing to it.
+/// Opens a database for reading only that nobody has open, as far as is known. There are no locks,
+/// which would be a trace, and the index of its log, if it has one, is in memory.
+pub(super) fn still(path: &Path, has_log: bool) -> Result<Connection, String> {
+    let how = if has_log { "mode=ro&vfs=unix-none" } else { "mode=ro&immutable=1" };
+    let exclusive =
+        |it: Connection| it.pragma_update(None, "locking_mode", "EXCLUSIVE").map(|()| it);
+    let opened = for_reading(path, how).and_then(exclusive);
+    opened.map_err(|error| RowError::from(error).to_string())
+}
+
+fn for_reading(path: &Path, parameters: &str) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(uri(path, parameters), flags)?;
+    // Whoever closes a database last copies its log back and removes it. Without locks everybody
+    // is the last, and it would be the log of an agent that has begun meanwhile, which then writes
+    // into a file without a name.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    Ok(connection)
+}
+
+/// Reads a database that was opened by [`shared`] or [`still`].
 pub(super) fn read(
-    name: &str,
-    beside: Beside,
+    connection: Connection,
     limit: u32,
     id: Option<&str>,
 ) -> Result<(Identity, State, Vec<Line>), String> {
-    read_rows(name, beside, limit, id).map_err(|error| error.to_string())
+    read_rows(connection, limit, id).map_err(|error| error.to_string())
 }
 
 fn read_rows(
-    name: &str,
-    beside: Beside,
+    mut connection: Connection,
     limit: u32,
     id: Option<&str>,
 ) -> Result<(Identity, State, Vec<Line>), RowError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    let mut connection = Connection::open_with_flags(name, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    if beside == Beside::Nobody {
-        connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-    }
     if schema::is_older(&connection)? {
         connection = in_memory(&connection)?;
     }
@@ -240,7 +249,7 @@ fn in_memory(connection: &Connection) -> Result<Connection, rusqlite::Error> {
 }
 
 /// The name by which `SQLite` opens a file with these parameters.
-pub(super) fn uri(path: &Path, parameters: &str) -> String {
+fn uri(path: &Path, parameters: &str) -> String {
     let mut uri = String::from(if path.is_absolute() { "file://" } else { "file:" });
     for byte in path.as_os_str().as_bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_') {
