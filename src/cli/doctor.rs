@@ -16,7 +16,6 @@ use super::survey;
 use crate::adapter::clock::System;
 use crate::adapter::cluster::CLIENT_VERSION;
 use crate::adapter::teleport::{Names, Teleport, Way};
-use crate::journal::State;
 use crate::kind::{KINDS, Kind};
 use crate::live::{Coverage, Lack, list};
 use crate::model::{Cluster, KindName};
@@ -227,11 +226,11 @@ type Missing = BTreeMap<&'static str, (Vec<&'static str>, Option<&'static str>)>
 
 /// The kinds in use, which are all that an agent asks for. `None`: nothing says which they are.
 async fn used(setup: &Setup, session: &Session, clock: &System) -> Option<BTreeSet<KindName>> {
-    let nothing = State::default();
-    let inventory = &session.known.as_ref().unwrap_or(&nothing).inventory;
+    let known = session.known.clone().unwrap_or_default();
     let source = survey::begin(setup, clock).await.ok()?;
-    let (_, reading, _) = source.end(setup, &session.key, inventory).await.ok()?;
-    let used: BTreeSet<_> = in_use(&reading, inventory).into_iter().map(|(_, it)| it).collect();
+    let (_, reading, _) = source.end(setup, &session.key, &known).await.ok()?;
+    let used: BTreeSet<_> =
+        in_use(&reading, &known.inventory).into_iter().map(|(_, it)| it).collect();
     (!used.is_empty()).then_some(used)
 }
 

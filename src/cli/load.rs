@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::CliError;
@@ -58,7 +59,7 @@ pub(super) async fn read(
     let setup = Setup { source: dir.to_owned(), ..setup.clone() };
     let key = new_key()?;
     let (snapshot, reading, _) =
-        survey::begin(&setup, clock).await?.end(&setup, &key, &BTreeMap::new()).await?;
+        survey::begin(&setup, clock).await?.end(&setup, &key, &Arc::default()).await?;
     to.findings(&reading.findings, &snapshot)?;
     if reading.has_errors() || !reading.is_whole() {
         let dir = dir.display();

@@ -1,7 +1,7 @@
 //! `plan`, `validate`, `status`, `history`, `approve`: what is printed about plans and states.
 
-use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write};
+use std::sync::Arc;
 
 use super::args::{Color, Format, LogFormat};
 use super::control;
@@ -158,7 +158,7 @@ pub(super) async fn validate(
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
     let source = survey::begin(setup, clock).await?;
-    let (snapshot, reading, _) = source.end(setup, &new_key()?, &BTreeMap::new()).await?;
+    let (snapshot, reading, _) = source.end(setup, &new_key()?, &Arc::default()).await?;
     match format {
         Format::Json => to.print(&json_findings(&reading, &snapshot)?)?,
         Format::Text | Format::Markdown => {

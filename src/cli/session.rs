@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tonic::transport::Channel;
 
 use super::control;
@@ -24,8 +23,7 @@ use crate::adapter::teleport::{Link, Teleport};
 use crate::journal::State;
 use crate::kind;
 use crate::live::{Live, LiveState, list};
-use crate::manifest::Reading;
-use crate::model::{Cluster, FingerprintKey, KindName, Veil};
+use crate::model::{Cluster, FingerprintKey, KindName, ResourceId, Veil};
 use crate::plane::{Faults, Plane, Settings};
 use crate::port::{Clock as _, Storage};
 
@@ -45,7 +43,7 @@ pub(super) struct Session {
     /// Key of the fingerprints.
     pub key: FingerprintKey,
     /// What the journal says; absent when there is none yet.
-    pub known: Option<State>,
+    pub known: Option<Arc<State>>,
     /// The way to the agent, when one runs.
     pub agent: Option<Remote<Channel>>,
     /// The journal, when this command holds the lock.
@@ -133,7 +131,7 @@ impl Session {
             },
         };
         let (key, known) = match offline {
-            Some(offline) => (offline.identity.key, Some(offline.state)),
+            Some(offline) => (offline.identity.key, Some(Arc::new(offline.state))),
             None => (new_key()?, None),
         };
         Ok(Self { cluster, key, known, agent: Some(agent), storage: None, plane: None, teleport })
@@ -170,7 +168,7 @@ impl Session {
         Ok(Self {
             cluster,
             key,
-            known: offline.map(|offline| offline.state),
+            known: offline.map(|offline| Arc::new(offline.state)),
             agent: None,
             storage: None,
             plane,
@@ -212,7 +210,7 @@ impl Session {
                 return Err(CliError::new("the credentials were not read"));
             }
         };
-        let known = storage.load()?;
+        let known = Arc::new(storage.load()?);
         Ok(Self {
             cluster,
             key,
@@ -231,30 +229,24 @@ impl Session {
         veil
     }
 
-    /// Lists these kinds, to look at and to write nothing. Of what is as `reading` declares it and
-    /// `agent`'s, the text is shared and the message is not kept: most of a cluster is like that.
-    pub(super) async fn live(
+    /// Lists these kinds. What says the same as `texts` has under its id shares that text: most of
+    /// a cluster does.
+    pub(super) async fn live<'a>(
         &self,
         kinds: BTreeSet<(Cluster, KindName)>,
-        reading: &Reading,
-        agent: &str,
+        texts: impl Fn(&ResourceId) -> Option<&'a Arc<str>>,
     ) -> LiveState {
         let mut state = LiveState::default();
         for (which, name) in kinds {
             let Some(kind) = kind::row(name) else { continue };
-            let keep = |mut live: Live| {
-                let declared = reading.manifests.get(&live.id).map(|manifest| &manifest.resource);
-                if let Some(declared) = declared.filter(|it| it.canonical == live.canonical) {
-                    live.canonical = Arc::clone(&declared.canonical);
-                    // Labels may still make something else of what is declared.
-                    if kind.labelled.is_none() && live.owner.as_deref() == Some(agent) {
-                        live.wire = Bytes::new();
-                    }
+            let share = |mut live: Live| {
+                if let Some(text) = texts(&live.id).filter(|text| **text == live.canonical) {
+                    live.canonical = Arc::clone(text);
                 }
                 live
             };
             let (cluster, key) = (&self.cluster, &self.key);
-            let observed = list::list_kept(cluster, kind, which.clone(), key, keep).await;
+            let observed = list::list_kept(cluster, kind, which.clone(), key, share).await;
             state.kinds.insert((which, name), observed);
         }
         state.server = self.cluster.release();

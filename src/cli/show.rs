@@ -41,8 +41,7 @@ pub(super) async fn status(
         let source = survey::begin(setup, clock).await?;
         let seen = survey::take(setup, source, &session, clock).await?;
         to.remark("no agent is running; this is what one would do\n")?;
-        let nothing = State::default();
-        let known = session.known.as_ref().unwrap_or(&nothing);
+        let known = &session.known.clone().unwrap_or_default();
         let allow = &setup.labels().allow;
         let labels = stored(&seen.reading, &known.labels, allow, clock.now().wall);
         match format {

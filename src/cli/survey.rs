@@ -1,6 +1,6 @@
 //! A look at everything at one moment: what is wanted, what there is, and what would be done.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,14 +10,15 @@ use super::error::CliError;
 use super::session::Session;
 use super::setup::Setup;
 use crate::adapter::clock::System;
-use crate::journal::{Entry, State, parse_id};
+use crate::journal::{State, parse_id};
+use crate::kind;
 use crate::labels::blocked::{Named, named};
 use crate::labels::resolve::resolve;
 use crate::live::{Coverage, Lack, LiveState, Observed};
 use crate::manifest::{Reading, Snapshot, decode};
 use crate::model::{FingerprintKey, ResourceId, Timestamp};
 use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
-use crate::plan::{Action, Input, LabelInput, Plan, Verb, check, in_use};
+use crate::plan::{Action, Input, LabelInput, Plan, Verb, check, in_use, kinds};
 use crate::port::{Clock as _, Files, NotYet};
 
 /// How long a command waits for a source that is being changed just now. Longer than a `git
@@ -51,7 +52,8 @@ pub(super) struct Underway(JoinSet<Result<Snapshot, CliError>>);
 impl Underway {
     /// Waits for the files and says what they mean, and which label commands they name; the
     /// findings about those are among the reading's. Names that are secrets are veiled under the
-    /// installation's key. Texts that were applied are shared with the inventory.
+    /// installation's key. Texts that were applied are shared with what is `known`. Other work
+    /// goes on meanwhile.
     ///
     /// # Errors
     /// Why the source cannot be read.
@@ -59,19 +61,23 @@ impl Underway {
         mut self,
         setup: &Setup,
         key: &FingerprintKey,
-        inventory: &BTreeMap<ResourceId, Entry>,
+        known: &Arc<State>,
     ) -> Result<(Snapshot, Reading, Named), CliError> {
+        let lost = |error| CliError::new(format!("the reading was lost: {error}"));
         let Some(ended) = self.0.join_next().await else {
             return Err(CliError::new("the source was not read"));
         };
-        let lost = |error| CliError::new(format!("the reading was lost: {error}"));
         let snapshot = ended.map_err(lost)??;
-        let applied = |id: &ResourceId| inventory.get(id).map(|entry| &entry.applied);
-        let mut reading = decode::read_beside(&snapshot, key, applied);
-        let mut named = named(&reading, &snapshot, &setup.labels(), &setup.config.agent.name);
-        reading.findings.append(&mut named.findings);
-        reading.findings.sort();
-        Ok((snapshot, reading, named))
+        let (key, known) = (key.clone(), Arc::clone(known));
+        let (rules, agent) = (setup.labels(), setup.config.agent.name.clone());
+        let read = move || {
+            let mut reading = decode::read_beside(&snapshot, &key, |id| known.applied(id));
+            let mut named = named(&reading, &snapshot, &rules, &agent);
+            reading.findings.append(&mut named.findings);
+            reading.findings.sort();
+            (snapshot, reading, named)
+        };
+        tokio::task::spawn_blocking(read).await.map_err(lost)
     }
 }
 
@@ -115,12 +121,10 @@ pub(super) async fn take(
     session: &Session,
     clock: &System,
 ) -> Result<Survey, CliError> {
-    let nothing = State::default();
-    let state = session.known.as_ref().unwrap_or(&nothing);
-    let (snapshot, mut reading, named) = source.end(setup, &session.key, &state.inventory).await?;
+    let state = &session.known.clone().unwrap_or_default();
     let policy = setup.policy();
-    let kinds = in_use(&reading, &state.inventory);
-    let mut live = session.live(kinds, &reading, &policy.agent).await;
+    let ((snapshot, mut reading, named), mut live) =
+        both_sides(setup, source, session, state).await?;
     if let Some(why) = unreadable(&live) {
         return Err(CliError::new(format!("the control plane cannot be read: {why}")));
     }
@@ -178,6 +182,33 @@ pub(super) async fn take(
     );
     let commands = (named.commands.len(), named.known(&state.labels));
     Ok(Survey { snapshot, reading, live, plan, commands, gated })
+}
+
+/// Reads the source, and at the same time what there is.
+async fn both_sides(
+    setup: &Setup,
+    source: Underway,
+    session: &Session,
+    state: &Arc<State>,
+) -> Result<((Snapshot, Reading, Named), LiveState), CliError> {
+    // The kinds of what is ours are listed whatever the source says.
+    let ours = kinds(state.inventory.keys());
+    let (read, mut live) = tokio::try_join!(source.end(setup, &session.key, state), async {
+        Ok(session.live(ours, |id| state.applied(id)).await)
+    },)?;
+    let (_, reading, _) = &read;
+    let mut others = in_use(reading, &state.inventory);
+    others.retain(|kind| !live.kinds.contains_key(kind));
+    let declared = |id: &ResourceId| reading.manifests.get(id).map(|it| &it.resource.canonical);
+    live.extend(session.live(others, declared).await);
+    // Nothing is written over what is as it is declared, if no labels make something else of it.
+    let agent = &setup.config.agent.name;
+    live.drop_messages(|live| {
+        declared(&live.id) == Some(&live.canonical)
+            && live.owner.as_ref() == Some(agent)
+            && kind::row(live.id.kind).is_some_and(|kind| kind.labelled.is_none())
+    });
+    Ok((read, live))
 }
 
 /// What counts beside the plan, as the next agent will count it.

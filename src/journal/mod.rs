@@ -181,6 +181,13 @@ pub struct State {
     pub next_run: u64,
 }
 
+impl State {
+    /// What was last applied under an id.
+    pub fn applied(&self, id: &ResourceId) -> Option<&Arc<str>> {
+        self.inventory.get(id).map(|entry| &entry.applied)
+    }
+}
+
 /// What belongs to one state for ever.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {

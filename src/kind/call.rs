@@ -9,7 +9,7 @@ use super::canonical::{self, WireError};
 use super::codec::{self, Raw, RawValue};
 use super::{Call, Follow, KINDS, Kind, List, PAGE_SIZE};
 use crate::live::Live;
-use crate::model::{Cluster, FingerprintKey, KindName, ResourceId, Revision, share};
+use crate::model::{Cluster, FingerprintKey, KindName, ResourceId, Revision};
 use crate::wire::{DESCRIPTORS, message};
 
 /// A call ready to be sent.
@@ -84,19 +84,14 @@ pub fn listed(
         let message = format!("no resources, but a field {number} that this version does not know");
         return Err(WireError::new(list.answer, &message));
     }
-    // Large pages are most of the work of a pass without changes.
-    let decode = |it: &Bytes| canonical::decode(kind, cluster.clone(), it.clone(), key);
-    for result in share::map(&found, SHARE_MIN, decode) {
-        match result {
+    for resource in found {
+        match canonical::decode(kind, cluster.clone(), resource, key) {
             Ok(live) => page.items.push(live),
             Err(error) => page.broken.push(error),
         }
     }
     Ok(page)
 }
-
-/// Fewest resources of a page that are worth a second thread.
-const SHARE_MIN: usize = 64;
 
 /// Asks for one resource.
 pub fn get(kind: &Kind, name: &str) -> Request {

@@ -189,6 +189,22 @@ impl LiveState {
         kinds.fold(false, |any, (_, observed)| observed.put_under(veil) || any)
     }
 
+    /// Takes in what was seen of other kinds.
+    pub fn extend(&mut self, others: Self) {
+        self.kinds.extend(others.kinds);
+        self.server = others.server.or(self.server.take());
+    }
+
+    /// Lets go of the messages of those that nothing is going to be written over.
+    pub fn drop_messages(&mut self, of: impl Fn(&Live) -> bool) {
+        let items = self.kinds.values_mut().flat_map(|observed| observed.items.values_mut());
+        for live in items.filter_map(Arc::get_mut) {
+            if of(live) {
+                live.wire = Bytes::new();
+            }
+        }
+    }
+
     /// What is known of one resource.
     pub fn look(&self, id: &ResourceId) -> Seen<'_> {
         match self.kinds.get(&(id.cluster.clone(), id.kind)) {
