@@ -7,13 +7,13 @@ use crate::model::tree::NodeValue;
 use crate::model::{Node, Scalar, Severity};
 
 /// The node at a path of keys, unless it is absent or null.
-pub(super) fn at<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
+pub(super) fn at<'a>(node: &'a Node<'a>, path: &[&str]) -> Option<&'a Node<'a>> {
     let found = path.iter().try_fold(node, |node, key| node.get(key))?;
     (!is_null(found)).then_some(found)
 }
 
 /// As [`at`], but neither empty text nor an empty list or mapping.
-pub(super) fn filled<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
+pub(super) fn filled<'a>(node: &'a Node<'a>, path: &[&str]) -> Option<&'a Node<'a>> {
     at(node, path).filter(|node| match &node.value {
         NodeValue::Scalar { text, .. } => !text.is_empty(),
         NodeValue::List(items) => !items.is_empty(),
@@ -27,7 +27,7 @@ pub(super) fn is_null(node: &Node) -> bool {
 }
 
 /// The items of a list; none of anything else.
-pub(super) fn items(node: Option<&Node>) -> &[Node] {
+pub(super) fn items<'a>(node: Option<&'a Node<'a>>) -> &'a [Node<'a>] {
     match node.map(|node| &node.value) {
         Some(NodeValue::List(items)) => items,
         Some(NodeValue::Scalar { .. } | NodeValue::Map(_)) | None => &[],
@@ -35,7 +35,7 @@ pub(super) fn items(node: Option<&Node>) -> &[Node] {
 }
 
 /// The entries of a mapping; none of anything else.
-pub(super) fn entries(node: Option<&Node>) -> &[(Node, Node)] {
+pub(super) fn entries<'a>(node: Option<&'a Node<'a>>) -> &'a [(Node<'a>, Node<'a>)] {
     match node.map(|node| &node.value) {
         Some(NodeValue::Map(entries)) => entries,
         Some(NodeValue::Scalar { .. } | NodeValue::List(_)) | None => &[],

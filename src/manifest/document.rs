@@ -148,7 +148,7 @@ fn resource(
 }
 
 /// The text of a field; `None` where it is missing, null or something else.
-fn text(node: Option<&Node>) -> Option<&str> {
+fn text<'a>(node: Option<&'a Node<'a>>) -> Option<&'a str> {
     match node.map(|node| &node.value) {
         Some(NodeValue::Scalar { scalar: Scalar::String(text), .. }) if !text.is_empty() => {
             Some(text)

@@ -19,7 +19,7 @@ const ACCOUNT_ID_DIGITS: usize = 12;
 
 /// A value in its field.
 pub(super) struct At<'a> {
-    pub(super) node: &'a Node,
+    pub(super) node: &'a Node<'a>,
     /// The field, for messages.
     pub(super) name: &'a str,
     /// Whether messages must not show the value.
@@ -89,7 +89,7 @@ impl At<'_> {
                     self.error(codes::FINGERPRINT, message, Some(hint), findings);
                     return None;
                 }
-                Some(value.clone())
+                Some(value.to_string())
             }
             Scalar::Null => Some(String::new()),
             Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_) => {
@@ -251,7 +251,7 @@ impl At<'_> {
     /// A time in UTC.
     pub(super) fn timestamp(&self, findings: &mut Findings<'_>) -> Option<String> {
         let text = match &self.node.value {
-            NodeValue::Scalar { scalar: Scalar::String(text), .. } => text.as_str(),
+            NodeValue::Scalar { scalar: Scalar::String(text), .. } => &**text,
             NodeValue::Scalar { .. } | NodeValue::List(_) | NodeValue::Map(_) => "",
         };
         if is_rfc3339(text)

@@ -34,7 +34,7 @@ pub fn locate(bytes: &[u8], document: &Place, path: &FieldPath) -> Option<Place>
 }
 
 /// The document's tree, without findings.
-fn tree(bytes: &[u8], document: &Place) -> Option<Node> {
+fn tree<'a>(bytes: &'a [u8], document: &Place) -> Option<Node<'a>> {
     let range = document.range();
     let mut ignored = Vec::new();
     let mut findings = Findings { path: document.path.clone(), out: &mut ignored };

@@ -16,7 +16,7 @@ pub(super) fn is_merge(key: &Node) -> bool {
 }
 
 /// The tree with all merges filled in.
-pub(super) fn fill(node: Node, findings: &mut Findings<'_>) -> Node {
+pub(super) fn fill<'a>(node: Node<'a>, findings: &mut Findings<'_>) -> Node<'a> {
     let value = match node.value {
         NodeValue::Scalar { .. } => node.value,
         NodeValue::List(items) => {
@@ -27,8 +27,11 @@ pub(super) fn fill(node: Node, findings: &mut Findings<'_>) -> Node {
     Node { span: node.span, value }
 }
 
-fn fill_map(entries: Vec<(Node, Node)>, findings: &mut Findings<'_>) -> Vec<(Node, Node)> {
-    let mut out: Vec<(Node, Node)> = Vec::with_capacity(entries.len());
+fn fill_map<'a>(
+    entries: Vec<(Node<'a>, Node<'a>)>,
+    findings: &mut Findings<'_>,
+) -> Vec<(Node<'a>, Node<'a>)> {
+    let mut out: Vec<(Node<'_>, Node<'_>)> = Vec::with_capacity(entries.len());
     // Where each key stands in `out`, and whether it came by a merge.
     let mut index: BTreeMap<String, (usize, bool)> = BTreeMap::new();
     for (key, value) in entries {
@@ -81,7 +84,7 @@ fn fill_map(entries: Vec<(Node, Node)>, findings: &mut Findings<'_>) -> Vec<(Nod
 }
 
 /// The entries to merge: earlier mappings of a list win.
-fn merged(value: Node) -> Option<Vec<(Node, Node)>> {
+fn merged(value: Node<'_>) -> Option<Vec<(Node<'_>, Node<'_>)>> {
     match value.value {
         NodeValue::Map(entries) => Some(entries),
         NodeValue::List(items) => {

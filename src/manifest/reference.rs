@@ -228,7 +228,7 @@ impl Filling<'_> {
         }
         let text = value.trim().to_owned();
         let filled = match self.content(&text, bytes) {
-            Ok(filled) => Scalar::String(filled),
+            Ok(filled) => Scalar::String(filled.into()),
             Err((reason, hint)) => {
                 let message = format!("`{name}` refers to a secret that cannot be read: {reason}");
                 findings.add(
@@ -243,7 +243,7 @@ impl Filling<'_> {
         };
         let text = match &filled {
             Scalar::String(text) => text.clone(),
-            Scalar::Null | Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_) => String::new(),
+            Scalar::Null | Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_) => "".into(),
         };
         node.value = NodeValue::Scalar { scalar: filled, text, style: ScalarStyle::Text };
     }

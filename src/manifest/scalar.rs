@@ -3,6 +3,8 @@
 //! The table was measured against that reader: `yes` and `y` are booleans, `010` is eight,
 //! `018` is the number 18, `1_000` is a thousand, dates and `12:30:45` are text.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -16,29 +18,33 @@ const CORE_TAGS: &str = "tag:yaml.org,2002:";
 /// # Errors
 /// What is wrong with it, a fragment: a number that JSON cannot hold, a value that is not what
 /// its tag says, `!!binary` that is not base64 or not text.
-pub fn resolve(text: &str, style: ScalarStyle, tag: Option<&str>) -> Result<Scalar, String> {
+pub fn resolve<'a>(
+    text: Cow<'a, str>,
+    style: ScalarStyle,
+    tag: Option<&str>,
+) -> Result<Scalar<'a>, String> {
     let Some(tag) = tag else {
         return match style {
             ScalarStyle::Plain => plain(text),
-            ScalarStyle::Text => Ok(Scalar::String(text.into())),
+            ScalarStyle::Text => Ok(Scalar::String(text)),
         };
     };
     match tag.strip_prefix(CORE_TAGS) {
-        Some("binary") => binary(text),
+        Some("binary") => binary(&text),
         Some(name @ ("bool" | "int" | "float" | "null")) => typed(text, name),
         // Go drops tags of its own making, and everything is text then.
-        Some(_) | None => Ok(Scalar::String(text.into())),
+        Some(_) | None => Ok(Scalar::String(text)),
     }
 }
 
-fn binary(text: &str) -> Result<Scalar, String> {
+fn binary(text: &str) -> Result<Scalar<'static>, String> {
     let text: String = text.chars().filter(|c| !matches!(c, '\r' | '\n')).collect();
     let bytes = STANDARD.decode(text).map_err(|_| "`!!binary` without valid base64".to_owned())?;
     let text = String::from_utf8(bytes).map_err(|_| "`!!binary` that is not text".to_owned())?;
-    Ok(Scalar::String(text))
+    Ok(Scalar::String(text.into()))
 }
 
-fn typed(text: &str, name: &str) -> Result<Scalar, String> {
+fn typed<'a>(text: Cow<'a, str>, name: &str) -> Result<Scalar<'a>, String> {
     let scalar = plain(text)?;
     let fits = match &scalar {
         Scalar::Null => name == "null",
@@ -51,8 +57,8 @@ fn typed(text: &str, name: &str) -> Result<Scalar, String> {
 }
 
 /// A scalar without quotes.
-fn plain(text: &str) -> Result<Scalar, String> {
-    match text {
+fn plain(text: Cow<'_, str>) -> Result<Scalar<'_>, String> {
+    match &*text {
         "" | "~" | "null" | "Null" | "NULL" => return Ok(Scalar::Null),
         "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => {
             return Ok(Scalar::Bool(true));
@@ -72,14 +78,14 @@ fn plain(text: &str) -> Result<Scalar, String> {
             integer(&digits).or_else(|| float(&digits))
         }
         // The reader removes `_` only after a digit or a sign.
-        Some(b'.') => float(text),
+        Some(b'.') => float(&text),
         _ => None,
     };
-    Ok(number.unwrap_or_else(|| Scalar::String(text.into())))
+    Ok(number.unwrap_or(Scalar::String(text)))
 }
 
 /// Go's `ParseInt(text, 0, 64)`, then `ParseUint`.
-fn integer(text: &str) -> Option<Scalar> {
+fn integer(text: &str) -> Option<Scalar<'static>> {
     let (sign, digits) = match text.split_at_checked(1) {
         Some(("-", rest)) => (-1, rest),
         Some(("+", rest)) => (1, rest),
@@ -112,7 +118,7 @@ fn integer(text: &str) -> Option<Scalar> {
 }
 
 /// `-1.5e3` and the like, if it is finite.
-fn float(text: &str) -> Option<Scalar> {
+fn float(text: &str) -> Option<Scalar<'static>> {
     let body = text.strip_prefix(['-', '+']).unwrap_or(text);
     let (mantissa, exponent) = match body.split_once(['e', 'E']) {
         Some((mantissa, exponent)) => (mantissa, Some(exponent)),
@@ -137,6 +143,14 @@ fn float(text: &str) -> Option<Scalar> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read<'a>(
+        text: &'a str,
+        style: ScalarStyle,
+        tag: Option<&str>,
+    ) -> Result<Scalar<'a>, String> {
+        resolve(text.into(), style, tag)
+    }
 
     #[test]
     fn plain_scalars_mean_what_go_reads() {
@@ -176,7 +190,7 @@ mod tests {
             ("9999999999999999999", Float(1e19)),
             ("-9223372036854775808", Int(i64::MIN)),
         ] {
-            assert_eq!(resolve(text, ScalarStyle::Plain, None), Ok(wanted), "{text}");
+            assert_eq!(read(text, ScalarStyle::Plain, None), Ok(wanted), "{text}");
         }
         for text in [
             "12:30:45",
@@ -203,24 +217,24 @@ mod tests {
             "1e",
         ] {
             let wanted = Scalar::String(text.into());
-            assert_eq!(resolve(text, ScalarStyle::Plain, None), Ok(wanted), "{text}");
+            assert_eq!(read(text, ScalarStyle::Plain, None), Ok(wanted), "{text}");
         }
         for text in [".inf", "-.INF", ".NaN", "+.Inf"] {
-            assert!(resolve(text, ScalarStyle::Plain, None).is_err(), "{text}");
+            assert!(read(text, ScalarStyle::Plain, None).is_err(), "{text}");
         }
     }
 
     #[test]
     fn quotes_make_text_and_tags_decide() {
-        let text = |text: &str| Ok(Scalar::String(text.into()));
-        let tagged = |value: &str, style, tag: &str| {
-            resolve(value, style, Some(&format!("{CORE_TAGS}{tag}")))
+        let text = |text: &'static str| Ok(Scalar::String(text.into()));
+        let tagged = |value: &'static str, style, tag: &str| {
+            read(value, style, Some(&format!("{CORE_TAGS}{tag}")))
         };
-        assert_eq!(resolve("yes", ScalarStyle::Text, None), text("yes"));
+        assert_eq!(read("yes", ScalarStyle::Text, None), text("yes"));
         assert_eq!(tagged("010", ScalarStyle::Plain, "str"), text("010"));
         assert_eq!(tagged("aGk=", ScalarStyle::Plain, "binary"), text("hi"));
         assert_eq!(tagged("5", ScalarStyle::Text, "int"), Ok(Scalar::Int(5)));
-        assert_eq!(resolve("5", ScalarStyle::Plain, Some("!mine")), text("5"));
+        assert_eq!(read("5", ScalarStyle::Plain, Some("!mine")), text("5"));
         assert!(tagged("x", ScalarStyle::Plain, "int").is_err());
         assert!(tagged("1.5", ScalarStyle::Plain, "int").is_err());
         assert!(tagged("aGk", ScalarStyle::Plain, "binary").is_err());

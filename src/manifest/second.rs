@@ -81,75 +81,87 @@ fn same(theirs: &Value, ours: &Node) -> bool {
     }
 }
 
-/// Whether a document has nothing but lines that no two readers take differently.
+/// Whether a document has nothing but lines that no two readers take differently. Every document
+/// goes through this, byte by byte.
 pub fn is_plain(text: &str) -> bool {
     let readable = |byte: u8| matches!(byte, b' '..=b'~' | b'\n') && byte != b'\\';
-    text.bytes().all(readable) && text.ends_with('\n') && text.lines().all(plain_line)
+    let mut lines = text.as_bytes().split(|byte| *byte == b'\n');
+    // Looking at all of them takes less time than stopping at the first: several at once.
+    let all_readable = text.bytes().fold(true, |all, byte| all & readable(byte));
+    text.ends_with('\n') && all_readable && lines.all(plain_line)
 }
 
-fn plain_line(line: &str) -> bool {
-    let mut rest = line.trim_start_matches(' ').trim_end_matches(' ');
-    if rest.is_empty() || rest.starts_with('#') || line == "---" {
+fn plain_line(line: &[u8]) -> bool {
+    let mut rest = line.trim_ascii();
+    if rest.is_empty() || rest.starts_with(b"#") || line == b"---" {
         return true;
     }
     let mut item = false;
-    while let Some(inner) = rest.strip_prefix("- ") {
+    while let Some(inner) = rest.strip_prefix(b"- ") {
         item = true;
-        rest = inner.trim_start_matches(' ');
+        rest = inner.trim_ascii_start();
     }
-    let after_key = match rest.split_once(':') {
-        Some((key, value)) if plain_key(key) && (value.is_empty() || value.starts_with(' ')) => {
-            Some(value.trim_start_matches(' '))
+    let mut sides = rest.splitn(2, |byte| *byte == b':');
+    let after_key = match (sides.next(), sides.next()) {
+        (Some(key), Some(value))
+            if plain_key(key) && (value.is_empty() || value.starts_with(b" ")) =>
+        {
+            Some(value.trim_ascii_start())
         }
-        Some(_) | None => None,
+        (_, _) => None,
     };
     match after_key {
-        Some("") => true,
+        Some([]) => true,
         Some(value) => plain_value(value),
         None => item && plain_value(rest),
     }
 }
 
-fn plain_key(key: &str) -> bool {
-    let word = quoted(key).unwrap_or(key);
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'-');
-    let starts = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
-    // `'*'` is the one odd key that every role has.
-    (word.len() < key.len() && word == "*")
-        || (word.bytes().all(fits) && word.bytes().next().is_some_and(starts))
+/// What a word is made of.
+const fn fits(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'-')
 }
 
-fn plain_value(value: &str) -> bool {
+fn plain_key(key: &[u8]) -> bool {
+    let word = quoted(key).unwrap_or(key);
+    let starts = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    // `'*'` is the one odd key that every role has.
+    (word.len() < key.len() && word == b"*")
+        || (word.iter().copied().all(fits) && word.first().is_some_and(starts))
+}
+
+fn plain_value(value: &[u8]) -> bool {
     if let Some(inner) = quoted(value) {
         return !inner.is_empty();
     }
-    if let Some(items) = value.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return items.split(',').all(plain_item);
+    if let [b'[', items @ .., b']'] = value {
+        return items.split(|byte| *byte == b',').all(plain_item);
     }
-    let starts = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'.');
-    value.bytes().next().is_some_and(starts)
-        && !value.contains(": ")
-        && !value.ends_with(':')
-        && !value.contains(" #")
+    let starts = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'.');
+    value.first().is_some_and(starts)
+        && !value.ends_with(b":")
+        && !value.windows(2).any(|pair| matches!(pair, b": " | b" #"))
 }
 
 /// An item of a list on one line: a word, or simple quotes without a comma in them. An empty
 /// list has no plain item, and stays with the second reader.
-fn plain_item(item: &str) -> bool {
-    let item = item.trim_matches(' ');
+fn plain_item(item: &[u8]) -> bool {
+    let item = item.trim_ascii();
     if let Some(inner) = quoted(item) {
         return !inner.is_empty();
     }
-    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'/' | b'-');
-    let starts = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'/';
-    item.bytes().all(fits) && item.bytes().next().is_some_and(starts)
+    let starts = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'/';
+    item.iter().copied().all(fits) && item.first().is_some_and(starts)
 }
 
 /// The inside of simple quotes that end where the text ends.
-fn quoted(text: &str) -> Option<&str> {
-    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
-    let inner = text.strip_prefix(quote)?.strip_suffix(quote)?;
-    (!inner.contains(['"', '\''])).then_some(inner)
+fn quoted(text: &[u8]) -> Option<&[u8]> {
+    match text {
+        [quote @ (b'"' | b'\''), inner @ .., end] if quote == end => {
+            (!inner.iter().any(|byte| matches!(byte, b'"' | b'\''))).then_some(inner)
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

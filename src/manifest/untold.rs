@@ -54,7 +54,7 @@ fn each(node: &Node, known: &BTreeSet<String>, seen: &mut impl FnMut(&Node)) {
     match &node.value {
         NodeValue::Scalar { text, scalar, .. } => {
             let says_nothing = text.is_empty() || matches!(scalar, Scalar::Null | Scalar::Bool(_));
-            if !says_nothing && !known.contains(text) {
+            if !says_nothing && !known.contains(&**text) {
                 seen(node);
             }
         }
@@ -80,7 +80,7 @@ fn forms_of(node: &Node, out: &mut BTreeSet<String>) {
         }
         Scalar::Null | Scalar::Bool(_) | Scalar::String(_) => {}
     }
-    out.insert(text.clone());
+    out.insert(text.to_string());
     out.insert(text.trim().to_owned());
     out.insert(leaf::short(text).trim_end_matches('…').to_owned());
     out.remove("");

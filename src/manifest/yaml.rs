@@ -3,6 +3,7 @@
 //! Syntax is granit-parser's, meaning is [`super::scalar`]'s. What granit reads is compared with
 //! a second reader ([`super::second`]) before it counts.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use granit_parser::{
@@ -22,17 +23,17 @@ pub const NODES_MAX: usize = 100_000;
 
 /// What one document turned out to be.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Parsed {
+pub enum Parsed<'a> {
     /// Nothing but comments.
     Empty,
     /// Not readable; reported.
     Broken,
     /// A tree. It may still have been reported, for a duplicate key say.
-    Tree(Node),
+    Tree(Node<'a>),
 }
 
 /// Reads one document. `base` is the offset of `text` in its file.
-pub fn parse(text: &str, base: u32, findings: &mut Findings<'_>) -> Parsed {
+pub fn parse<'a>(text: &'a str, base: u32, findings: &mut Findings<'_>) -> Parsed<'a> {
     if let Some(range) = syntax::directive(text) {
         let hint = "remove the line; Teleport refuses it too";
         let message = "a YAML directive";
@@ -85,7 +86,7 @@ struct Builder<'a, 'f, 'g> {
     base: u32,
     findings: &'f mut Findings<'g>,
     /// Finished nodes with an anchor, and how many nodes each is.
-    anchors: BTreeMap<usize, (Node, usize)>,
+    anchors: BTreeMap<usize, (Node<'a>, usize)>,
     nodes: usize,
     merges: bool,
 }
@@ -93,7 +94,7 @@ struct Builder<'a, 'f, 'g> {
 impl<'a> Builder<'a, '_, '_> {
     /// The root, unless the document is empty.
     #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's enum may grow")]
-    fn document(&mut self) -> Result<Option<Node>, Problem> {
+    fn document(&mut self) -> Result<Option<Node<'a>>, Problem> {
         let mut root = None;
         loop {
             let (event, span) = self.next()?;
@@ -155,13 +156,13 @@ impl<'a> Builder<'a, '_, '_> {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's enum may grow")]
-    fn node(&mut self, event: Event<'a>, span: Span) -> Result<Node, Problem> {
+    fn node(&mut self, event: Event<'a>, span: Span) -> Result<Node<'a>, Problem> {
         let nodes_before = self.nodes;
         self.count(1, span)?;
         let (node, anchor) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let tag = tag.map(|tag| format!("{}{}", tag.handle(), tag.suffix()));
-                (self.scalar(&text, style, tag.as_deref(), span), anchor)
+                (self.scalar(text, style, tag.as_deref(), span), anchor)
             }
             Event::SequenceStart(style, anchor, _) => (self.sequence(style, span)?, anchor),
             Event::MappingStart(style, anchor, _) => (self.mapping(style, span)?, anchor),
@@ -183,26 +184,30 @@ impl<'a> Builder<'a, '_, '_> {
         Ok(node)
     }
 
-    fn scalar(&mut self, text: &str, style: Written, tag: Option<&str>, span: Span) -> Node {
+    fn scalar(
+        &mut self,
+        mut text: Cow<'a, str>,
+        style: Written,
+        tag: Option<&str>,
+        span: Span,
+    ) -> Node<'a> {
         let range = self.range(span);
         let block = matches!(style, Written::Literal | Written::Folded);
         // Without a final newline in the file Go reads none here; granit adds it.
-        let text = match text.strip_suffix('\n') {
-            Some(shorter)
-                if block
-                    && range.end == self.text.trim_end().len()
-                    && !self.text.ends_with('\n') =>
-            {
-                shorter
-            }
-            Some(_) | None => text,
-        };
+        if block
+            && text.ends_with('\n')
+            && range.end == self.text.trim_end().len()
+            && !self.text.ends_with('\n')
+        {
+            text.to_mut().pop();
+        }
         let style = if style == Written::Plain { ScalarStyle::Plain } else { ScalarStyle::Text };
         // A value that is missing comes as `~` at an empty range.
-        let missing = style == ScalarStyle::Plain && range.is_empty();
-        let text = if missing { "" } else { text };
+        if style == ScalarStyle::Plain && range.is_empty() {
+            text = Cow::Borrowed("");
+        }
         let span = shift(&range, self.base);
-        let scalar = scalar::resolve(text, style, tag).unwrap_or_else(|message| {
+        let scalar = scalar::resolve(text.clone(), style, tag).unwrap_or_else(|message| {
             let hint = match tag {
                 Some(_) => Some("remove the tag, or mend the value"),
                 None => Some("quote the value"),
@@ -210,15 +215,15 @@ impl<'a> Builder<'a, '_, '_> {
             self.findings.add(Severity::Error, codes::BAD_SCALAR, &span, message, hint);
             Scalar::Null
         });
-        Node { span, value: NodeValue::Scalar { scalar, text: text.into(), style } }
+        Node { span, value: NodeValue::Scalar { scalar, text, style } }
     }
 
-    fn sequence(&mut self, style: StructureStyle, start: Span) -> Result<Node, Problem> {
+    fn sequence(&mut self, style: StructureStyle, start: Span) -> Result<Node<'a>, Problem> {
         let mut items = Vec::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::SequenceEnd) {
-                let last = items.last().map(|item: &Node| item.span.end);
+                let last = items.last().map(|item: &Node<'_>| item.span.end);
                 let span = self.whole(style, start, span, last);
                 return Ok(Node { span, value: NodeValue::List(items) });
             }
@@ -226,8 +231,8 @@ impl<'a> Builder<'a, '_, '_> {
         }
     }
 
-    fn mapping(&mut self, style: StructureStyle, start: Span) -> Result<Node, Problem> {
-        let mut entries: Vec<(Node, Node)> = Vec::new();
+    fn mapping(&mut self, style: StructureStyle, start: Span) -> Result<Node<'a>, Problem> {
+        let mut entries: Vec<(Node<'_>, Node<'_>)> = Vec::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
@@ -264,11 +269,15 @@ impl<'a> Builder<'a, '_, '_> {
         start..end.max(start)
     }
 
-    fn duplicates(&mut self, entries: &[(Node, Node)]) {
-        let mut seen: BTreeMap<&str, &Node> = BTreeMap::new();
-        for (key, _) in entries {
-            let Some(text) = key.text() else { continue };
-            let Some(first) = seen.insert(text, key) else { continue };
+    fn duplicates(&mut self, entries: &[(Node<'_>, Node<'_>)]) {
+        let texts = entries.iter().filter_map(|(key, _)| Some((key.text()?, key)));
+        let mut keys: Vec<(&str, &Node<'_>)> = texts.collect();
+        keys.sort_by_key(|(text, _)| *text);
+        for pair in keys.windows(2) {
+            let [(before, first), (text, key)] = pair else { continue };
+            if before != text {
+                continue;
+            }
             let message = format!("`{text}` stands twice");
             let hint = "keep one of them; tctl would silently take the last";
             self.error(codes::DUPLICATE_KEY, key, message, hint);

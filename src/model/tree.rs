@@ -1,5 +1,6 @@
 //! A document as it was written: every key and value with its place.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// How a scalar was written; only a plain one is more than text.
@@ -13,7 +14,7 @@ pub enum ScalarStyle {
 
 /// A scalar after Teleport's own rules (YAML 1.1 as Go's yaml.v2 reads it).
 #[derive(Debug, Clone, PartialEq)]
-pub enum Scalar {
+pub enum Scalar<'a> {
     /// `null`, `~`, or nothing.
     Null,
     /// `true`, but also `yes`, `on`, `y`.
@@ -23,37 +24,37 @@ pub enum Scalar {
     /// Any other number.
     Float(f64),
     /// Everything else.
-    String(String),
+    String(Cow<'a, str>),
 }
 
-/// One node of a document.
+/// One node of a document, whose text it mostly borrows.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Node {
+pub struct Node<'a> {
     /// Byte range in the file.
     pub span: Range<u32>,
     /// What stands there.
-    pub value: NodeValue,
+    pub value: NodeValue<'a>,
 }
 
 /// What a node holds.
 #[derive(Debug, Clone, PartialEq)]
-pub enum NodeValue {
+pub enum NodeValue<'a> {
     /// A leaf. `text` is as written (unescaped), for messages.
     Scalar {
         /// What Teleport reads.
-        scalar: Scalar,
+        scalar: Scalar<'a>,
         /// What the person wrote.
-        text: String,
+        text: Cow<'a, str>,
         /// Whether it was quoted.
         style: ScalarStyle,
     },
     /// A sequence.
-    List(Vec<Node>),
+    List(Vec<Node<'a>>),
     /// A mapping in written order; keys may be duplicate here, the reader reports them.
-    Map(Vec<(Node, Node)>),
+    Map(Vec<(Node<'a>, Node<'a>)>),
 }
 
-impl Node {
+impl Node<'_> {
     /// The key's text, if this node is a scalar.
     pub fn text(&self) -> Option<&str> {
         match &self.value {

@@ -72,7 +72,7 @@ struct Checker {
 /// A node and how it is reached.
 #[derive(Clone)]
 struct Spot<'a> {
-    node: &'a Node,
+    node: &'a Node<'a>,
     path: FieldPath,
 }
 

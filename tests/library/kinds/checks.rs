@@ -9,7 +9,7 @@ use reconciler::model::tree::NodeValue;
 use reconciler::model::{Node, Scalar, ScalarStyle};
 
 /// A document from JSON; every node's span is its place in the compact text.
-fn node(value: &serde_json::Value, text: &mut String) -> Node {
+fn node(value: &serde_json::Value, text: &mut String) -> Node<'static> {
     let start = text.len();
     let value = match value {
         serde_json::Value::Array(items) => {
@@ -49,10 +49,10 @@ fn node(value: &serde_json::Value, text: &mut String) -> Node {
                 serde_json::Value::Number(number) => (Scalar::Int(number.as_i64().unwrap()), shown),
                 other => {
                     let text = other.as_str().unwrap();
-                    (Scalar::String(text.into()), text.into())
+                    (Scalar::String(text.to_owned().into()), text.to_owned())
                 }
             };
-            NodeValue::Scalar { scalar, text: written, style: ScalarStyle::Text }
+            NodeValue::Scalar { scalar, text: written.into(), style: ScalarStyle::Text }
         }
     };
     let at = |offset: usize| u32::try_from(offset).unwrap();
