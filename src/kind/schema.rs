@@ -6,6 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
+use foldhash::fast::FixedState;
+use indexmap::IndexMap;
 use prost_reflect as reflect;
 use prost_reflect::{EnumDescriptor, ExtensionDescriptor, FieldDescriptor, MessageDescriptor};
 
@@ -18,16 +20,25 @@ use crate::wire::DESCRIPTORS;
 pub struct Schema {
     /// Full protobuf name.
     pub message: String,
-    /// By YAML name. Fields whose YAML name is `-` are absent.
-    pub fields: BTreeMap<String, Field>,
-    /// The YAML names by field number, to find a field of a message that arrived.
-    pub numbers: BTreeMap<u32, String>,
+    /// By YAML name, in its order. Fields whose YAML name is `-` are absent. The names are ours, so
+    /// that nobody chooses their hashes.
+    pub fields: IndexMap<String, Field, FixedState>,
+    /// Where each stands among them, by field number: every field of a message that arrives is
+    /// looked for.
+    numbers: BTreeMap<u32, usize>,
 }
 
 impl Schema {
     /// The field of a number, if it is written in YAML at all.
     pub fn numbered(&self, number: u32) -> Option<(&str, &Field)> {
-        self.fields.get_key_value(self.numbers.get(&number)?).map(|(name, field)| (&**name, field))
+        let (name, field) = self.fields.get_index(*self.numbers.get(&number)?)?;
+        Some((name, field))
+    }
+
+    /// All fields, by number.
+    pub fn in_order(&self) -> impl Iterator<Item = (&str, &Field)> {
+        let found = self.numbers.values().filter_map(|at| self.fields.get_index(*at));
+        found.map(|(name, field)| (&**name, field))
     }
 }
 
@@ -200,7 +211,6 @@ impl Options {
             if name == HIDDEN {
                 continue;
             }
-            schema.numbers.insert(field.number(), name.clone());
             let form = self.form(&field, &options);
             let FieldOptions { yaml: _, form: _, secret, server_owned, unordered, lacked_by } =
                 options;
@@ -208,6 +218,9 @@ impl Options {
             let field = Field { number, form, secret, server_owned, unordered, lacked_by };
             schema.fields.insert(name, field);
         }
+        schema.fields.sort_unstable_keys();
+        let numbers = schema.fields.values().map(|field| field.number).zip(0..);
+        schema.numbers = numbers.collect();
         schema
     }
 

@@ -45,12 +45,9 @@ pub(in crate::kind) fn write(
         }
     }
     let mut out = Vec::new();
-    for (number, name) in &schema.numbers {
-        let Some(field) = schema.fields.get(name).filter(|field| owned(field, keep)) else {
-            continue;
-        };
+    for (name, field) in schema.in_order().filter(|(_, field)| owned(field, keep)) {
         let value = values.get(name).unwrap_or(&Value::Null);
-        let bases = known.get(number).map_or(&[][..], |bases| &bases[..]);
+        let bases = known.get(&field.number).map_or(&[][..], |bases| &bases[..]);
         field_into(&mut out, field, value, bases, keep)
             .map_err(|problem| format!("{name}: {problem}"))?;
     }
