@@ -79,7 +79,7 @@ struct Shared {
 /// The last reading that was accepted.
 #[derive(Default)]
 struct Last {
-    /// By canonical path: unchanged files are not read again.
+    /// Unchanged files are not read again.
     files: Known,
     /// Device of the root when it last held files.
     device: Option<u64>,
@@ -232,8 +232,9 @@ fn youngest(listing: &Listing) -> Duration {
     listing.values().filter_map(changed).min().unwrap_or(Duration::MAX)
 }
 
-/// What `take` keeps: by canonical path, with the stamp of what was read.
-type Known = BTreeMap<Arc<Path>, (Stamp, Arc<[u8]>)>;
+/// What `take` keeps. A file with the same stamp is the same version of the same file, wherever
+/// it stands now.
+type Known = BTreeMap<Stamp, Arc<[u8]>>;
 
 /// Fewest files that are worth a second thread.
 const SHARE_MIN: usize = 256;
@@ -260,14 +261,14 @@ fn take(listing: &Listing, known: &Known, files: &mut Known) -> Result<Snapshot,
         return Err(Trouble::NotYet(format!("the source has more than {limit} MiB")));
     }
     // Opening and closing is most of the work.
-    let contents = share::map(&wanted, SHARE_MIN, |(_, place, stamp)| match known.get(*place) {
-        Some((seen, bytes)) if seen == *stamp => Ok(Arc::clone(bytes)),
-        Some(_) | None => read_file(place, stamp),
+    let contents = share::map(&wanted, SHARE_MIN, |(_, place, stamp)| match known.get(*stamp) {
+        Some(bytes) => Ok(Arc::clone(bytes)),
+        None => read_file(place, stamp),
     });
     for ((path, place, stamp), bytes) in wanted.into_iter().zip(contents) {
         match bytes {
             Ok(bytes) => {
-                files.insert(Arc::clone(place), (*stamp, Arc::clone(&bytes)));
+                files.insert(*stamp, Arc::clone(&bytes));
                 snapshot.files.insert(Arc::clone(path), bytes);
             }
             Err(error) if walk::gone(&error) || error.kind() == io::ErrorKind::Interrupted => {

@@ -14,7 +14,7 @@ use crate::manifest::Unreadable;
 use crate::model::share;
 
 /// Identity and version of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Stamp {
     pub(super) dev: u64,
     pub(super) ino: u64,
