@@ -19,7 +19,7 @@ use crate::kind::{self, Kind, Readiness, call, canonical, hide, pasted, unknown}
 use crate::live::{Coverage, Live, Observed, list};
 use crate::model::{Cluster, ResourceId, Value, duration};
 use crate::plan::diff;
-use crate::port::{CallCode, Clock as _, Cluster as _};
+use crate::port::{CallCode, CallError, Clock as _, Cluster as _};
 
 /// Longest wait for one answer of a hand-made call.
 const CALL_DEADLINE: Duration = Duration::from_secs(30);
@@ -111,13 +111,18 @@ fn not_there(id: &ResourceId) -> CliError {
 
 /// Reads what was typed, whichever of its meanings is there.
 async fn fetch(session: &Session, kind: &Kind, id: &ResourceId) -> Result<Option<Live>, CliError> {
+    look(session, kind, id).await.map_err(|error| CliError::new(error.message))
+}
+
+/// As [`fetch`], with the code of what went wrong; the message says all.
+async fn look(session: &Session, kind: &Kind, id: &ResourceId) -> Result<Option<Live>, CallError> {
     let read = async |id: &ResourceId| {
         list::fetch(&session.cluster, kind, id, &session.key).await.map_err(|error| {
             let shown = id.veiled(&session.key);
-            let error = error.to_string();
+            let told = error.to_string();
             // Nobody knows yet whether it is a secret.
-            let error = if shown == *id { error } else { error.replace(&*id.name, &shown.name) };
-            CliError::new(format!("cannot read {shown}: {error}"))
+            let told = if shown == *id { told } else { told.replace(&*id.name, &shown.name) };
+            CallError { code: error.code, message: format!("cannot read {shown}: {told}") }
         })
     };
     let other = other_meaning(id, &session.key).filter(|_| id.is_veiled());
@@ -129,10 +134,11 @@ async fn fetch(session: &Session, kind: &Kind, id: &ResourceId) -> Result<Option
     Ok(found.map(|live| Live { id: veil.over(&live.id).unwrap_or(live.id.clone()), ..live }))
 }
 
-/// Waits until a resource is there and ready, or gone.
+/// Waits until a resource is there and ready, or gone. An agent or a server that ends meanwhile
+/// may come back.
 ///
 /// # Errors
-/// It was not so in time; says how it was last.
+/// It was not so in time; says how it was last. What waiting does not change.
 pub(super) async fn wait(
     setup: &Setup,
     what: &str,
@@ -145,22 +151,26 @@ pub(super) async fn wait(
     let limit = clock.now().monotonic + Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
     let mut session = Session::open(setup, Access::Read, "wait", clock).await?;
     loop {
-        let seen = fetch(&session, kind, &id).await?;
+        let seen = look(&session, kind, &id).await;
         let now = match (&seen, gone) {
-            (None, true) => return Ok(()),
-            (None, false) => "it is not there".to_owned(),
-            (Some(_), true) => "it is still there".to_owned(),
-            (Some(live), false) => match &live.readiness {
+            (Ok(None), true) => return Ok(()),
+            (Ok(None), false) => "it is not there".to_owned(),
+            (Ok(Some(_)), true) => "it is still there".to_owned(),
+            (Ok(Some(live)), false) => match &live.readiness {
                 Readiness::Ready => return Ok(()),
                 Readiness::Waiting(state) => format!("it is {state}"),
             },
+            (Err(error), _) if may_pass(error.code) => error.message.clone(),
+            (Err(error), _) => return Err(CliError::new(&*error.message)),
         };
+        let is_lost = seen.is_err();
         if clock.now().monotonic >= limit {
-            let shown = seen.map_or_else(|| id.veiled(&session.key), |live| live.id);
+            let found = seen.ok().flatten();
+            let shown = found.map_or_else(|| id.veiled(&session.key), |live| live.id);
             return Err(CliError::new(format!("{shown}: gave up after {timeout}: {now}")));
         }
         tokio::time::sleep(LOOK_PERIOD).await;
-        if session.is_still() {
+        if is_lost || session.is_still() {
             match Session::open(setup, Access::Read, "wait", clock).await {
                 Ok(opened) => session = opened,
                 Err(error) if clock.now().monotonic >= limit => return Err(error),
@@ -168,6 +178,22 @@ pub(super) async fn wait(
                 Err(_) => {}
             }
         }
+    }
+}
+
+/// Whether the next look may be answered where this one was not.
+const fn may_pass(code: CallCode) -> bool {
+    match code {
+        CallCode::NoAnswer | CallCode::Unavailable | CallCode::ResourceExhausted => true,
+        CallCode::Unknown
+        | CallCode::InvalidArgument
+        | CallCode::NotFound
+        | CallCode::AlreadyExists
+        | CallCode::PermissionDenied
+        | CallCode::FailedPrecondition
+        | CallCode::Unimplemented
+        | CallCode::Barred
+        | CallCode::Internal => false,
     }
 }
 

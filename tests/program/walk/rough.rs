@@ -70,17 +70,24 @@ fn an_agent_whose_log_is_taken_away_ends_and_keeps_what_it_knows() {
 }
 
 #[test]
-fn who_waits_before_the_agent_is_there_sees_what_it_does() {
+fn who_waits_sees_what_agents_do_that_come_and_go() {
     let place = Place::new("");
     // An earlier life left a plane that does not have it.
     assert!(place.run(&["--once"]).status.success());
-    let mut waiting = place.command(&["wait", "role/visitor", "--timeout", "20s"]).spawn().unwrap();
-    thread::sleep(Duration::from_millis(500));
-    assert!(waiting.try_wait().unwrap().is_none(), "it waits for what is to come");
+    let mut waiting = place.command(&["wait", "role/visitor", "--timeout", "60s"]).spawn().unwrap();
+    let mut still = |why: &str| {
+        thread::sleep(Duration::from_millis(500));
+        assert!(waiting.try_wait().unwrap().is_none(), "{why}");
+    };
+    still("it waits for what is to come");
+    let first = place.agent();
+    still("it asks the agent by now");
+    first.kill();
+    still("the agent may come back");
     place.put("role.yaml", ROLE);
-    let agent = place.agent();
+    let second = place.agent();
     assert!(waiting.wait().unwrap().success());
-    assert!(agent.interrupt().success());
+    assert!(second.interrupt().success());
 }
 
 #[test]
