@@ -13,7 +13,7 @@ use super::setup::Setup;
 use super::survey::{self, Survey};
 use crate::adapter::clock::System;
 use crate::driver::Question;
-use crate::engine::status::{findings_of, plan_status, readiness_status};
+use crate::engine::status::{FORMAT_VERSION, findings_of, plan_status, readiness_status};
 use crate::engine::{
     HeldStatus, KindStatus, LabelStatus, NotApplied, Outcome, ResourceStatus, Status,
 };
@@ -110,6 +110,7 @@ fn without_agent(seen: &Survey, known: &State, labels: &Labels) -> Status {
     let refused = plan.deferred.iter().filter(|it| it.why.is_refused() && is_meant(&it.id));
     let open = gated.approval.as_ref().filter(|it| it.expires.is_none());
     Status {
+        format_version: FORMAT_VERSION,
         outcome: Outcome::Stopped,
         converged: plan.steps.is_empty()
             && plan.is_live_whole()

@@ -16,9 +16,15 @@ use crate::model::{Now, ResourceId};
 use crate::plan::guard::Held;
 use crate::plan::{Deferred, Plan, Why};
 
+/// Of a [`Status`] as JSON. Fields are only ever added; it grows when one changes.
+pub const FORMAT_VERSION: u32 = 1;
+
 /// A snapshot of everything worth showing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
+    /// See [`FORMAT_VERSION`].
+    #[serde(default)]
+    pub format_version: u32,
     /// How the engine ended, or `running`.
     pub outcome: Outcome,
     /// Everything is as wanted.
@@ -137,6 +143,7 @@ impl Engine {
         let findings = reading.map(|it| findings_of(it)).unwrap_or_default();
         let planned = self.planned.as_ref();
         Status {
+            format_version: FORMAT_VERSION,
             outcome: self.outcome,
             converged: self.converged(),
             source: reading.and_then(|it| it.digest).map(|digest| digest.to_string()),

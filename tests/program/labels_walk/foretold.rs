@@ -158,6 +158,7 @@ fn the_status_without_an_agent_has_the_same_shape() {
     let before = read();
     assert_eq!(before["converged"], false);
     assert_eq!(before["watch"], "no agent is running");
+    assert_eq!(before["format_version"], 1);
     let of =
         |status: &Value, name: &str| status["resources"][format!("kube_cluster/{name}")].clone();
     assert_eq!(of(&before, "east")["state"], "planned");
