@@ -184,6 +184,11 @@ const FOUND: &[(u64, &str)] = &[
     (3388, "a watch that was refused counted as the end of the open one that it had replaced"),
     (2473, "a delete on its way blocked for days a name that its author wanted again"),
     (5792, "the watch told of an old deletion after a read had shown what we made in its place"),
+    (22828, "a request for a watch that was taken back was answered"),
+    (
+        23081,
+        "somebody wrote to a polled resource, and its deletion was approved before the next list",
+    ),
 ];
 
 /// Seeds that found something before it was written down what.

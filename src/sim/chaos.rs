@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::cluster::at_once;
+use super::item::{Item, Phase};
 use super::source::{Doc, VARIANTS, resource, universe};
-use super::world::{Item, Phase, World};
+use super::world::World;
 use crate::engine::Event;
 use crate::kind::{self, Kind, call, canonical};
 use crate::live::{Live, list};
@@ -255,7 +256,7 @@ impl World {
         let done = if answer.result.is_ok() { "foreign write" } else { "foreign write refused" };
         self.count(done);
         self.note("foreign", || format!("put {id} {owner:?} {}", answer.result.is_ok()));
-        self.oracle.taken(self.at, id);
+        self.oracle.taken(id, self.version(id));
         self.wake_plane();
     }
 
@@ -266,7 +267,7 @@ impl World {
         let answer =
             self.cluster.inner().core.call(now, &Caller::admin(), request.path, &request.body);
         self.note("foreign", || format!("delete {id} {}", answer.result.is_ok()));
-        self.oracle.taken(self.at, id);
+        self.oracle.taken(id, self.version(id));
     }
 
     /// A person looks at what waits, and mostly lets it through.

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::world::{Item, World};
+use super::item::Item;
+use super::world::World;
 use crate::engine::Event;
 
 /// How long a replacement may take. Seconds.

@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use super::item::{Item, Phase};
 use super::source::{VARIANTS, resource, universe};
 use super::stream;
-use super::world::{Item, Phase, World};
+use super::world::World;
 use crate::engine::{Config, Event};
 use crate::kind::{self, canonical};
 use crate::labels::allow::Allow;

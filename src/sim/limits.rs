@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use super::oracle::Violation;
 use super::source::universe;
-use crate::engine::{Config, Status};
+use super::truth::Version;
+use crate::engine::{Config, Event, Status};
 use crate::journal::{OpId, Outcome, Record, State};
 use crate::kind;
+use crate::live::{Live, Seen};
 use crate::model::{Now, ResourceId, Timestamp};
 use crate::plan::Verb;
 
@@ -97,6 +99,15 @@ pub(super) struct Given {
     ids: BTreeSet<String>,
 }
 
+/// What somebody else made of a resource.
+#[derive(Debug)]
+struct Taken {
+    /// `None`: it is gone.
+    version: Option<Version>,
+    /// When the engine was told so.
+    told: Option<Duration>,
+}
+
 /// What persons let through.
 #[derive(Debug, Default)]
 pub(super) struct Approvals {
@@ -106,8 +117,8 @@ pub(super) struct Approvals {
     open: BTreeMap<OpId, (String, String)>,
     /// Recorded by this life of the engine and not done: until when nobody may be asked again.
     pub granted: BTreeMap<ResourceId, Timestamp>,
-    /// When somebody else last wrote to each.
-    taken: BTreeMap<ResourceId, Duration>,
+    /// What somebody else last made of each.
+    taken: BTreeMap<ResourceId, Taken>,
     /// When the engine was last told of each as wanted, or as nobody knows what.
     wanted: BTreeMap<ResourceId, Duration>,
     /// When the last two transactions left the engine: one waits for the other, so that what is
@@ -145,7 +156,7 @@ impl Approvals {
 
     /// One transaction reached the disk: a set is recorded as a whole, by one transaction, and
     /// each of it goes once.
-    pub(super) fn on_disk(&mut self, at: Duration, records: &[Record]) -> Vec<Violation> {
+    pub(super) fn on_disk(&mut self, records: &[Record]) -> Vec<Violation> {
         let mut named: BTreeMap<&String, BTreeSet<String>> = BTreeMap::new();
         for record in records {
             match record {
@@ -170,13 +181,26 @@ impl Approvals {
                 | Record::Forgotten { .. } => {}
             }
         }
-        named.into_iter().filter_map(|(hash, ids)| self.record(at, hash, ids)).collect()
+        named.into_iter().filter_map(|(hash, ids)| self.record(hash, ids)).collect()
     }
 
     /// Somebody else wrote to it: what was approved is not what is there.
-    pub(super) fn taken(&mut self, at: Duration, id: &ResourceId) {
+    pub(super) fn taken(&mut self, id: &ResourceId, version: Option<Version>) {
         self.granted.remove(id);
-        self.taken.insert(id.clone(), at);
+        self.taken.insert(id.clone(), Taken { version, told: None });
+    }
+
+    /// The engine is told something of what there is.
+    pub(super) fn heard(&mut self, at: Duration, event: &Event) {
+        for (id, taken) in &mut self.taken {
+            let is_told = says(event, id).is_some_and(|said| match (said, &taken.version) {
+                (Some(live), Some(version)) => version.is_of(live),
+                (said, version) => said.is_none() && version.is_none(),
+            });
+            if is_told {
+                taken.told.get_or_insert(at);
+            }
+        }
     }
 
     /// A transaction leaves the engine for the disk.
@@ -191,7 +215,7 @@ impl Approvals {
         self.wanted.extend(wanted.map(|id| (id.clone(), at)));
     }
 
-    fn record(&mut self, at: Duration, hash: &str, ids: BTreeSet<String>) -> Option<Violation> {
+    fn record(&mut self, hash: &str, ids: BTreeSet<String>) -> Option<Violation> {
         let given = self.given.get(hash)?;
         let detail = format!("{hash}: {ids:?} of {:?}", given.ids);
         if let Some(used) = self.used.get(hash) {
@@ -201,15 +225,51 @@ impl Approvals {
         let violation = Violation { name: "approval_split", detail };
         let split = (ids != given.ids).then_some(violation);
         let expires = given.expires;
-        let is_same = |id: &ResourceId| self.taken.get(id).is_none_or(|taken| *taken + SLACK < at);
-        let granted = ids.iter().filter_map(|id| crate::journal::parse_id(id));
-        // It may have been wanted again while the approval was on its way to the disk.
+        // What was told while the approval was on its way to the disk was not approved.
         let decided = self.left.0;
+        let is_same = |id: &ResourceId| {
+            self.taken.get(id).is_none_or(|taken| taken.told.is_some_and(|told| told < decided))
+        };
+        let granted = ids.iter().filter_map(|id| crate::journal::parse_id(id));
         let is_gone = |id: &ResourceId| self.wanted.get(id).is_none_or(|it| *it < decided);
         let granted: Vec<_> = granted.filter(|id| is_same(id) && is_gone(id)).collect();
         self.granted.extend(granted.into_iter().map(|id| (id, expires)));
         self.used.insert(hash.to_owned(), ids);
         split
+    }
+}
+
+/// What an event says of a resource: how it is, or that it is gone.
+fn says<'a>(event: &'a Event, id: &ResourceId) -> Option<Option<&'a Live>> {
+    match event {
+        Event::Listed { kind, observed, .. } if *kind == id.kind => match observed.look(id) {
+            Seen::Present(live) => Some(Some(live)),
+            Seen::Absent => Some(None),
+            Seen::Unknown(_) => None,
+        },
+        Event::Put(live) if live.id == *id => Some(Some(live)),
+        Event::Gone(gone) if gone == id => Some(None),
+        Event::Fetched { id: fetched, result: Ok(seen), .. } if fetched == id => {
+            Some(seen.as_ref())
+        }
+        Event::Listed { .. }
+        | Event::Put(_)
+        | Event::Gone(_)
+        | Event::Fetched { .. }
+        | Event::Started(_)
+        | Event::Ran { .. }
+        | Event::WatchOpened(_)
+        | Event::WatchLost(_)
+        | Event::Wrote { .. }
+        | Event::Journaled(_)
+        | Event::JournalFailed(_)
+        | Event::Deadline
+        | Event::SourceChanged
+        | Event::SourceRead(_)
+        | Event::Renewed
+        | Event::Server(_)
+        | Event::Approve { .. }
+        | Event::Stop => None,
     }
 }
 

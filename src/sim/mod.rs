@@ -11,6 +11,7 @@ mod chaos;
 mod cluster;
 mod futile;
 mod identity;
+mod item;
 mod labels;
 mod limits;
 mod once;

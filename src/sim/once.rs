@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Report;
-use super::world::{Phase, World};
+use super::item::Phase;
+use super::world::World;
 use crate::engine::{Mode, Outcome, Status};
 use crate::model::ResourceId;
 use crate::plan::Why;

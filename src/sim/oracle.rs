@@ -7,6 +7,7 @@ use super::labels::{self, Fate};
 use super::limits::{Approvals, Limits, Scene, keeps_labels};
 use super::source::{SECRET, SECRET_BASE64};
 use super::told::{Look, Told};
+use super::truth::Version;
 use crate::engine::SETTLE_DEADLINE;
 use crate::journal::{OpId, Outcome, Record, State};
 use crate::kind::{self, canonical};
@@ -64,7 +65,7 @@ impl Oracle {
     /// Records reached the disk, in one transaction; `disk`: what it says now.
     pub(super) fn on_disk(&mut self, at: Duration, records: &[Record], disk: &State) {
         self.limits.managed(at, disk);
-        let broken = self.approvals.on_disk(at, records);
+        let broken = self.approvals.on_disk(records);
         self.violations.extend(broken);
         for record in records {
             if shows_secret(&format!("{record:?}")) {
@@ -287,10 +288,10 @@ impl Oracle {
     }
 
     /// Somebody else removed or replaced it.
-    pub(super) fn taken(&mut self, at: Duration, id: &ResourceId) {
+    pub(super) fn taken(&mut self, id: &ResourceId, version: Option<Version>) {
         self.created.remove(id);
         self.update_needed(id);
-        self.approvals.taken(at, id);
+        self.approvals.taken(id, version);
     }
 }
 

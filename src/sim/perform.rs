@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::cluster::{CallFault, at_once};
+use super::item::{Item, Phase};
 use super::limits::Scene;
-use super::world::{Item, Phase, World, reading};
+use super::world::{World, reading};
 use crate::engine::{Effect, Event};
 use crate::journal::{OpId, Record};
 use crate::kind::{self, call};
@@ -72,9 +73,12 @@ impl World {
                     self.oracle.violate("not_silent", what);
                 }
             }
-            Effect::Watch { kinds: _ } => {
+            Effect::Watch { kinds } => {
                 self.oracle.watch_is_over();
                 self.close_watch();
+                let wait = self.delay();
+                self.schedule(wait, Item::Watch(self.watches, kinds.clone()));
+                return;
             }
             Effect::Run { ticket, command, timeout: _ } => {
                 self.oracle.runs(*ticket, command);
@@ -114,7 +118,6 @@ impl World {
                 };
                 self.tell(Event::SourceRead(result));
             }
-            Effect::Watch { kinds } => self.open_watch(&kinds),
             Effect::List { cluster, kind, ticket } => self.list(cluster, kind, ticket),
             Effect::Fetch { ticket, id } => {
                 let result = self.fetch(&id);
@@ -130,7 +133,7 @@ impl World {
                 }
             }
             Effect::Run { ticket, command, timeout } => self.run_command(ticket, &command, timeout),
-            Effect::Answer { .. } | Effect::Say(_) | Effect::Stopped => {}
+            Effect::Watch { .. } | Effect::Answer { .. } | Effect::Say(_) | Effect::Stopped => {}
         }
     }
 
@@ -217,7 +220,7 @@ impl World {
         self.tell(Event::Journaled(ticket));
     }
 
-    fn open_watch(&mut self, kinds: &[KindName]) {
+    pub(super) fn open_watch(&mut self, kinds: &[KindName]) {
         let now = self.now();
         let expired = self.cluster.inner().expired;
         if expired || self.phase.is_faulty() && self.dice.u32(..1000) < self.faults * 2 {

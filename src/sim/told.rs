@@ -40,6 +40,7 @@ pub(super) struct Told {
 impl Oracle {
     /// The engine is about to be told this.
     pub(super) fn told(&mut self, now: Duration, config: &Config, event: &Event) {
+        self.approvals.heard(now, event);
         match event {
             Event::SourceRead(Ok(reading)) => {
                 self.life.reading = Some(Arc::clone(reading));

@@ -1,12 +1,28 @@
 //! What is on the server, and whether it is what the files want.
 
 use super::cluster::Said;
+use super::item::Phase;
 use super::labels::{self, Fate};
-use super::world::{Phase, World};
+use super::world::World;
 use crate::kind::{self, canonical};
+use crate::live::Live;
 use crate::manifest::Manifest;
-use crate::model::{Cluster, Digest, ResourceId};
+use crate::model::{Cluster, Digest, ResourceId, Revision};
 use crate::plan::Why;
+
+/// A version of a resource.
+#[derive(Debug)]
+pub(super) struct Version {
+    digest: Digest,
+    revision: Revision,
+}
+
+impl Version {
+    /// Whether this is it; some kinds do not tell their revision.
+    pub(super) fn is_of(&self, live: &Live) -> bool {
+        live.digest == self.digest && live.revision.as_ref().is_none_or(|it| *it == self.revision)
+    }
+}
 
 impl World {
     /// Whether the server has it.
@@ -70,6 +86,16 @@ impl World {
 
     fn truth(&self, id: &ResourceId) -> Option<Digest> {
         self.said(id).map(|said| said.digest)
+    }
+
+    /// Which version of it the server has.
+    pub(super) fn version(&self, id: &ResourceId) -> Option<Version> {
+        let digest = self.truth(id)?;
+        let now = self.now();
+        let inner = self.cluster.inner();
+        let (_, item) =
+            inner.core.items(id.kind.as_str(), now).find(|(name, _)| *name == &*id.name)?;
+        Some(Version { digest, revision: Revision(item.revision.clone()) })
     }
 
     /// Whether the server has it with our mark, and no other program keeps it.

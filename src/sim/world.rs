@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::cluster::SimCluster;
+use super::item::{Item, Phase};
 use super::oracle::Oracle;
 use super::source::Source;
 use super::{AGENT, Report, Run, stream};
-use crate::engine::{Config, Effect, Engine, Event, Mode, Outcome};
+use crate::engine::{Config, Engine, Event, Mode, Outcome};
 use crate::journal::State;
 use crate::kind;
 use crate::model::{Now, Timestamp};
@@ -42,51 +43,6 @@ const RESYNCS: [Duration; 4] = [
 const STEPS_MAX: u64 = 60_000;
 /// Lines of the log that are kept.
 const LOG_LINES: usize = 400;
-
-/// What is to come.
-#[derive(Debug, Clone)]
-pub(super) enum Item {
-    /// The engine is told, if it is still the same life.
-    Tell(u64, Box<Event>),
-    /// An effect reaches the world.
-    Perform(u64, Box<Effect>),
-    /// Something happens by itself.
-    Chaos,
-    /// One slice of a removal, and how many are left.
-    Slice(u32),
-    /// A person looks at what waits for approval.
-    Person,
-    /// A crashed or stopped engine starts again.
-    Restart(u64),
-    /// The watch of that number says something, if it is still the one.
-    Watched(u64, Box<Event>),
-    /// A new identity comes.
-    Renew,
-    /// Something happens to a label's command.
-    Labels,
-    /// The plane does what is due.
-    Tick,
-}
-
-/// The phases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Phase {
-    Chaos,
-    /// A single pass.
-    Once,
-    Calm,
-    Silence,
-}
-
-impl Phase {
-    /// Whether calls fail.
-    pub(super) const fn is_faulty(self) -> bool {
-        match self {
-            Self::Chaos | Self::Once => true,
-            Self::Calm | Self::Silence => false,
-        }
-    }
-}
 
 /// Everything.
 #[derive(Debug)]
@@ -273,7 +229,10 @@ impl World {
             Item::Watched(number, event) if number == self.watches && self.alive => {
                 self.step(*event);
             }
-            Item::Tell(_, _) | Item::Watched(_, _) => {}
+            Item::Watch(number, kinds) if number == self.watches && self.alive => {
+                self.open_watch(&kinds);
+            }
+            Item::Tell(_, _) | Item::Watch(_, _) | Item::Watched(_, _) => {}
             Item::Renew => self.renew(),
             Item::Perform(life, effect) => self.perform(life, *effect),
             Item::Chaos => self.happen_chaos(),
