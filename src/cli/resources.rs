@@ -167,10 +167,12 @@ pub(super) async fn wait(
         if clock.now().monotonic >= limit {
             let found = seen.ok().flatten();
             let shown = found.map_or_else(|| id.veiled(&session.key), |live| live.id);
-            return Err(CliError::new(format!("{shown}: gave up after {timeout}: {now}")));
+            let shown = if is_lost { String::new() } else { format!("{shown}: ") };
+            return Err(CliError::new(format!("{shown}gave up after {timeout}: {now}")));
         }
         tokio::time::sleep(LOOK_PERIOD).await;
-        if is_lost || session.is_still() {
+        // The way to a Teleport finds itself again, and knows how often it may try.
+        if is_lost && session.teleport.is_none() || session.is_still() {
             match Session::open(setup, Access::Read, "wait", clock).await {
                 Ok(opened) => session = opened,
                 Err(error) if clock.now().monotonic >= limit => return Err(error),

@@ -187,7 +187,7 @@ fn whole(kind: &Kind, broken: &[WireError]) -> Coverage {
 ///
 /// # Errors
 /// The server's; [`CallCode::Internal`] for an answer that cannot be read or names another
-/// resource; [`CallCode::Unavailable`] for a list that was cut before a veiled id was seen.
+/// resource. Of a list that did not show a veiled id: what lacks, else [`CallCode::Unavailable`].
 pub async fn fetch(
     cluster: &impl Cluster,
     kind: &Kind,
@@ -232,7 +232,13 @@ fn found(
         (Some(live), _) => Ok(Some(Live { id: id.clone(), ..Live::clone(live) })),
         (None, Coverage::Complete) => Ok(None),
         (None, Coverage::Partial(reason)) => {
-            Err(CallError { code: CallCode::Unavailable, message: reason.clone() })
+            let code = match observed.lack() {
+                Some(Lack::NotAllowed) => CallCode::PermissionDenied,
+                Some(Lack::NoSuchKind) => CallCode::Unimplemented,
+                Some(Lack::Barred) => CallCode::Barred,
+                Some(Lack::Passing) | None => CallCode::Unavailable,
+            };
+            Err(CallError { code, message: reason.clone() })
         }
     }
 }
