@@ -143,9 +143,10 @@ impl Default for Kubernetes {
 /// Clocks of workload clusters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkloadClusters {
-    /// Time between two looks. Default 30 s.
+    /// Time between two lists of a kind that no watch follows; at most 5 s while one is on its way
+    /// to being ready. Default 30 s.
     pub poll: Duration,
-    /// Longest wait until one is active. Default 15 minutes.
+    /// How long a single pass waits until all are active. Default 15 minutes.
     pub timeout: Duration,
 }
 

@@ -236,7 +236,8 @@ const PLANTED: &[(Planted, u64, &[&str])] = &[
     (Planted::ForgetAtStart, 2, &["guard_exceeded"]),
     (Planted::SplitApproval, 1, &["approval_split"]),
     (Planted::ForgetGrants, 5, &["asked_again"]),
-    (Planted::TellErrors, 5, &["secret_shown"]),
+    (Planted::ForgetCold, 2519, &["not_converged"]),
+    (Planted::TellErrors, 7, &["secret_shown"]),
     (Planted::UnknownIsUnmatched, 59, &["unregistered_on_unknown"]),
     (Planted::RegisterUnmatched, 0, &["registered_unmatched"]),
     (Planted::IgnoreFlap, 426, &["delete_of_wanted", "delete_too_early", "registered_unmatched"]),
@@ -246,7 +247,7 @@ const PLANTED: &[(Planted, u64, &[&str])] = &[
 ];
 
 /// Seeds that a planted bug may need.
-const PATIENCE: u64 = 1000;
+const PATIENCE: u64 = 5000;
 
 #[test]
 fn every_planted_bug_is_caught_by_its_invariant() {

@@ -294,7 +294,7 @@ pub(super) enum IdentityFormat {
 pub(super) enum Format {
     /// For people
     Text,
-    /// For programs; has a `format_version`
+    /// For programs; with a `format_version`, unless it is a list of resources
     Json,
     /// For a pull request's comment
     Markdown,

@@ -193,9 +193,10 @@ async fn both_sides(
 ) -> Result<((Snapshot, Reading, Named), LiveState), CliError> {
     // The kinds of what is ours are listed whatever the source says.
     let ours = kinds(state.inventory.keys());
-    let (read, mut live) = tokio::try_join!(source.end(setup, &session.key, state), async {
-        Ok(session.live(ours, |id| state.applied(id)).await)
-    },)?;
+    let reading = source.end(setup, &session.key, state);
+    // Who has a broken source waits for no server.
+    let listing = async { Ok(session.live(ours, |id| state.applied(id)).await) };
+    let (read, mut live) = tokio::try_join!(reading, listing)?;
     let (_, reading, _) = &read;
     let mut others = in_use(reading, &state.inventory);
     others.retain(|kind| !live.kinds.contains_key(kind));
@@ -214,7 +215,7 @@ async fn both_sides(
 /// What counts beside the plan, as the next agent will count it.
 fn begun(setup: &Setup, state: &State, wall: Timestamp) -> Begun {
     let window = setup.config.source.resync;
-    let in_doubt = state.open.values().filter(|open| open.verb == Verb::Delete);
+    let in_doubt = state.open.values().filter(|open| open.verb == Verb::Delete && !open.approved);
     let in_doubt = in_doubt.filter_map(|open| parse_id(&open.id));
     let done = state.deleted_within(window, wall).map(|(_, id, _)| id);
     let deletes: BTreeSet<_> = done.chain(in_doubt).collect();

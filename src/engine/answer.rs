@@ -180,7 +180,7 @@ impl Engine {
             let error = format!("it is not known whether the last {} happened", open.verb);
             self.say(Level::Warn, Some(&id), format!("{id}: {error}; reading back"));
             let (verb, since) = (open.verb, now);
-            if verb == Verb::Delete {
+            if verb == Verb::Delete && !open.approved {
                 self.count_delete(op, &id);
             }
             let doubt = Doubt { op, verb, want, since, reads: 0, ticket: None, error };

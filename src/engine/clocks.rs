@@ -32,6 +32,11 @@ impl Clocks {
         self.hints = Some((first, now));
     }
 
+    /// Whether something moved in the source since the last reading began.
+    pub(super) fn is_hinted(&self) -> bool {
+        self.hints.is_some()
+    }
+
     /// When the source is to be read: after quiet time, but not for ever later.
     pub(super) fn read_at(&self, config: &Config) -> Option<Duration> {
         let hinted =

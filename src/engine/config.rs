@@ -198,6 +198,8 @@ pub enum Planted {
     SplitApproval,
     /// Asks again for what is left of an approved set.
     ForgetGrants,
+    /// Forgets what the first list after a start does not show.
+    ForgetCold,
     /// Tells what the server said, word by word.
     TellErrors,
     /// Takes a label whose value is not known for one that does not match.

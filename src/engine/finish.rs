@@ -46,14 +46,15 @@ impl Engine {
         };
         let moving = self.clocks.plan.is_some_and(|at| at <= self.now.monotonic + SOON)
             || self.clocks.read_at(&self.config).is_some() && self.source.not_yet.is_none()
-            || self.source.in_flight
+            || self.source.in_flight.is_some()
             || !self.queue.is_empty()
             || !self.busy.is_empty()
             || self.journaling.is_some()
             || !self.to_journal.records.is_empty()
-            || self.clock_jumped
+            || self.clock_jumped.is_some()
             || self.awaits_commands()
-            || planned.plan.steps.iter().any(|step| self.is_cold(step));
+            || planned.plan.steps.iter().any(|step| self.is_cold(step))
+            || planned.plan.forget.iter().any(|id| !self.is_warm(id));
         if self.cut_off().is_some() {
             return Outcome::Incomplete;
         }
@@ -99,7 +100,12 @@ impl Engine {
     pub(super) fn is_cold(&self, step: &Step) -> bool {
         step.reason == Reason::Vanished
             && !self.finished.contains(&step.id)
-            && self.warm.is_none_or(|warm| !self.live.is_listed_since(&step.id, warm))
+            && !self.is_warm(&step.id)
+    }
+
+    /// Whether reads of its kind show all that an earlier life wrote.
+    pub(super) fn is_warm(&self, id: &ResourceId) -> bool {
+        self.warm.is_some_and(|warm| self.live.is_listed_since(id, warm))
     }
 
     fn is_stuck(&self, id: &ResourceId) -> bool {

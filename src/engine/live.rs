@@ -247,10 +247,10 @@ impl Engine {
     }
 
     fn complete(&mut self, key: &KindKey, ticket: u64) {
-        if let Some(warm) = self.warm
-            && ticket > warm
-            && self.live.kinds.get(key).is_some_and(|kind| kind.listed <= self.warm)
-        {
+        let before = self.live.kinds.get(key).and_then(|kind| kind.listed);
+        let is_warm = self.warm.is_some_and(|warm| ticket > warm && before <= Some(warm));
+        // A list without news may be all that something waits for.
+        if is_warm || self.is_waited_for(key) {
             self.replan();
         }
         let open = self.live.watch == Watch::Open;

@@ -16,7 +16,7 @@ use super::source::Source;
 use super::{Effect, Event, Level, Notice};
 use crate::journal::{OpId, Record, State};
 use crate::model::{FingerprintKey, Now, ResourceId, Timestamp, Veil};
-use crate::plan::{Reason, Step};
+use crate::plan::Step;
 
 /// The reconcile state machine. Level-triggered: an event says that something may have changed,
 /// what is done follows from what is known.
@@ -34,8 +34,8 @@ pub struct Engine {
     pub(super) outcome: Outcome,
     pub(super) journal: State,
     pub(super) clocks: Clocks,
-    /// Deletes wait until a resync that began at the calendar's jump or later.
-    pub(super) clock_jumped: bool,
+    /// When the calendar jumped: deletes wait for a reading and lists that began later.
+    pub(super) clock_jumped: Option<Duration>,
     pub(super) source: Source,
     pub(super) live: LiveSide,
     /// Which names are secrets, whoever says so.
@@ -113,7 +113,7 @@ impl Engine {
             outcome: Outcome::Running,
             journal: State::default(),
             clocks: Clocks::default(),
-            clock_jumped: false,
+            clock_jumped: None,
             source: Source::default(),
             live: LiveSide::default(),
             labels: LabelSide::default(),
@@ -235,7 +235,7 @@ impl Engine {
         if due(self.clocks.resync) {
             self.clocks.resync = Some(now + self.config.resync);
             self.read_source();
-            if std::mem::take(&mut self.clock_jumped) {
+            if self.clock_jumped.is_some() {
                 self.live.distrust();
             }
             self.list_everything();
@@ -245,7 +245,7 @@ impl Engine {
         if due(self.clocks.warm) {
             self.clocks.warm = None;
             self.warm = Some(self.next_ticket);
-            self.look_for_vanished();
+            self.replan();
         }
         if due(self.clocks.watch) {
             self.clocks.watch = None;
@@ -276,18 +276,6 @@ impl Engine {
         }
     }
 
-    /// What seemed to be gone at the start is looked for again, now that reads have caught up.
-    fn look_for_vanished(&mut self) {
-        let Some(planned) = &self.planned else { return };
-        let vanished = planned.plan.steps.iter().filter(|step| step.reason == Reason::Vanished);
-        let keys: BTreeSet<_> =
-            vanished.map(|step| (step.id.cluster.clone(), step.id.kind)).collect();
-        for key in keys {
-            self.list(&key);
-        }
-        self.replan();
-    }
-
     /// Something that the plan depends on changed.
     pub(super) fn replan(&mut self) {
         self.clocks.plan_by(self.now.monotonic + PLAN_QUIET);
@@ -297,7 +285,7 @@ impl Engine {
         if self.life != Life::Running {
             return;
         }
-        self.clock_jumped = true;
+        self.clock_jumped = Some(self.now.monotonic);
         // Likely the machine slept: look at everything again, and soon.
         self.clocks.resync = Some(self.now.monotonic);
         let text = format!("the calendar moved by {moved} ms; deletes wait for a full reading");

@@ -14,6 +14,7 @@ mod approved;
 mod clocks;
 mod config;
 mod desired;
+mod due;
 mod finish;
 mod futile;
 mod labels;

@@ -82,6 +82,7 @@ impl Engine {
         let none = BTreeSet::new();
         let desired = self.resolve(&reading);
         self.forgive_edited(&desired.reading);
+        self.forget_strangers();
         let mut input = self.input(&desired, &self.live.state);
         if let Some(inventory) = &inventory {
             input.inventory = inventory;
@@ -144,6 +145,7 @@ impl Engine {
         });
         self.say_refused();
         self.list_for_deletes();
+        self.list_what_is_cold();
     }
 
     fn say_approval(&mut self, approval: Option<&PendingApproval>) {
@@ -157,9 +159,12 @@ impl Engine {
         }
     }
 
-    /// What is gone and not wanted leaves the inventory.
+    /// What is gone and not wanted leaves the inventory, once reads show all that an earlier life
+    /// wrote: what it created in its last moment is not there yet, and would be nobody's.
     fn forget(&mut self, ids: &[ResourceId]) {
-        for id in ids {
+        let cold = self.planted(Planted::ForgetCold);
+        let gone: Vec<_> = ids.iter().filter(|id| cold || self.is_warm(id)).cloned().collect();
+        for id in &gone {
             let shown = self.veiled_id(id);
             let text = format!("forgot {shown} (not declared any more)");
             self.say(Level::Info, Some(&shown), text);
@@ -217,49 +222,6 @@ impl Engine {
         if let Some(until) = until.min() {
             let wait = until.since(self.now.wall).max(Duration::from_millis(1));
             self.clocks.plan_by(self.now.monotonic + wait);
-        }
-    }
-
-    /// Whether a delete waited long enough, and what it is compared with is new enough.
-    fn is_mature(&self, id: &ResourceId) -> bool {
-        if self.planted(Planted::NoPruneDelay) {
-            return true;
-        }
-        let waited = self
-            .pending
-            .get(id)
-            .is_some_and(|since| *since + self.config.prune_delay <= self.now.monotonic);
-        waited && self.may_delete(id)
-    }
-
-    /// Whether source and live side are sure enough for a delete.
-    pub(super) fn may_delete(&self, id: &ResourceId) -> bool {
-        !self.clock_jumped
-            && !self.is_back(id)
-            && self.source.not_yet.is_none()
-            && self.live.is_current(id, self.source.came)
-    }
-
-    /// When the next delete has waited long enough, of those that had not when planning.
-    pub(super) fn next_mature(&self) -> Option<Duration> {
-        // While a kind that came into use is not known, whoever lists it asks for the plan.
-        let made = self.planned.as_ref().filter(|_| self.may_plan())?.made;
-        let times = self.pending.values().map(|since| *since + self.config.prune_delay);
-        times.filter(|at| *at > made).min()
-    }
-
-    /// A delete needs a list that began after the reading it is compared with.
-    fn list_for_deletes(&mut self) {
-        let stale: BTreeSet<_> = self
-            .pending
-            .keys()
-            .filter(|id| !self.live.is_current(id, self.source.came))
-            .map(|id| (id.cluster.clone(), id.kind))
-            .collect();
-        for key in stale {
-            if self.live.kinds.get(&key).is_some_and(|kind| kind.failures == 0) {
-                self.list(&key);
-            }
         }
     }
 

@@ -19,14 +19,16 @@ const REREAD: Duration = Duration::from_millis(500);
 pub(super) struct Source {
     /// The last reading that was accepted.
     pub reading: Option<Arc<Reading>>,
-    /// A request is under way.
-    pub in_flight: bool,
+    /// A request is under way: since when.
+    pub in_flight: Option<Duration>,
     /// Another hint came meanwhile.
     pub again: bool,
     /// Why the last attempt gave nothing.
     pub not_yet: Option<String>,
     /// Since when no attempt has given anything, monotonic.
     pub dark: Option<Duration>,
+    /// When the last reading that was had began.
+    pub begun: Duration,
     /// The last ticket given when the reading came: a list with a greater one began later.
     pub came: u64,
 }
@@ -35,21 +37,24 @@ impl Engine {
     /// Asks for a reading; one at a time.
     pub(super) fn read_source(&mut self) {
         self.clocks.reading();
-        if self.source.in_flight {
+        if self.source.in_flight.is_some() {
             self.source.again = true;
             return;
         }
-        self.source.in_flight = true;
+        self.source.in_flight = Some(self.now.monotonic);
         self.out.push(Effect::ReadSource);
     }
 
     pub(super) fn source_read(&mut self, result: Result<Arc<Reading>, NotYet>) {
-        if !std::mem::take(&mut self.source.in_flight) {
-            return;
-        }
+        let Some(begun) = self.source.in_flight.take() else { return };
         match result {
             Ok(reading) => {
                 self.source.dark = None;
+                self.source.begun = begun;
+                if self.clock_jumped.is_some_and(|at| at <= begun) {
+                    self.clock_jumped = None;
+                    self.replan();
+                }
                 if self.source.not_yet.take().is_some() {
                     self.say(Level::Info, None, "the source can be read again".to_owned());
                     self.replan();
@@ -81,6 +86,9 @@ impl Engine {
                 && before.unknown == reading.unknown
         });
         if same {
+            if self.is_any_due() {
+                self.replan();
+            }
             return;
         }
         self.source.came = self.next_ticket;
@@ -132,6 +140,19 @@ impl Engine {
         for id in edited {
             self.put_slot(&id, Condition::Idle, None);
         }
+    }
+
+    /// What is neither declared nor ours is no more remembered, once nothing happens to it: if it
+    /// comes back, what is wrong with it is said again.
+    pub(super) fn forget_strangers(&mut self) {
+        let Some(reading) = self.source.reading.as_ref().filter(|it| it.is_whole()) else { return };
+        let is_known = |id: &ResourceId| {
+            reading.manifests.contains_key(id) || self.journal.inventory.contains_key(id)
+        };
+        self.slots.retain(|id, slot| {
+            slot.wake.is_some() || !matches!(slot.condition, Condition::Idle) || is_known(id)
+        });
+        self.said.retain(|id, _| is_known(id) || self.slots.contains_key(id));
     }
 }
 

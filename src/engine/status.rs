@@ -16,7 +16,7 @@ use crate::model::{Now, ResourceId};
 use crate::plan::guard::Held;
 use crate::plan::{Deferred, Plan, Why};
 
-/// Of a [`Status`] as JSON. Fields are only ever added; it grows when one changes.
+/// Of a [`Status`] as JSON. Fields are only ever added; when one changes or goes, this grows.
 pub const FORMAT_VERSION: u32 = 1;
 
 /// A snapshot of everything worth showing.
@@ -40,7 +40,7 @@ pub struct Status {
     /// What is wrong with identity and connection, for people; filled in by who holds them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub connection: Vec<String>,
-    /// Each kind, `cluster kind` to what is known of it.
+    /// What is known of each kind.
     pub kinds: BTreeMap<String, KindStatus>,
     /// Each resource that is declared, ours, or being worked on.
     pub resources: BTreeMap<String, ResourceStatus>,

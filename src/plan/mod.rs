@@ -1,6 +1,6 @@
 //! What is to be done, as data: desired + live + inventory → [`Plan`].
 //!
-//! The way through: [`planner::plan`] → [`guard::guard`] → [`check::check`] → `render`.
+//! The way through: [`planner::plan`] → [`check::check`] → [`guard::guard`] → `render`.
 //! Deliberately absent: async, clocks, writes.
 
 pub mod check;
@@ -66,7 +66,8 @@ pub struct Step {
     pub id: ResourceId,
     /// What.
     pub action: Action,
-    /// For people and logs. Nothing may branch on it.
+    /// For people and logs. The engine goes by it only where it asks for patience: what seems to
+    /// have vanished, what drifts again and again.
     pub reason: Reason,
     /// More about why, for people: `matches item 2: env=test`, `label region changed …`.
     pub note: Option<String>,

@@ -193,11 +193,7 @@ impl Approvals {
     /// The engine is told something of what there is.
     pub(super) fn heard(&mut self, at: Duration, event: &Event) {
         for (id, taken) in &mut self.taken {
-            let is_told = says(event, id).is_some_and(|said| match (said, &taken.version) {
-                (Some(live), Some(version)) => version.is_of(live),
-                (said, version) => said.is_none() && version.is_none(),
-            });
-            if is_told {
+            if says(event, id, taken.version.as_ref()) {
                 taken.told.get_or_insert(at);
             }
         }
@@ -239,19 +235,21 @@ impl Approvals {
     }
 }
 
-/// What an event says of a resource: how it is, or that it is gone.
-fn says<'a>(event: &'a Event, id: &ResourceId) -> Option<Option<&'a Live>> {
+/// Whether an event says that a resource is like this, or gone.
+fn says(event: &Event, id: &ResourceId, version: Option<&Version>) -> bool {
+    let is = |live: Option<&Live>| match (live, version) {
+        (Some(live), Some(version)) => version.is_of(live),
+        (live, version) => live.is_none() && version.is_none(),
+    };
     match event {
         Event::Listed { kind, observed, .. } if *kind == id.kind => match observed.look(id) {
-            Seen::Present(live) => Some(Some(live)),
-            Seen::Absent => Some(None),
-            Seen::Unknown(_) => None,
+            Seen::Present(live) => is(Some(live)),
+            Seen::Absent => is(None),
+            Seen::Unknown(_) => false,
         },
-        Event::Put(live) if live.id == *id => Some(Some(live)),
-        Event::Gone(gone) if gone == id => Some(None),
-        Event::Fetched { id: fetched, result: Ok(seen), .. } if fetched == id => {
-            Some(seen.as_ref())
-        }
+        Event::Put(live) if live.id == *id => is(Some(live)),
+        Event::Gone(gone) if gone == id => is(None),
+        Event::Fetched { id: fetched, result: Ok(seen), .. } if fetched == id => is(seen.as_ref()),
         Event::Listed { .. }
         | Event::Put(_)
         | Event::Gone(_)
@@ -269,7 +267,7 @@ fn says<'a>(event: &'a Event, id: &ResourceId) -> Option<Option<&'a Live>> {
         | Event::Renewed
         | Event::Server(_)
         | Event::Approve { .. }
-        | Event::Stop => None,
+        | Event::Stop => false,
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Oracle {
     ours: BTreeSet<ResourceId>,
     /// What we created and nobody removed: since when it is committed.
     created: BTreeMap<ResourceId, Duration>,
+    /// Of that, what the disk says was done: ours to delete one day.
+    pub made: BTreeSet<ResourceId>,
     /// What persons approved.
     pub approvals: Approvals,
     /// How many deletes go without asking.
@@ -110,6 +112,9 @@ impl Oracle {
                     self.ours.remove(&id);
                     self.approvals.granted.remove(&id);
                 } else {
+                    if self.created.contains_key(&id) {
+                        self.made.insert(id.clone());
+                    }
                     self.ours.insert(id);
                 }
             }
@@ -283,6 +288,7 @@ impl Oracle {
             }
             Verb::Delete => {
                 self.created.remove(&step.id);
+                self.made.remove(&step.id);
             }
         }
     }
@@ -290,6 +296,7 @@ impl Oracle {
     /// Somebody else removed or replaced it.
     pub(super) fn taken(&mut self, id: &ResourceId, version: Option<Version>) {
         self.created.remove(id);
+        self.made.remove(id);
         self.update_needed(id);
         self.approvals.taken(id, version);
     }

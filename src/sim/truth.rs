@@ -72,6 +72,13 @@ impl World {
                 left.push(format!("{id} still there"));
             }
         }
+        // What we made and lost from sight is nobody's for ever.
+        for id in &self.oracle.made {
+            let is_known = self.disk.inventory.contains_key(id);
+            if !is_wanted(id) && !is_known && self.is_present(id) && !excused(id) {
+                left.push(format!("{id} left behind"));
+            }
+        }
         left.join(", ")
     }
 

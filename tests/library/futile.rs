@@ -20,20 +20,20 @@ const KEY: FingerprintKey = FingerprintKey([7; 32]);
 const AGENT: &str = "reconciler";
 
 /// What the server makes of what it is sent.
-type Keep = fn(&mut Value);
+pub(crate) type Keep = fn(&mut Value);
 
 /// A server that answers at once and keeps what it likes.
-struct Bench {
+pub(crate) struct Bench {
     engine: Engine,
     at: Duration,
-    reading: Arc<Reading>,
-    live: BTreeMap<String, Live>,
+    pub(crate) reading: Arc<Reading>,
+    pub(crate) live: BTreeMap<String, Live>,
     keep: Keep,
     /// Whether writes and reads tell a revision.
     revisions: bool,
     /// Whether the watch says what was sent before it says what is kept.
     shows: bool,
-    writes: Vec<(Duration, String)>,
+    pub(crate) writes: Vec<(Duration, String)>,
     said: Vec<String>,
     stopped: bool,
 }
@@ -65,7 +65,9 @@ impl ByHand for Bench {
                 let name = step.id.name.to_string();
                 self.writes.push((self.at, format!("{} {name}", step.action.verb())));
                 let (Action::Create { after } | Action::Update { after, .. }) = &step.action else {
-                    panic!("nothing is deleted here")
+                    self.live.remove(&name);
+                    let done = Event::Wrote { op, result: Ok(Written { revision: None }) };
+                    return vec![done, Event::Gone(step.id.clone())];
                 };
                 let sent = self.stored(after, |_| {});
                 let live = self.stored(after, self.keep);
@@ -93,7 +95,10 @@ impl ByHand for Bench {
 
 impl Bench {
     fn new(mode: Mode, reading: Arc<Reading>, keep: Keep) -> Self {
-        let config = Config { mode, ..Config::default() };
+        Self::with(Config { mode, ..Config::default() }, reading, keep)
+    }
+
+    pub(crate) fn with(config: Config, reading: Arc<Reading>, keep: Keep) -> Self {
         let engine = Engine::new(config, KEY, fastrand::Rng::with_seed(1));
         Self {
             engine,
@@ -109,13 +114,17 @@ impl Bench {
         }
     }
 
-    fn start(mut self) -> Self {
-        self.event(Event::Started(State::default()));
+    fn start(self) -> Self {
+        self.start_from(State::default())
+    }
+
+    pub(crate) fn start_from(mut self, state: State) -> Self {
+        self.event(Event::Started(state));
         self
     }
 
     /// What is there after a write, by anybody.
-    fn stored(&self, after: &Resource, keep: impl Fn(&mut Value)) -> Live {
+    pub(crate) fn stored(&self, after: &Resource, keep: impl Fn(&mut Value)) -> Live {
         let kind = row(after);
         let wire = canonical::encode(kind, after, None, AGENT).unwrap();
         let mut value = canonical::to_value(kind, &wire).unwrap();
@@ -127,7 +136,7 @@ impl Bench {
         live
     }
 
-    fn run(&mut self, time: Duration) {
+    pub(crate) fn run(&mut self, time: Duration) {
         let end = self.at + time;
         while !self.stopped {
             let Some(at) = self.engine.deadline().filter(|at| *at <= end) else {
@@ -164,7 +173,7 @@ fn row(resource: &Resource) -> &'static Kind {
     kind::row(resource.id.kind).unwrap()
 }
 
-fn reading(texts: &[&str]) -> Arc<Reading> {
+pub(crate) fn reading(texts: &[&str]) -> Arc<Reading> {
     let mut reading = Reading::default();
     for text in texts {
         let value = Value::from_json(text).unwrap();
@@ -182,11 +191,11 @@ fn reading(texts: &[&str]) -> Arc<Reading> {
     Arc::new(reading)
 }
 
-const ROLE: &str = r#"{"kind":"role","version":"v7","metadata":{"name":"r"},"spec":{"allow":{"logins":["a"],"node_labels":{"a":"b"}}}}"#;
+pub(crate) const ROLE: &str = r#"{"kind":"role","version":"v7","metadata":{"name":"r"},"spec":{"allow":{"logins":["a"],"node_labels":{"a":"b"}}}}"#;
 const EDITED: &str = r#"{"kind":"role","version":"v7","metadata":{"name":"r"},"spec":{"allow":{"logins":["b"],"node_labels":{"a":"b"}}}}"#;
 const USER: &str =
     r#"{"kind":"user","version":"v2","metadata":{"name":"u"},"spec":{"roles":["r"]}}"#;
-const BOT: &str =
+pub(crate) const BOT: &str =
     r#"{"kind":"bot","version":"v1","metadata":{"name":"b"},"spec":{"roles":["access"]}}"#;
 /// Its kubeconfig is a secret.
 const KUBE: &str = r#"{"kind":"kube_cluster","version":"v3","metadata":{"name":"k"},"spec":{"kubeconfig":"aHVudGVyMgoN"}}"#;

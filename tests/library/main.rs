@@ -11,6 +11,7 @@ mod config;
 mod connect;
 #[path = "../common/credentials.rs"]
 mod credentials;
+mod deletes;
 mod futile;
 mod identity;
 mod journal;

@@ -233,7 +233,7 @@ fn youngest(listing: &Listing) -> Duration {
 }
 
 /// What `take` keeps. A file with the same stamp is the same version of the same file, wherever
-/// it stands now.
+/// it stands now: a file system gives no two of its files one inode number.
 type Known = BTreeMap<Stamp, Arc<[u8]>>;
 
 /// Fewest files that are worth a second thread.

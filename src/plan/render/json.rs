@@ -1,4 +1,4 @@
-//! A plan for programs. Fields are only ever added; `format_version` grows when one changes.
+//! A plan for programs. Fields are only ever added; when one changes or goes, `format_version` grows.
 
 use serde::Serialize;
 

@@ -1,0 +1,95 @@
+//! When a delete may go, and what must be looked at before.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::config::Planted;
+use super::live::KindKey;
+use super::machine::Engine;
+use crate::model::ResourceId;
+
+impl Engine {
+    /// Whether a delete waited long enough, and what it is compared with is new enough.
+    pub(super) fn is_mature(&self, id: &ResourceId) -> bool {
+        if self.planted(Planted::NoPruneDelay) {
+            return true;
+        }
+        let waited = self
+            .pending
+            .get(id)
+            .is_some_and(|since| *since + self.config.prune_delay <= self.now.monotonic);
+        waited && self.may_delete(id)
+    }
+
+    /// Whether source and live side are sure enough for a delete.
+    pub(super) fn may_delete(&self, id: &ResourceId) -> bool {
+        self.clock_jumped.is_none()
+            && !self.is_back(id)
+            && self.source.not_yet.is_none()
+            && self.is_heard_out(id)
+            && self.live.is_current(id, self.source.came)
+    }
+
+    /// Whether the source has nothing more to say about a delete: nothing moved since the last
+    /// reading, or, where something always does, that reading began when the delete was due.
+    pub(super) fn is_heard_out(&self, id: &ResourceId) -> bool {
+        let due = self.pending.get(id).map(|since| *since + self.config.prune_delay);
+        !self.clocks.is_hinted() && self.source.in_flight.is_none()
+            || due.is_some_and(|due| due <= self.source.begun)
+    }
+
+    /// Whether some delete has waited long enough.
+    pub(super) fn is_any_due(&self) -> bool {
+        let now = self.now.monotonic;
+        self.pending.values().any(|since| *since + self.config.prune_delay <= now)
+    }
+
+    /// When the next delete has waited long enough, of those that had not when planning.
+    pub(super) fn next_mature(&self) -> Option<Duration> {
+        // While a kind that came into use is not known, whoever lists it asks for the plan.
+        let made = self.planned.as_ref().filter(|_| self.may_plan())?.made;
+        let times = self.pending.values().map(|since| *since + self.config.prune_delay);
+        times.filter(|at| *at > made).min()
+    }
+
+    /// A delete needs a list that began after the reading it is compared with.
+    pub(super) fn list_for_deletes(&mut self) {
+        let stale: BTreeSet<_> = self
+            .pending
+            .keys()
+            .filter(|id| !self.live.is_current(id, self.source.came))
+            .map(|id| (id.cluster.clone(), id.kind))
+            .collect();
+        for key in stale {
+            if self.live.kinds.get(&key).is_some_and(|kind| kind.failures == 0) {
+                self.list(&key);
+            }
+        }
+    }
+
+    /// What seemed to be gone at the start is looked for again, once reads have caught up.
+    pub(super) fn list_what_is_cold(&mut self) {
+        let (Some(warm), Some(planned)) = (self.warm, &self.planned) else { return };
+        let steps = planned.plan.steps.iter().filter(|step| self.is_cold(step));
+        let forget = planned.plan.forget.iter().filter(|id| !self.is_warm(id));
+        let cold: BTreeSet<_> = steps
+            .map(|step| &step.id)
+            .chain(forget)
+            .map(|id| (id.cluster.clone(), id.kind))
+            .collect();
+        for key in cold {
+            let Some(kind) = self.live.kinds.get(&key) else { continue };
+            let is_coming = kind.listing.as_ref().is_some_and(|listing| listing.ticket > warm);
+            if kind.failures == 0 && !is_coming {
+                self.list(&key);
+            }
+        }
+    }
+
+    /// Whether a delete of this kind waits for a list of it.
+    pub(super) fn is_waited_for(&self, key: &KindKey) -> bool {
+        let is_of = |id: &ResourceId| (&id.cluster, id.kind) == (&key.0, key.1);
+        let came = self.source.came;
+        self.pending.keys().any(|id| is_of(id) && !self.live.is_current(id, came))
+    }
+}
