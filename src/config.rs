@@ -166,7 +166,7 @@ pub struct Safety {
 /// Where the state is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
-    /// As configured; see [`Config::files`].
+    /// As configured; see [`Config::state_file`].
     pub path: Option<PathBuf>,
 }
 
@@ -231,20 +231,15 @@ impl Config {
         find::load(search)
     }
 
-    /// Where the state's files are, in this order: `state.path`; `state.db` in
+    /// Where the state is, in this order: `state.path`; `state.db` in
     /// `state_directory` (`$STATE_DIRECTORY`, which systemd sets); `.reconciler/state.db` beside
     /// `source`.
-    pub fn files(&self, source: &Path, state_directory: Option<&Path>) -> StateFiles {
-        let state = match (&self.state.path, state_directory) {
+    pub fn state_file(&self, source: &Path, state_directory: Option<&Path>) -> PathBuf {
+        match (&self.state.path, state_directory) {
             (Some(path), _) => path.clone(),
             // systemd separates several directories by colons; the first is ours.
             (None, Some(dir)) => first_of_list(dir).join("state.db"),
             (None, None) => beside(source).join(".reconciler").join("state.db"),
-        };
-        StateFiles {
-            plane: state.with_file_name("plane.db"),
-            socket: state.with_file_name("reconciler.sock"),
-            state,
         }
     }
 }
@@ -258,6 +253,17 @@ pub struct StateFiles {
     pub plane: PathBuf,
     /// Where a running agent answers.
     pub socket: PathBuf,
+}
+
+impl StateFiles {
+    /// All files that belong to a state.
+    pub fn beside(state: PathBuf) -> Self {
+        Self {
+            plane: state.with_file_name("plane.db"),
+            socket: state.with_file_name("reconciler.sock"),
+            state,
+        }
+    }
 }
 
 fn first_of_list(dirs: &Path) -> PathBuf {

@@ -22,8 +22,7 @@ use crate::labels::value::Values;
 use crate::labels::{Labels, preview};
 use crate::live::{self, servers};
 use crate::manifest::suggest;
-use crate::model::ResourceId;
-use crate::plan::render::clean;
+use crate::model::{ResourceId, clean};
 use crate::plan::serving;
 
 /// What an answer about mere labels leaves out.

@@ -23,6 +23,7 @@ mod signals;
 mod survey;
 mod table;
 
+use std::io::Write as _;
 use std::path::Path;
 
 use clap::{CommandFactory as _, Parser as _};
@@ -46,8 +47,16 @@ pub fn main() -> Exit {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            drop(error.print());
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            return match error.print().map_err(|failed| CliError::output(&failed)) {
+                _ if error.use_stderr() => Exit::Usage,
+                Ok(()) => Exit::Done,
+                Err(CliError { message, exit }) => {
+                    if !message.is_empty() {
+                        drop(writeln!(std::io::stderr(), "error: {message}"));
+                    }
+                    exit
+                }
+            };
         }
     };
     let choice = color_choice(args.common.color);

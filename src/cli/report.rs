@@ -17,6 +17,7 @@ use crate::adapter::clock::System;
 use crate::adapter::offline::Offline;
 use crate::adapter::sqlite::Line;
 use crate::driver::Question;
+use crate::engine::APPROVAL_DIGITS;
 use crate::journal::{Outcome, Record};
 use crate::manifest::{Reading, Snapshot, render as findings};
 use crate::model::{Diagnostic, Place, ResourceId, Severity};
@@ -214,8 +215,10 @@ pub(super) async fn approve(
     let seen = survey::take(setup, source, &session, clock).await?;
     let waiting = seen.gated.approval.map(|pending| pending.hash);
     let full = match waiting {
-        Some(full) if hash.len() >= crate::engine::APPROVAL_DIGITS && full.starts_with(hash) => {
-            full
+        Some(full) if hash.len() >= APPROVAL_DIGITS && full.starts_with(hash) => full,
+        Some(_) if hash.len() < APPROVAL_DIGITS => {
+            let text = format!("type at least {APPROVAL_DIGITS} digits of the hash");
+            return Err(CliError::new(text));
         }
         Some(full) => {
             return Err(CliError::new(format!(

@@ -151,7 +151,15 @@ pub(super) async fn wait(
     let limit = clock.now().monotonic + Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
     let mut session = Session::open(setup, Access::Read, "wait", clock).await?;
     loop {
-        let seen = look(&session, kind, &id).await;
+        let left = limit.saturating_sub(clock.now().monotonic);
+        let seen = match tokio::time::timeout(left, look(&session, kind, &id)).await {
+            Ok(seen) => seen,
+            Err(_elapsed) => {
+                let shown = id.veiled(&session.key);
+                let text = format!("{shown}: gave up after {timeout}: there was no answer");
+                return Err(CliError::new(text));
+            }
+        };
         let now = match (&seen, gone) {
             (Ok(None), true) => return Ok(()),
             (Ok(None), false) => "it is not there".to_owned(),

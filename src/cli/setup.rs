@@ -12,7 +12,7 @@ use super::error::CliError;
 use crate::adapter::commands::{Environment, Runner, Warden};
 use crate::adapter::files::{Directory, Globs, Places};
 use crate::adapter::teleport::{self, Address, HttpProxy, Source, Teleport, outer_roots};
-use crate::config::{Config, ControlPlane, DynamicLabels, Kubernetes, Search};
+use crate::config::{Config, ControlPlane, DynamicLabels, Kubernetes, Search, StateFiles};
 use crate::engine;
 use crate::labels::resolve::Rules;
 use crate::labels::selector::Selectors;
@@ -99,6 +99,19 @@ impl Remote {
     }
 }
 
+/// Most links on the way to a state.
+const LINKS_MAX: usize = 40;
+
+/// Where a link leads that stands for the state: its log and its lock lie beside the file itself,
+/// whatever it is called.
+fn followed(mut state: PathBuf) -> PathBuf {
+    for _ in 0..LINKS_MAX {
+        let Ok(target) = std::fs::read_link(&state) else { break };
+        state = state.parent().map_or_else(|| target.clone(), |parent| parent.join(&target));
+    }
+    state
+}
+
 impl Setup {
     /// Reads the environment and the configuration.
     ///
@@ -113,12 +126,11 @@ impl Setup {
         let config = Config::load(&search).map_err(|error| CliError::new(error.to_string()))?;
         let source = dir.map_or_else(|| config.source.path.clone(), Path::to_owned);
         let state_directory = std::env::var_os("STATE_DIRECTORY").map(PathBuf::from);
-        let mut files = config.files(&source, state_directory.as_deref());
-        if let Some(state) = &common.state {
-            files.plane = state.with_file_name("plane.db");
-            files.socket = state.with_file_name("reconciler.sock");
-            files.state.clone_from(state);
-        }
+        let state = match &common.state {
+            Some(state) => state.clone(),
+            None => config.state_file(&source, state_directory.as_deref()),
+        };
+        let files = StateFiles::beside(followed(state));
         let target = target(common, &config)?;
         Ok(Self {
             source,

@@ -22,8 +22,7 @@ use crate::labels::allow::Allow;
 use crate::labels::resolve::Resolver;
 use crate::labels::value::Values;
 use crate::manifest::Reading;
-use crate::model::{ResourceId, Timestamp};
-use crate::plan::render::{self, clean};
+use crate::model::{ResourceId, Timestamp, clean};
 use crate::port::Clock as _;
 
 /// Prints how everything is: asked of a running agent, else looked up.
@@ -44,25 +43,14 @@ pub(super) async fn status(
         let known = &session.known.clone().unwrap_or_default();
         let allow = &setup.labels().allow;
         let labels = stored(&seen.reading, &known.labels, allow, clock.now().wall);
+        let status = without_agent(&seen, known, &labels);
         match format {
             Format::Json => {
-                let status = serde_json::to_string(&without_agent(&seen, known, &labels));
+                let status = serde_json::to_string(&status);
                 let status = status.map_err(|error| CliError::new(error.to_string()))?;
                 to.print(&(status + "\n"))?;
             }
-            Format::Text | Format::Markdown => {
-                to.print(&format!("{}\n", render::summary(&seen.plan)))?;
-                for deferred in &seen.plan.deferred {
-                    let line = format!("deferred: {}: {}", deferred.id, deferred.why.with_remedy());
-                    to.print(&format!("{}\n", clean(&line)))?;
-                }
-                for (id, labels) in &labels {
-                    to.print(&format!("{}\n", clean(id)))?;
-                    for (key, label) in labels {
-                        to.print(&format!("{}\n", label_line(key, label)))?;
-                    }
-                }
-            }
+            Format::Text | Format::Markdown => to.print(&text(&status))?,
         }
         return Ok(Exit::Done);
     };

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::plan::render::clean;
+use crate::model::clean;
 
 /// What the last column and the cut one have at least between them, in bytes.
 const REST: usize = 16;

@@ -16,8 +16,7 @@ use crate::manifest::Resource;
 use crate::model::{ResourceId, Value};
 use crate::plan::check::check;
 use crate::plan::guard::{APPROVAL_LIFETIME, GuardFacts, Held, PendingApproval, guard};
-use crate::plan::planner::{Input, LabelInput, plan};
-use crate::plan::{Action, Plan, Step, Why};
+use crate::plan::{Action, Input, LabelInput, Plan, Step, Why, plan};
 
 /// Runs count from here: people read the number.
 const FIRST_RUN: u64 = 1;

@@ -27,11 +27,6 @@ impl<'a> Path<'a> {
     fn field(&'a self, name: &'a str) -> Self {
         Path { outer: (!self.is_root()).then_some(self), name }
     }
-
-    /// What a message calls it.
-    fn last(&self) -> &'a str {
-        self.name.rsplit('.').next().unwrap_or(self.name)
-    }
 }
 
 impl fmt::Display for Path<'_> {
@@ -52,7 +47,7 @@ pub fn document(root: &Node, schema: &Schema, findings: &mut Findings<'_>) -> Va
 fn message(node: &Node, schema: &Schema, path: &Path<'_>, findings: &mut Findings<'_>) -> Value {
     let NodeValue::Map(entries) = &node.value else {
         if !is_null(node) {
-            let at = At { node, name: path.last(), secret: false };
+            let at = At { node, name: path.name, secret: false };
             at.wrong("a mapping of fields", findings);
         }
         return Value::map();
@@ -122,7 +117,7 @@ fn form(
     path: &Path<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<Value> {
-    let at = At { node, name: path.last(), secret };
+    let at = At { node, name: path.name, secret };
     match form {
         Form::Text => at.text(findings).map(Value::String),
         Form::Bool => at.boolean(findings).map(Value::Bool),
@@ -189,7 +184,7 @@ fn items(
     findings: &mut Findings<'_>,
 ) -> Option<Value> {
     let NodeValue::List(items) = &node.value else {
-        let at = At { node, name: path.last(), secret };
+        let at = At { node, name: path.name, secret };
         let hint = leaf::as_list_hint(&at);
         at.wrong_with("a list", hint.as_deref(), findings);
         return None;

@@ -125,7 +125,10 @@ fn resource(
     filling.document(root, schema::of(kind), findings);
     let mut value = check::document(root, schema::of(kind), findings);
     let directives = directive::read(root, findings);
-    if errors(findings) == 0 {
+    // What is no field hides nothing of what stands in the others; what has another form does.
+    let is_readable =
+        |it: &Diagnostic| it.severity != Severity::Error || it.code == codes::UNKNOWN_FIELD;
+    if findings.out.iter().skip(before).all(is_readable) {
         (kind.check)(root, findings);
     }
     let (name, named_at) = name?;

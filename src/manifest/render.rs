@@ -9,7 +9,7 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet}
 
 use super::Snapshot;
 use super::mask;
-use crate::model::{Diagnostic, Place, Severity};
+use crate::model::{Diagnostic, Place, Severity, clean};
 
 pub use super::locate::locate;
 
@@ -40,7 +40,8 @@ fn place_of(place: &Place, snapshot: &Snapshot) -> (usize, usize) {
 pub fn line(finding: &Diagnostic, snapshot: &Snapshot) -> String {
     let (line, column) = place_of(&finding.at, snapshot);
     let Diagnostic { at, severity, code, message, .. } = finding;
-    format!("{}:{line}:{column}: {severity}[{code}]: {message}", at.path)
+    let path = clean(&at.path);
+    format!("{path}:{line}:{column}: {severity}[{code}]: {message}")
 }
 
 /// All findings, each with its line underlined, other places and remedy.
@@ -73,7 +74,7 @@ fn group<'a>(finding: &'a Diagnostic, source: &impl Fn(&Place) -> Option<&'a str
     let title = level.primary_title(&finding.message).id(finding.code.0);
     let mut group = match snippet(&finding.at, source(&finding.at), AnnotationKind::Primary, "") {
         Some(snippet) => title.element(snippet),
-        None => title.element(Origin::path(&*finding.at.path)),
+        None => title.element(Origin::path(clean(&finding.at.path))),
     };
     for (place, label) in &finding.also {
         if let Some(snippet) = snippet(place, source(place), AnnotationKind::Context, label) {
@@ -106,7 +107,7 @@ fn snippet<'a>(
     let span: Range<usize> = from..to;
     let annotation = kind.span(span);
     let annotation = if label.is_empty() { annotation } else { annotation.label(label) };
-    Some(Snippet::source(line).line_start(number).path(&*place.path).annotation(annotation))
+    Some(Snippet::source(line).line_start(number).path(clean(&place.path)).annotation(annotation))
 }
 
 /// A line cut at a character.

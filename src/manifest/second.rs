@@ -23,7 +23,10 @@ pub fn agrees(text: &str, node: &Node) -> Result<(), Problem> {
         message,
         hint: Some("write it more plainly: quote text, put spaces after colons".into()),
     };
-    match serde_yaml::from_str::<Value>(text) {
+    // Teleport reads JSON by a reader of JSON, which knows escapes that YAML does not (`\ud83d\ude80`).
+    let is_json = text.trim_start().starts_with('{');
+    let json = is_json.then(|| serde_json::from_str::<Value>(text).ok()).flatten();
+    match json.map_or_else(|| serde_yaml::from_str::<Value>(text), Ok) {
         Err(error) => {
             let offset = error.location().map_or(0, |location| location.index());
             // A tab is the usual reason; else libyaml's own words without its line and column.

@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: I/O, clocks, async.
 
+pub mod clean;
 pub mod diagnostic;
 pub mod digest;
 pub mod duration;
@@ -15,6 +16,7 @@ pub mod tree;
 pub mod value;
 pub mod veil;
 
+pub use clean::clean;
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use digest::Digest;
 pub use id::{Cluster, KindName, ResourceId, Revision};

@@ -55,10 +55,12 @@ pub enum NodeValue<'a> {
 }
 
 impl Node<'_> {
-    /// The key's text, if this node is a scalar.
+    /// What a scalar says: the text that Teleport reads (another one than stands there under
+    /// `!!binary`), else what was written.
     pub fn text(&self) -> Option<&str> {
         match &self.value {
-            NodeValue::Scalar { text, .. } => Some(text),
+            NodeValue::Scalar { scalar: Scalar::String(text), .. }
+            | NodeValue::Scalar { text, .. } => Some(text),
             NodeValue::List(_) | NodeValue::Map(_) => None,
         }
     }

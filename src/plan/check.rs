@@ -16,7 +16,7 @@ use crate::kind::{self, Kind, Writes};
 use crate::live::{Coverage, Live, Seen};
 use crate::manifest::{Adopt, Manifest};
 use crate::model::ResourceId;
-use crate::plan::planner::Input;
+use crate::plan::Input;
 
 /// What a plan must not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

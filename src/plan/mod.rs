@@ -6,6 +6,7 @@
 pub mod check;
 pub mod diff;
 pub mod guard;
+mod input;
 pub mod planner;
 pub mod render;
 pub mod serving;
@@ -16,7 +17,8 @@ mod seal;
 mod uses;
 mod words;
 
-pub use planner::{Input, LabelInput, plan};
+pub use input::{Input, LabelInput};
+pub use planner::plan;
 pub use uses::{in_use, kinds};
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -7,7 +7,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::planner::{Input, parsed};
+use super::input::Input;
+use super::planner::parsed;
 use super::{Action, Deferred, Reason, Step, Why};
 use crate::kind::{self, Phase};
 use crate::live::{Live, Seen};

@@ -3,64 +3,17 @@
 //! One resource at a time is judged here; what depends on other resources (references, order)
 //! stands in `order`. A resource in sync costs one comparison of digests and no parsing.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::input::Input;
 use super::order::{self, Candidate, Prune};
 use super::reclaim;
 use super::{Action, Deferred, FieldChange, Plan, Policy, Reason, Step, Why, diff, seal};
 use crate::journal::Entry;
 use crate::kind::{self, FOREIGN_ORIGINS, Kind, Writes, canonical, newer};
-use crate::labels::resolve::{self as labels, Fits, Rules};
-use crate::labels::value::Values;
-use crate::live::{Live, LiveState, Seen};
-use crate::manifest::{Adopt, Manifest, Reading};
-use crate::model::{Digest, FieldPath, FingerprintKey, Place, ResourceId, Timestamp, Value};
-
-/// All that a plan is made from.
-#[derive(Debug, Clone, Copy)]
-pub struct Input<'a> {
-    /// What is wanted: without what selectors leave out, where `labels` says so.
-    pub reading: &'a Reading,
-    /// What selectors say; absent: everything that is declared is meant.
-    pub labels: Option<LabelInput<'a>>,
-    /// What there is.
-    pub live: &'a LiveState,
-    /// What is ours.
-    pub inventory: &'a BTreeMap<ResourceId, Entry>,
-    /// What is settling, in doubt or being written: left alone ([`Why::Settling`]).
-    pub busy: &'a BTreeSet<ResourceId>,
-    /// What may be done.
-    pub policy: &'a Policy,
-    /// Key of the fingerprints of secrets.
-    pub key: &'a FingerprintKey,
-    /// The calendar; decides only about `reconciler/paused-until`.
-    pub wall: Timestamp,
-}
-
-/// What labels make of a plan.
-#[derive(Debug, Clone, Copy)]
-pub struct LabelInput<'a> {
-    /// Everything that is declared, as it is written.
-    pub declared: &'a Reading,
-    /// What selectors say of it.
-    pub fits: &'a Fits,
-    /// The selectors.
-    pub rules: &'a Rules,
-    /// What the commands of dynamic labels last said.
-    pub values: &'a Values,
-}
-
-impl<'a> Input<'a> {
-    pub(super) fn fits(&self) -> Option<&'a Fits> {
-        self.labels.map(|labels| labels.fits)
-    }
-
-    /// The manifest of what no selector matches.
-    fn unmatched(&self, id: &ResourceId) -> Option<&'a labels::Unmatched> {
-        self.fits().and_then(|fits| fits.unmatched.get(id))
-    }
-}
+use crate::live::{Live, Seen};
+use crate::manifest::{Adopt, Manifest};
+use crate::model::{Digest, FieldPath, Place, ResourceId, Value};
 
 /// Makes the plan that brings the live side to what is wanted, as far as that may be done now.
 ///
@@ -82,11 +35,15 @@ pub fn plan(input: &Input<'_>) -> Plan {
         draft.defer(id, Why::LabelUnknown(undecided.labels.clone()), Some(&undecided.manifest.at));
     }
     for (id, entry) in input.inventory {
-        let declared = input.reading.manifests.contains_key(id)
-            || input.reading.frozen.contains_key(id)
-            || input.fits().is_some_and(|fits| fits.undecided.contains_key(id));
-        if !declared {
+        if !input.is_declared(id) {
             judge_unwanted(input, id, entry, &mut draft);
+        }
+    }
+    // What was begun and is neither declared nor ours yet: nobody knows what became of it.
+    for id in input.busy {
+        let is_ours = input.inventory.contains_key(id);
+        if !is_ours && !input.is_declared(id) && input.unmatched(id).is_none() {
+            draft.defer(id, Why::Settling, None);
         }
     }
     let Draft { candidates, prunes, mut deferred, forget, unchanged } = draft;

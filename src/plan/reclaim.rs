@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use super::input::Input;
 use super::order::Candidate;
-use super::planner::{Input, foreign_origin, is_preset};
+use super::planner::{foreign_origin, is_preset};
 use super::{Action, Reason, Unmatched};
 use crate::kind;
 use crate::labels::resolve;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reconciler::adapter::teleport::Source;
-use reconciler::config::{Config, ControlPlane, Kubernetes, Search};
+use reconciler::config::{Config, ControlPlane, Kubernetes, Search, StateFiles};
 use reconciler::labels::selector::{Item, Selectors};
 use reconciler::labels::{Mode, OnFailure};
 
@@ -338,14 +338,16 @@ fn the_first_place_that_applies_is_read() {
 #[test]
 fn where_the_state_is() {
     let config = Config::default();
-    let files = config.files(Path::new("/srv/repo/desired-state"), None);
+    let files = StateFiles::beside(config.state_file(Path::new("/srv/repo/desired-state"), None));
     assert_eq!(files.state, Path::new("/srv/repo/.reconciler/state.db"));
     assert_eq!(files.plane, Path::new("/srv/repo/.reconciler/plane.db"));
     assert_eq!(files.socket, Path::new("/srv/repo/.reconciler/reconciler.sock"));
     let dirs = Path::new("/var/lib/reconciler:/var/lib/other");
-    let files = config.files(Path::new("x"), Some(dirs));
+    let files = StateFiles::beside(config.state_file(Path::new("x"), Some(dirs)));
     assert_eq!(files.state, Path::new("/var/lib/reconciler/state.db"));
-    let files = parse(FULL).unwrap().files(Path::new("x"), Some(Path::new("/elsewhere")));
+    let files = StateFiles::beside(
+        parse(FULL).unwrap().state_file(Path::new("x"), Some(Path::new("/elsewhere"))),
+    );
     assert_eq!(files.state, Path::new("/var/lib/reconciler/state.db"));
 }
 

@@ -416,6 +416,19 @@ fn what_is_known_already_is_held_once_and_changes_nothing() {
     assert_eq!(shared.map(|(id, _)| &*id.name).collect::<Vec<_>>(), ["a"]);
 }
 
+/// What YAML's readers refuse and JSON's write: a character beyond sixteen bits.
+#[test]
+fn json_is_read_as_json() {
+    let text = r#"{"kind":"role","version":"v7","metadata":{"name":"r","description":"\ud83d\ude80"},"spec":{}}"#;
+    let reading = read(&one("a.json", text.as_bytes()));
+    assert!(reading.findings.is_empty(), "{:?}", reading.findings);
+    let manifest = reading.manifests.values().next().unwrap();
+    assert!(manifest.resource.canonical.contains("\"description\":\"\u{1f680}\""));
+    // Half of one is none, in whichever language.
+    let half = text.replace("\\ude80", "");
+    assert!(read(&one("a.json", half.as_bytes())).has_errors());
+}
+
 /// `cargo test --release --test library -- --ignored --nocapture reading_ten`
 #[test]
 #[ignore = "a measurement, for release builds"]

@@ -12,7 +12,7 @@ use crate::labels::{Labels, Mode, OnFailure};
 use crate::live::Live;
 use crate::manifest::Manifest;
 use crate::model::{ResourceId, Value};
-use crate::plan::planner::LabelInput;
+use crate::plan::LabelInput;
 use crate::plan::{Action, Step, Verb, Why};
 
 impl Judge<'_> {

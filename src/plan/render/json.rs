@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use super::super::{Action, Deferred, FieldChange, Step, Unmatched, Verb};
-use super::{View, is_unsafe, told, unknown_fields};
+use super::{View, told, unknown_fields};
 use crate::kind::{self, canonical};
 use crate::labels::preview::{Fact, Note};
 use crate::live::Coverage;
 use crate::manifest::render::JsonFinding;
+use crate::model::clean::is_unsafe;
 use crate::model::{Cluster, FingerprintKey, ResourceId, Value};
 
 /// Version of the document that [`json`] writes.

@@ -1,9 +1,9 @@
 //! A plan for a comment on a pull request.
 
 use super::super::{Deferred, Step, Unmatched};
-use super::{View, clean, details, forgotten_because, summary, symbol, unknowns};
+use super::{View, details, forgotten_because, summary, symbol, unknowns};
 use crate::manifest::render::JsonFinding;
-use crate::model::ResourceId;
+use crate::model::{ResourceId, clean};
 
 /// GitHub takes 65,536 characters for a comment; the rest is left to a heading and a footer of
 /// whoever posts it.

@@ -3,8 +3,8 @@
 use anstyle::{AnsiColor, Style};
 
 use super::super::{Deferred, Step, Unmatched, Verb};
-use super::{View, clean, details, forgotten_because, summary, symbol, unknowns};
-use crate::model::{FingerprintKey, share};
+use super::{View, details, forgotten_because, summary, symbol, unknowns};
+use crate::model::{FingerprintKey, clean, share};
 
 /// The plan as text; ends with a line break.
 pub fn text(view: &View<'_>) -> String {

@@ -3,7 +3,7 @@
 use expect_test::{expect, expect_file};
 use reconciler::manifest::render::{JsonFinding, JsonPlace};
 use reconciler::plan::guard::{Begun, Gated, GuardFacts, guard};
-use reconciler::plan::render::{COMMENT_BYTES_MAX, View, clean, json, markdown, text};
+use reconciler::plan::render::{COMMENT_BYTES_MAX, View, json, markdown, text};
 use reconciler::plan::{Plan, diff};
 
 use super::world::{KEY, World, view};
@@ -277,7 +277,7 @@ fn nothing_written_can_steer_a_terminal() {
     let read: serde_json::Value = serde_json::from_str(&json(&shown)).unwrap();
     let login = &read["steps"][0]["after"]["spec"]["allow"]["logins"][0];
     assert_eq!(login, "\u{1b}[2Jx\u{202e}y\u{9b}z", "JSON says the same");
-    assert_eq!(clean("a\u{1b}b"), "a\\u{1b}b");
+    assert_eq!(reconciler::model::clean("a\u{1b}b"), "a\\u{1b}b");
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn a_hangup_ends_it_gracefully() {
 fn a_closed_pipe_is_no_error_and_a_full_disk_is_one() {
     let place = Place::new("");
     place.put("role.yaml", ROLE);
-    for args in [&["completions", "bash"][..], &["validate"], &["--dry-run"]] {
+    for args in [&["completions", "bash"][..], &["--help"], &["validate"], &["--dry-run"]] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let output = place.command(args).stdout(writer).stderr(Stdio::piped()).output().unwrap();
@@ -184,4 +184,72 @@ fn a_json_log_is_json_lines() {
         assert!(found["message"].as_str().unwrap().contains("`nam`"), "{text}");
         assert!(found.contains_key("help"), "{text}");
     }
+}
+
+#[test]
+fn a_link_is_the_state_that_it_leads_to() {
+    let (place, agent) = with_role();
+    std::os::unix::fs::symlink("state/state.db", place.dir.path().join("link.db")).unwrap();
+    let second = place.run(&["--once", "--state", "link.db"]);
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert_eq!(second.status.code(), Some(1), "one state, one agent: {said}");
+    place.put("kube.yaml", KUBE);
+    place.ok(&["wait", "kube_cluster/mycluster"]);
+    // What it did last is in the log beside the file, not beside the link.
+    agent.kill();
+    let known = place.ok(&["history"]);
+    assert!(known.contains("create kube_cluster/mycluster"), "{known}");
+    assert_eq!(place.ok(&["history", "--state", "link.db"]), known);
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
+fn who_waits_waits_no_longer_than_was_said() {
+    let place = Place::new("faults = \"latency 6000\"");
+    let begun = std::time::Instant::now();
+    let output = place.run(&["wait", "role/visitor", "--timeout", "1s"]);
+    let took = begun.elapsed();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("role/visitor: gave up after 1s"), "{said}");
+    assert!(took < Duration::from_secs(4), "{took:?}");
+}
+
+#[test]
+fn without_an_agent_the_status_says_what_is_wrong_and_what_waits() {
+    let place = Place::new("");
+    place.put("role.yaml", ROLE);
+    place.put("other.yaml", &ROLE.replace("name: visitor", "name: other"));
+    place.ok(&["--once"]);
+    let well = place.ok(&["status"]);
+    assert!(well.contains("role/visitor") && well.contains("Everything is in sync."), "{well}");
+    place.put("broken.yaml", "x: [");
+    let broken = place.ok(&["status"]);
+    assert!(broken.contains("the source has 1 error; see `reconciler validate`"), "{broken}");
+    assert!(broken.contains("Not everything is in sync yet."), "{broken}");
+    for name in ["broken.yaml", "role.yaml", "other.yaml"] {
+        place.remove(name);
+    }
+    let empty = place.ok(&["status"]);
+    assert!(empty.contains("held: delete role/visitor: "), "{empty}");
+    assert!(empty.contains("to let it through: reconciler approve "), "{empty}");
+}
+
+/// A create whose answer was lost with the agent, of what nobody declares any more.
+#[test]
+fn what_is_in_doubt_is_shown_though_nobody_declares_it() {
+    let place = Place::new("faults = \"hold-after /proto.AuthService/CreateRole\"");
+    place.put("kube.yaml", KUBE);
+    place.put("role.yaml", ROLE);
+    let agent = place.agent();
+    until("the create is intended", &agent, || {
+        place.run(&["history"]).stdout.windows(8).any(|it| it == b"in doubt")
+    });
+    agent.kill();
+    place.configure("");
+    place.remove("role.yaml");
+    let seen = place.ok(&["status"]);
+    assert!(seen.contains("role/visitor") && !seen.contains("Everything is in sync."), "{seen}");
+    let preview = place.ok(&["--dry-run"]);
+    assert!(preview.contains("role/visitor"), "{preview}");
 }
