@@ -48,7 +48,11 @@ fn message(node: &Node, schema: &Schema, path: &Path<'_>, findings: &mut Finding
     let NodeValue::Map(entries) = &node.value else {
         if !is_null(node) {
             let at = At { node, name: path.name, secret: false };
-            at.wrong("a mapping of fields", findings);
+            at.wrong(
+                "a mapping of fields",
+                "write its fields below it, each as `field: value`",
+                findings,
+            );
         }
         return Value::map();
     };
@@ -170,7 +174,8 @@ fn labels(node: &Node, name: &str, findings: &mut Findings<'_>) -> Option<Value>
             At { node, name, secret: false }.text(findings).map(Value::String)
         }
         NodeValue::Map(_) => {
-            At { node, name, secret: false }.wrong("text or a list of text", findings);
+            let at = At { node, name, secret: false };
+            at.wrong("text or a list of text", "write one value, or `[one, another]`", findings);
             None
         }
     }
@@ -185,8 +190,7 @@ fn items(
 ) -> Option<Value> {
     let NodeValue::List(items) = &node.value else {
         let at = At { node, name: path.name, secret };
-        let hint = leaf::as_list_hint(&at);
-        at.wrong_with("a list", hint.as_deref(), findings);
+        at.wrong("a list", &leaf::as_list_hint(&at), findings);
         return None;
     };
     let read = |item: &Node, findings: &mut Findings<'_>| {
@@ -201,7 +205,7 @@ fn entries(
     mut read: impl FnMut(&str, &Node, &mut Findings<'_>) -> Option<Value>,
 ) -> Option<Value> {
     let NodeValue::Map(entries) = &at.node.value else {
-        at.wrong("a mapping", findings);
+        at.wrong("a mapping", "write its entries below it, each as `key: value`", findings);
         return None;
     };
     let mut out = std::collections::BTreeMap::new();

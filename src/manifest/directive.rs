@@ -97,5 +97,6 @@ fn directive(
         }
     };
     let message = format!("`{name}` is {wanted}");
-    findings.add(Severity::Error, codes::BAD_DIRECTIVE, &value.span, message, None);
+    let hint = Some("write that, or remove the label");
+    findings.add(Severity::Error, codes::BAD_DIRECTIVE, &value.span, message, hint);
 }

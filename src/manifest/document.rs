@@ -194,7 +194,8 @@ fn find_kind(root: &Node, findings: &mut Findings<'_>) -> Option<&'static Kind> 
     };
     let Some(word) = text(Some(node)) else {
         let message = "`kind` is text";
-        findings.add(Severity::Error, codes::WRONG_TYPE, &node.span, message, None);
+        let hint = format!("there are {}", check::list(&names));
+        findings.add(Severity::Error, codes::WRONG_TYPE, &node.span, message, Some(&hint));
         return None;
     };
     if times(root, "kind") > 1 {

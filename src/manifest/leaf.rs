@@ -42,14 +42,9 @@ impl At<'_> {
     }
 
     /// Reports that something else is wanted.
-    pub(super) fn wrong(&self, wanted: &str, findings: &mut Findings<'_>) {
-        self.wrong_with(wanted, None, findings);
-    }
-
-    /// The same with a remedy.
-    pub(super) fn wrong_with(&self, wanted: &str, hint: Option<&str>, findings: &mut Findings<'_>) {
+    pub(super) fn wrong(&self, wanted: &str, hint: &str, findings: &mut Findings<'_>) {
         let message = format!("`{}` is {wanted}, not {}", self.name, self.kind_of());
-        self.error(codes::WRONG_TYPE, message, hint, findings);
+        self.error(codes::WRONG_TYPE, message, Some(hint), findings);
     }
 
     fn kind_of(&self) -> &'static str {
@@ -68,7 +63,7 @@ impl At<'_> {
     /// Text. What YAML reads as something else needs quotes.
     pub(super) fn text(&self, findings: &mut Findings<'_>) -> Option<String> {
         let NodeValue::Scalar { scalar, text, style } = &self.node.value else {
-            self.wrong("text", findings);
+            self.wrong("text", "write one value", findings);
             return None;
         };
         match scalar {
@@ -123,7 +118,7 @@ impl At<'_> {
                     Some("true" | "false") => "remove the quotes",
                     Some(_) | None => "write `true` or `false`",
                 };
-                self.wrong_with("`true` or `false`", Some(hint), findings);
+                self.wrong("`true` or `false`", hint, findings);
                 None
             }
         }
@@ -149,7 +144,7 @@ impl At<'_> {
                 self.error(codes::BAD_WORD, message, Some(hint), findings);
             }
             Scalar::Null | Scalar::Int(_) | Scalar::Float(_) => {
-                self.wrong("`true` or `false`", findings);
+                self.wrong("`true` or `false`", "write one of them, without quotes", findings);
             }
         }
         None
@@ -158,7 +153,7 @@ impl At<'_> {
     /// A whole number between bounds.
     pub(super) fn integer(&self, min: i64, max: i64, findings: &mut Findings<'_>) -> Option<i64> {
         let NodeValue::Scalar { scalar, .. } = &self.node.value else {
-            self.wrong("a whole number", findings);
+            self.wrong("a whole number", "write it in digits, without quotes", findings);
             return None;
         };
         let value = match scalar {
@@ -171,7 +166,7 @@ impl At<'_> {
                 return None;
             }
             Scalar::Null | Scalar::Bool(_) | Scalar::Float(_) | Scalar::String(_) => {
-                self.wrong("a whole number", findings);
+                self.wrong("a whole number", "write it in digits, without quotes", findings);
                 return None;
             }
         };
@@ -184,7 +179,7 @@ impl At<'_> {
 
     fn out_of_range(&self, min: i64, max: i64, findings: &mut Findings<'_>) {
         let message = format!("`{}` lies between {min} and {max}, not {}", self.name, self.shown());
-        self.error(codes::OUT_OF_RANGE, message, None, findings);
+        self.error(codes::OUT_OF_RANGE, message, Some("write one between them"), findings);
     }
 
     /// Standard base64, without its line breaks; a list of bytes is what Go accepts too.
@@ -195,7 +190,7 @@ impl At<'_> {
                 NodeValue::Scalar { .. } | NodeValue::List(_) | NodeValue::Map(_) => None,
             };
             let Some(bytes) = items.iter().map(byte).collect::<Option<Vec<u8>>>() else {
-                self.wrong("base64 text", findings);
+                self.wrong("base64 text", "encode the content with `base64`", findings);
                 return None;
             };
             return Some(STANDARD.encode(bytes));
@@ -306,12 +301,14 @@ impl At<'_> {
 }
 
 /// A remedy for a lone value where a list is wanted.
-pub(super) fn as_list_hint(at: &At<'_>) -> Option<String> {
+pub(super) fn as_list_hint(at: &At<'_>) -> String {
     match &at.node.value {
         NodeValue::Scalar { text, .. } if !at.secret && text.len() <= SHOWN_MAX => {
-            Some(format!("write `[{text}]`"))
+            format!("write `[{text}]`")
         }
-        NodeValue::Scalar { .. } | NodeValue::List(_) | NodeValue::Map(_) => None,
+        NodeValue::Scalar { .. } | NodeValue::List(_) | NodeValue::Map(_) => {
+            "write its items below it, each behind `- `".into()
+        }
     }
 }
 

@@ -34,7 +34,8 @@ pub enum Piece {
 pub fn pieces(bytes: &[u8], findings: &mut Findings<'_>) -> Vec<Piece> {
     if bytes.len() > FILE_BYTES_MAX {
         let message = format!("the file has {} bytes, {FILE_BYTES_MAX} are the limit", bytes.len());
-        findings.add(Severity::Error, codes::FILE_TOO_LARGE, &(0..0), message, None);
+        let hint = Some("split it");
+        findings.add(Severity::Error, codes::FILE_TOO_LARGE, &(0..0), message, hint);
         return vec![Piece::Broken(0..0)];
     }
     if bytes.starts_with(b"\xFF\xFE") || bytes.starts_with(b"\xFE\xFF") {
@@ -132,7 +133,8 @@ fn piece(bytes: &[u8], range: Range<usize>, findings: &mut Findings<'_>) -> Piec
         let message =
             format!("the document has {} bytes, {DOCUMENT_BYTES_MAX} are the limit", raw.len());
         let at = span(&(range.start..range.start));
-        findings.add(Severity::Error, codes::DOCUMENT_TOO_LARGE, &at, message, None);
+        let hint = Some("make several resources of it: none needs as much");
+        findings.add(Severity::Error, codes::DOCUMENT_TOO_LARGE, &at, message, hint);
         return Piece::Broken(range);
     }
     let text = match std::str::from_utf8(raw) {

@@ -62,7 +62,7 @@ pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
             Some("close it on its line"),
         ),
         ErrorKind::MismatchedFlowCollectionEnd { open, close } => {
-            (codes::SYNTAX, format!("`{open}` is closed by `{close}`"), None)
+            (codes::SYNTAX, format!("`{open}` is closed by `{close}`"), Some("close it by its own"))
         }
         ErrorKind::UnexpectedEofFlowSequence => {
             (codes::SYNTAX, "`[` is not closed".into(), Some("close it with `]`"))
@@ -83,7 +83,10 @@ pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
         | ErrorKind::TabAtBlockScalarStart => {
             (codes::TAB, "a tab where spaces belong".into(), Some("use spaces"))
         }
-        _ => (codes::SYNTAX, error.info(), None),
+        _ => {
+            let hint = "quote text that has characters of YAML in it, and mind the indentation";
+            (codes::SYNTAX, error.info(), Some(hint))
+        }
     };
     Problem { code, range: around(text, offset), message, hint: hint.map(Into::into) }
 }

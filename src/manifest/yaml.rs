@@ -133,7 +133,8 @@ impl<'a> Builder<'a, '_, '_> {
 
     fn unexpected(&self, span: Span) -> Problem {
         let message = "text that belongs to nothing".to_owned();
-        Problem { code: codes::SYNTAX, range: self.range(span), message, hint: None }
+        let hint = Some("remove it, or give it a key".to_owned());
+        Problem { code: codes::SYNTAX, range: self.range(span), message, hint }
     }
 
     fn range(&self, span: Span) -> std::ops::Range<usize> {
@@ -170,7 +171,8 @@ impl<'a> Builder<'a, '_, '_> {
                 let Some((node, size)) = self.anchors.get(&id).cloned() else {
                     let message = "an alias inside what it stands for".to_owned();
                     let range = self.range(span);
-                    return Err(Problem { code: codes::SYNTAX, range, message, hint: None });
+                    let hint = Some("write out what is meant".to_owned());
+                    return Err(Problem { code: codes::SYNTAX, range, message, hint });
                 };
                 self.count(size, span)?;
                 return Ok(node);
