@@ -88,7 +88,49 @@ pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
             (codes::SYNTAX, error.info(), Some(hint))
         }
     };
+    let of_quote = matches!(
+        error.kind(),
+        ErrorKind::UnclosedQuotedScalar
+            | ErrorKind::DocumentIndicatorInQuotedScalar
+            | ErrorKind::InvalidQuotedScalarIndent
+    );
+    // The parser notices it where the text behind the quote ends.
+    let offset = of_quote.then(|| open_quote(text, offset)).flatten().unwrap_or(offset);
     Problem { code, range: around(text, offset), message, hint: hint.map(Into::into) }
+}
+
+/// The last quote before an offset that is not closed on its line.
+fn open_quote(text: &str, offset: usize) -> Option<usize> {
+    let end = text.get(offset..)?.find('\n').map_or(text.len(), |newline| offset + newline);
+    let mut line_end = end;
+    for line in text.get(..end)?.rsplit('\n') {
+        let start = line_end - line.len();
+        if let Some(found) = unclosed(line) {
+            return Some(start + found);
+        }
+        line_end = start.saturating_sub(1);
+    }
+    None
+}
+
+/// Where a quote opens in a line that does not close it.
+fn unclosed(line: &str) -> Option<usize> {
+    let mut open: Option<(usize, char)> = None;
+    let (mut before, mut escaped) = (' ', false);
+    for (at, c) in line.char_indices() {
+        open = match open {
+            Some(_) if escaped => open,
+            Some((_, quote)) if c == quote => None,
+            // Quotes inside a word are letters like others.
+            None if matches!(c, '"' | '\'') && matches!(before, ' ' | '[' | '{' | ',' | ':') => {
+                Some((at, c))
+            }
+            Some(_) | None => open,
+        };
+        escaped = !escaped && c == '\\' && matches!(open, Some((_, '"')));
+        before = c;
+    }
+    open.map(|(at, _)| at)
 }
 
 /// One character at an offset, or the last one of the line before it.
