@@ -37,8 +37,8 @@ fn living() -> BTreeMap<u32, Vec<String>> {
         let mut fields = stat.rsplit(") ").next().unwrap().split(' ');
         let is_alive = fields.next() != Some("Z");
         // One that is dead already waits for the machine's first process to notice.
-        if is_alive {
-            let group = fields.nth(1).unwrap().parse().unwrap();
+        // One that is being reaped just now is in the group -1.
+        if is_alive && let Ok(group) = fields.nth(1).unwrap().parse() {
             groups.entry(group).or_default().push(stat);
         }
     }
