@@ -165,15 +165,20 @@ impl Engine {
 
     fn approved_turn(&self, approved: &Approved) -> Turn {
         let step = &approved.step;
-        let is_heard_out = self.is_heard_out(&step.id);
-        if !approved.valid || !self.still_holds(step) || is_heard_out && !self.may_delete(&step.id)
-        {
+        if !approved.valid || !self.still_holds(step) {
+            return Turn::Never;
+        }
+        // What was approved waits for the source's next word; it is not asked about again.
+        if !self.is_heard_out(&step.id) {
+            return Turn::Later;
+        }
+        if !self.may_delete(&step.id) {
             return Turn::Never;
         }
         let is_coming = |id: &ResourceId| {
             self.busy.contains(id) || self.queue.iter().any(|queued| queued.id == *id)
         };
-        if !approved.on_disk || !is_heard_out || step.after.iter().any(is_coming) {
+        if !approved.on_disk || step.after.iter().any(is_coming) {
             Turn::Later
         } else if step.after.iter().any(|first| self.refers(first, &step.id)) {
             Turn::Never

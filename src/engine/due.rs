@@ -14,11 +14,17 @@ impl Engine {
         if self.planted(Planted::NoPruneDelay) {
             return true;
         }
-        let waited = self
-            .pending
-            .get(id)
-            .is_some_and(|since| *since + self.config.prune_delay <= self.now.monotonic);
-        waited && self.may_delete(id)
+        self.due(id).is_some_and(|at| at <= self.now.monotonic) && self.may_delete(id)
+    }
+
+    /// When a delete will have waited long enough, if it is pending.
+    fn due(&self, id: &ResourceId) -> Option<Duration> {
+        self.pending.get(id).map(|since| *since + self.config.prune_delay)
+    }
+
+    /// The same of all that are pending.
+    fn dues(&self) -> impl Iterator<Item = Duration> {
+        self.pending.values().map(|since| *since + self.config.prune_delay)
     }
 
     /// Whether source and live side are sure enough for a delete.
@@ -33,23 +39,20 @@ impl Engine {
     /// Whether the source has nothing more to say about a delete: nothing moved since the last
     /// reading, or, where something always does, that reading began when the delete was due.
     pub(super) fn is_heard_out(&self, id: &ResourceId) -> bool {
-        let due = self.pending.get(id).map(|since| *since + self.config.prune_delay);
         !self.clocks.is_hinted() && self.source.in_flight.is_none()
-            || due.is_some_and(|due| due <= self.source.begun)
+            || self.due(id).is_some_and(|at| at <= self.source.begun)
     }
 
     /// Whether some delete has waited long enough.
     pub(super) fn is_any_due(&self) -> bool {
-        let now = self.now.monotonic;
-        self.pending.values().any(|since| *since + self.config.prune_delay <= now)
+        self.dues().any(|at| at <= self.now.monotonic)
     }
 
     /// When the next delete has waited long enough, of those that had not when planning.
     pub(super) fn next_mature(&self) -> Option<Duration> {
         // While a kind that came into use is not known, whoever lists it asks for the plan.
         let made = self.planned.as_ref().filter(|_| self.may_plan())?.made;
-        let times = self.pending.values().map(|since| *since + self.config.prune_delay);
-        times.filter(|at| *at > made).min()
+        self.dues().filter(|at| *at > made).min()
     }
 
     /// A delete needs a list that began after the reading it is compared with.
