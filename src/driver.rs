@@ -20,11 +20,11 @@ use crate::adapter::watch::SourceWatch;
 use crate::engine::{Effect, Engine, Event, Level, Notice};
 use crate::journal::Record;
 use crate::kind::{self, Kind};
-use crate::live::{Observed, list};
+use crate::live::Observed;
 use crate::manifest::decode::{Cache, read_with_cache};
 use crate::manifest::{Reading, Snapshot};
 use crate::model::{FingerprintKey, KindName, ResourceId};
-use crate::port::{CallCode, CallError, Clock, Commands, Files, Storage};
+use crate::port::{CallCode, CallError, Clock, Commands, Files, Storage, calls};
 
 /// Watch events that may wait for the engine; then the stream's own flow control holds the
 /// server back.
@@ -226,7 +226,7 @@ impl<F: Files + 'static, C: Commands + 'static> Hands<F, C> {
                 let key = Arc::clone(&self.key);
                 self.event(async move {
                     let observed = match kind::row(kind) {
-                        Some(row) => list::list(&port, row, cluster.clone(), &key).await,
+                        Some(row) => calls::list(&port, row, cluster.clone(), &key).await,
                         None => Observed::unknown(NO_ROW),
                     };
                     Event::Listed { cluster, kind, ticket, observed }
@@ -237,7 +237,7 @@ impl<F: Files + 'static, C: Commands + 'static> Hands<F, C> {
                 let key = Arc::clone(&self.key);
                 self.event(async move {
                     let result = match row(&id) {
-                        Ok(kind) => list::fetch(&port, kind, &id, &key).await,
+                        Ok(kind) => calls::fetch(&port, kind, &id, &key).await,
                         Err(error) => Err(error),
                     };
                     Event::Fetched { ticket, id, result }
@@ -249,7 +249,7 @@ impl<F: Files + 'static, C: Commands + 'static> Hands<F, C> {
                 let owner = Arc::clone(&self.owner);
                 self.event(async move {
                     let result = match row(&step.id) {
-                        Ok(kind) => list::write(&port, kind, &step, &owner).await,
+                        Ok(kind) => calls::write(&port, kind, &step, &owner).await,
                         Err(error) => Err(error),
                     };
                     Event::Wrote { op, result }

@@ -5,7 +5,7 @@
 //! brings it to canonical form → [`plan::planner`] compares it with what [`live`] knows and what
 //! the [`journal`] says is ours → [`plan::guard`] holds back what a person or time must allow →
 //! [`plan::check`] goes over the plan with code of its own → [`engine`] puts the intent into the
-//! journal and asks for one write → [`driver`] performs it through [`live::list::write`] and
+//! journal and asks for one write → [`driver`] performs it through [`port::calls::write`] and
 //! [`adapter::cluster`] → the outcome goes into the journal, and the resource is *settling* until
 //! a read shows it.
 //!

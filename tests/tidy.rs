@@ -11,12 +11,12 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("wire", &[]),
     ("labels", &["model", "kind", "manifest", "live"]),
-    ("kind", &["model", "wire", "labels", "manifest", "live"]),
+    ("kind", &["model", "wire", "manifest"]),
     ("manifest", &["model", "kind"]),
-    ("live", &["model", "kind", "labels", "port", "plan"]),
-    ("journal", &["model", "kind", "labels", "plan"]),
+    ("live", &["model"]),
+    ("journal", &["model", "kind", "labels"]),
     ("plan", &["model", "kind", "labels", "manifest", "live", "journal"]),
-    ("port", &["model", "journal", "labels", "manifest"]),
+    ("port", &["model", "kind", "labels", "manifest", "live", "journal", "plan"]),
     ("engine", &["model", "kind", "labels", "manifest", "live", "journal", "plan", "port"]),
     ("plane", &["model", "wire"]),
     (
@@ -48,7 +48,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
 
 /// What the pure folders never touch: async, clocks, files, sockets.
 const PURE: &[&str] =
-    &["model", "wire", "kind", "labels", "manifest", "journal", "plan", "engine", "sim"];
+    &["model", "wire", "kind", "labels", "manifest", "live", "journal", "plan", "engine", "sim"];
 const IMPURE: &[&str] = &[
     "tokio::",
     "tonic::",

@@ -17,10 +17,10 @@ use crate::adapter::clock::System;
 use crate::adapter::cluster::CLIENT_VERSION;
 use crate::adapter::teleport::{Names, Teleport, Way};
 use crate::kind::{KINDS, Kind};
-use crate::live::{Coverage, Lack, list};
+use crate::live::{Coverage, Lack};
 use crate::model::{Cluster, KindName};
 use crate::plan::in_use;
-use crate::port::{CallCode, CallError, Clock as _, Cluster as _};
+use crate::port::{CallCode, CallError, Clock as _, Cluster as _, calls};
 use crate::wire::message;
 
 /// Longest wait for one of the small questions.
@@ -246,7 +246,7 @@ async fn kinds(
             report.line(kind.name.as_str(), "not in use: nothing is declared, nothing is ours");
             continue;
         }
-        let observed = list::list(&session.cluster, kind, Cluster::Parent, &session.key).await;
+        let observed = calls::list(&session.cluster, kind, Cluster::Parent, &session.key).await;
         let name = kind.name.as_str();
         match observed.coverage() {
             Coverage::Complete => {

@@ -1,6 +1,7 @@
 //! `reconciler kube match`: what selectors say of labels or of a declared cluster, and who will
 //! serve it.
 
+use crate::port::servers;
 use serde_json::json;
 
 use super::args::Format;
@@ -12,15 +13,15 @@ use super::setup::Setup;
 use super::survey::{self, Survey};
 use crate::adapter::clock::System;
 use crate::config::Kubernetes;
-use crate::kind::kube_server;
+use crate::kind::{self, kube_server};
+use crate::labels::Labels;
 use crate::labels::preview::{Foretold, Unserved, foretold};
 use crate::labels::resolve::Resolver;
 use crate::labels::selector::Matching;
 use crate::labels::serve::{ServedBy, served_by};
 use crate::labels::trap::is_key;
 use crate::labels::value::Values;
-use crate::labels::{Labels, preview};
-use crate::live::{self, servers};
+use crate::live;
 use crate::manifest::suggest;
 use crate::model::{ResourceId, clean};
 use crate::plan::serving;
@@ -66,7 +67,8 @@ pub(super) async fn declared(
 
 /// The id under which a manifest declares it.
 fn find(seen: &Survey, name: &str) -> Result<ResourceId, CliError> {
-    let is_cluster = |id: &&ResourceId| kube_server::concerns(id.kind);
+    let is_cluster =
+        |id: &&ResourceId| kind::row(id.kind).is_some_and(|row| row.labelled.is_some());
     let reading = &seen.reading;
     if let Some(id) = reading.frozen.keys().filter(is_cluster).find(|id| *id.name == *name) {
         return Err(CliError::new(format!(
@@ -87,7 +89,7 @@ fn answer(
     seen: &Survey,
     id: &ResourceId,
     values: &Values,
-    servers: &preview::Seen,
+    servers: &kube_server::Servers,
 ) -> Result<Answer, CliError> {
     let (rules, agent) = (setup.labels(), &setup.config.agent.name);
     let manifest = seen.reading.manifests.get(id);

@@ -16,11 +16,10 @@ use super::setup::Setup;
 use super::survey;
 use crate::adapter::clock::System;
 use crate::kind::{self, Kind, Phase, call, canonical, hide};
-use crate::live::list;
 use crate::manifest::{Manifest, Reading, Snapshot};
 use crate::model::{FingerprintKey, ResourceId, Value};
 use crate::plane::Plane;
-use crate::port::{CallCode, Cluster as _};
+use crate::port::{CallCode, Cluster as _, calls};
 
 /// Longest wait for one answer of the plane in this process.
 const CALL_DEADLINE: Duration = Duration::from_secs(30);
@@ -196,7 +195,7 @@ async fn put(session: &Session, id: &ResourceId, manifest: &Manifest) -> Result<
             Err(error) => return Err(hidden(&error.message)),
         }
     }
-    let live = list::fetch(&session.cluster, kind, id, &session.key).await;
+    let live = calls::fetch(&session.cluster, kind, id, &session.key).await;
     let live = match live.map_err(|error| hidden(&error.message))? {
         None => return gone(kind),
         Some(live) if live.digest == wanted.digest => return Ok(Done::AsItWas),

@@ -18,10 +18,9 @@ use crate::adapter::offline::Offline;
 use crate::adapter::sqlite::Line;
 use crate::driver::Question;
 use crate::engine::APPROVAL_DIGITS;
-use crate::journal::{Outcome, Record};
+use crate::journal::{APPROVAL_LIFETIME, Outcome, Record};
 use crate::manifest::{Reading, Snapshot, render as findings};
 use crate::model::{Diagnostic, Place, ResourceId, Severity};
-use crate::plan::guard::APPROVAL_LIFETIME;
 use crate::plan::render;
 use crate::port::Clock as _;
 

@@ -15,11 +15,11 @@ use super::setup::Setup;
 use crate::adapter::clock::System;
 use crate::adapter::files::FILE_SIZE_MAX;
 use crate::adapter::whole;
-use crate::kind::{self, Kind, Readiness, call, canonical, hide, pasted, unknown};
-use crate::live::{Coverage, Live, Observed, list};
-use crate::model::{Cluster, ResourceId, Value, duration};
+use crate::kind::{self, Kind, call, canonical, hide, pasted, unknown};
+use crate::live::{Coverage, Observed};
+use crate::model::{Cluster, Live, Readiness, ResourceId, Value, duration};
 use crate::plan::diff;
-use crate::port::{CallCode, CallError, Clock as _, Cluster as _};
+use crate::port::{CallCode, CallError, Clock as _, Cluster as _, calls};
 
 /// Longest wait for one answer of a hand-made call.
 const CALL_DEADLINE: Duration = Duration::from_secs(30);
@@ -52,7 +52,7 @@ pub(super) async fn get(
         vec![fetch(session, kind, &id).await?.ok_or_else(|| not_there(&id))?]
     } else {
         let which = Cluster::Parent;
-        let mut observed = list::list(&session.cluster, kind, which, &session.key).await;
+        let mut observed = calls::list(&session.cluster, kind, which, &session.key).await;
         observed.put_under(&session.veil());
         all(&observed)?
     };
@@ -117,7 +117,7 @@ async fn fetch(session: &Session, kind: &Kind, id: &ResourceId) -> Result<Option
 /// As [`fetch`], with the code of what went wrong; the message says all.
 async fn look(session: &Session, kind: &Kind, id: &ResourceId) -> Result<Option<Live>, CallError> {
     let read = async |id: &ResourceId| {
-        list::fetch(&session.cluster, kind, id, &session.key).await.map_err(|error| {
+        calls::fetch(&session.cluster, kind, id, &session.key).await.map_err(|error| {
             let shown = id.veiled(&session.key);
             let told = error.to_string();
             // Nobody knows yet whether it is a secret.

@@ -21,13 +21,13 @@ use super::setup::Setup;
 use super::table;
 use crate::adapter::files::FILE_SIZE_MAX;
 use crate::adapter::whole;
-use crate::kind::kube_server::{self, of_live};
-use crate::kind::{KINDS, canonical::WireError};
-use crate::labels::preview::{self, Note, Registered, Seen, Server};
-use crate::live::{Coverage, list, servers};
+use crate::kind::kube_server::{Registered, Server, Servers, of_live};
+use crate::kind::{self, KINDS, canonical::WireError};
+use crate::labels::preview::{self, Note};
+use crate::live::Coverage;
 use crate::model::{Cluster, clean};
 use crate::plan::{Plan, serving};
-use crate::port::Cluster as _;
+use crate::port::{Cluster as _, calls, servers};
 use crate::wire::message::proto::GetDomainNameResponse;
 
 /// Longest wait for the cluster's name.
@@ -95,8 +95,8 @@ pub(super) async fn ls(
         return Ok(Exit::Done);
     }
     let servers = match seen {
-        Seen::Servers(servers) => servers,
-        Seen::Unknown(why) => return Err(CliError::new(why)),
+        Servers::Known(servers) => servers,
+        Servers::Unknown(why) => return Err(CliError::new(why)),
     };
     let selected = selected(session).await;
     let served = served(servers, selected.as_deref());
@@ -121,7 +121,11 @@ pub(super) async fn ls(
 
 /// Who serves what a plan touches; asks for the servers only if it touches a Kubernetes cluster.
 pub(super) async fn notes(setup: &Setup, session: &Session, plan: &Plan) -> Vec<Note> {
-    if !plan.steps.iter().any(|step| kube_server::concerns(step.id.kind)) {
+    if !plan
+        .steps
+        .iter()
+        .any(|step| kind::row(step.id.kind).is_some_and(|row| row.labelled.is_some()))
+    {
         return Vec::new();
     }
     let seen = servers::read(&session.cluster).await;
@@ -150,8 +154,8 @@ async fn registered(
 ) -> Result<(BTreeMap<String, Registered>, Option<String>), CliError> {
     let mut all = BTreeMap::new();
     let mut unsure = None;
-    for kind in KINDS.iter().filter(|kind| kube_server::concerns(kind.name)) {
-        let observed = list::list(&session.cluster, kind, Cluster::Parent, &session.key).await;
+    for kind in KINDS.iter().filter(|kind| kind.labelled.is_some()) {
+        let observed = calls::list(&session.cluster, kind, Cluster::Parent, &session.key).await;
         if let Coverage::Partial(why) = observed.coverage() {
             unsure = Some(why.clone());
         }
@@ -166,7 +170,7 @@ async fn registered(
 
 fn left(
     setup: &Setup,
-    seen: &Seen,
+    seen: &Servers,
     registered: &BTreeMap<String, Registered>,
     whole: bool,
 ) -> Vec<Left> {
@@ -178,7 +182,7 @@ fn left(
             left.insert(name.clone(), Left { name: name.clone(), listed: false, reason });
         }
     }
-    if let Seen::Servers(servers) = seen {
+    if let Servers::Known(servers) = seen {
         for server in servers {
             let known = whole.then_some(registered);
             let Some(why) = preview::leftover(services, known, server) else { continue };

@@ -22,10 +22,10 @@ use crate::adapter::sqlite::{Sqlite, same_control_plane};
 use crate::adapter::teleport::{Link, Teleport};
 use crate::journal::State;
 use crate::kind;
-use crate::live::{Live, LiveState, list};
-use crate::model::{Cluster, FingerprintKey, KindName, ResourceId, Veil};
+use crate::live::LiveState;
+use crate::model::{Cluster, FingerprintKey, KindName, Live, ResourceId, Veil};
 use crate::plane::{Faults, Plane, Settings};
-use crate::port::{Clock as _, Storage};
+use crate::port::{Clock as _, Storage, calls};
 
 /// What a command is going to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,7 +246,8 @@ impl Session {
                 live
             };
             let (cluster, key) = (&self.cluster, &self.key);
-            let observed = list::list_kept(cluster, kind, which.clone(), key, share).await;
+            let observed =
+                calls::list_with(cluster, kind, which.clone(), key, share, calls::PAGES_MAX).await;
             state.kinds.insert((which, name), observed);
         }
         state.server = self.cluster.release();

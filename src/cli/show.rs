@@ -181,7 +181,8 @@ fn text(status: &Status) -> String {
         lines.push(format!("{id:width$}  {state}{details}"));
         lines.extend(resource.labels.iter().map(|(key, label)| label_line(key, label)));
     }
-    for pending in &status.pending {
+    // One whose time is over is held, written or gone: its own line says so.
+    for pending in status.pending.iter().filter(|pending| pending.left_ms > 0) {
         let seconds = pending.left_ms.div_ceil(1000);
         let id = &pending.id;
         lines.push(format!("pending: delete {id} in {seconds} s; restore its manifest to keep it"));

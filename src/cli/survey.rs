@@ -16,9 +16,9 @@ use crate::labels::blocked::{Named, named};
 use crate::labels::resolve::resolve;
 use crate::live::{Coverage, Lack, LiveState, Observed};
 use crate::manifest::{Reading, Snapshot, decode};
-use crate::model::{FingerprintKey, ResourceId, Timestamp};
+use crate::model::{FingerprintKey, ResourceId, Timestamp, Verb};
 use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
-use crate::plan::{Action, Input, LabelInput, Plan, Verb, check, in_use, kinds};
+use crate::plan::{Action, Input, LabelInput, Plan, check, in_use, kinds};
 use crate::port::{Clock as _, Files, NotYet};
 
 /// How long a command waits for a source that is being changed just now. Longer than a `git

@@ -12,9 +12,9 @@ use super::slot::{
 };
 use crate::journal::{OpId, Outcome, parse_id};
 use crate::kind;
-use crate::live::{Live, Written};
-use crate::model::{ResourceId, Value};
-use crate::plan::{Action, Step, Verb};
+use crate::live::Written;
+use crate::model::{Live, ResourceId, Value, Verb};
+use crate::plan::{Action, Step};
 use crate::port::{CallCode, CallError};
 
 impl Engine {

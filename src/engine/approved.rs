@@ -13,7 +13,7 @@ use super::config::{MAX_IN_FLIGHT, Planted};
 use super::machine::Engine;
 use super::slot::{Approved, Checking, Condition};
 use super::write::Turn;
-use crate::journal::{OpId, Outcome};
+use crate::journal::{OpId, Outcome, approval_holds};
 use crate::kind;
 use crate::model::{Digest, ResourceId, Timestamp, Value};
 use crate::plan::guard::{Begun, Guard, Held};
@@ -47,8 +47,9 @@ impl Engine {
         let (now, wall) = (self.now.monotonic, self.now.wall);
         let inventory = &self.journal.inventory;
         self.allowance.begun.retain(|_, (_, until)| *until > now);
-        let is_open =
-            |id: &ResourceId, grant: &Grant| inventory.contains_key(id) && grant.expires > wall;
+        let is_open = |id: &ResourceId, grant: &Grant| {
+            inventory.contains_key(id) && approval_holds(grant.expires, wall)
+        };
         self.allowance.grants.retain(|id, grant| is_open(id, grant));
         let looking = self.flying.iter().filter(|id| {
             let condition = self.slots.get(*id).map(|slot| &slot.condition);

@@ -8,9 +8,9 @@ use super::machine::Engine;
 use crate::journal::Entry;
 use crate::labels::resolve::{Desired, Fits, Meant};
 use crate::labels::value::Command;
-use crate::live::{Live, Observed};
+use crate::live::Observed;
 use crate::manifest::Reading;
-use crate::model::ResourceId;
+use crate::model::{Live, ResourceId};
 
 impl Engine {
     /// What is wanted, from what is known now.

@@ -57,17 +57,9 @@ impl Engine {
 
     /// A delete needs a list that began after the reading it is compared with.
     pub(super) fn list_for_deletes(&mut self) {
-        let stale: BTreeSet<_> = self
-            .pending
-            .keys()
-            .filter(|id| !self.live.is_current(id, self.source.came))
-            .map(|id| (id.cluster.clone(), id.kind))
-            .collect();
-        for key in stale {
-            if self.live.kinds.get(&key).is_some_and(|kind| kind.failures == 0) {
-                self.list(&key);
-            }
-        }
+        let came = self.source.came;
+        let stale = self.pending.keys().filter(|id| !self.live.is_current(id, came));
+        self.list_since(stale.map(key_of).collect(), came);
     }
 
     /// What seemed to be gone at the start is looked for again, once reads have caught up.
@@ -75,14 +67,16 @@ impl Engine {
         let (Some(warm), Some(planned)) = (self.warm, &self.planned) else { return };
         let steps = planned.plan.steps.iter().filter(|step| self.is_cold(step));
         let forget = planned.plan.forget.iter().filter(|id| !self.is_warm(id));
-        let cold: BTreeSet<_> = steps
-            .map(|step| &step.id)
-            .chain(forget)
-            .map(|id| (id.cluster.clone(), id.kind))
-            .collect();
-        for key in cold {
+        let cold = steps.map(|step| &step.id).chain(forget).map(key_of).collect();
+        self.list_since(cold, warm);
+    }
+
+    /// Asks for a list of each kind, unless one that began after that ticket is under way. What
+    /// cannot be listed is tried again at its own times.
+    fn list_since(&mut self, kinds: BTreeSet<KindKey>, after: u64) {
+        for key in kinds {
             let Some(kind) = self.live.kinds.get(&key) else { continue };
-            let is_coming = kind.listing.as_ref().is_some_and(|listing| listing.ticket > warm);
+            let is_coming = kind.listing.as_ref().is_some_and(|listing| listing.ticket > after);
             if kind.failures == 0 && !is_coming {
                 self.list(&key);
             }
@@ -95,4 +89,8 @@ impl Engine {
         let came = self.source.came;
         self.pending.keys().any(|id| is_of(id) && !self.live.is_current(id, came))
     }
+}
+
+fn key_of(id: &ResourceId) -> KindKey {
+    (id.cluster.clone(), id.kind)
 }

@@ -6,9 +6,8 @@ use super::Level;
 use super::config::{Mode, ONCE_ATTEMPTS, ONCE_SOURCE, ONCE_UNREACHABLE, Outcome, Planted};
 use super::machine::{Engine, Life};
 use super::slot::Condition;
-use crate::kind::Readiness;
 use crate::live::{Coverage, Lack, Observed};
-use crate::model::{Cluster, KindName, ResourceId};
+use crate::model::{Cluster, KindName, Readiness, ResourceId};
 use crate::plan::{Deferred, Reason, Step};
 
 impl Engine {

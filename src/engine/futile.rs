@@ -14,8 +14,7 @@ use super::Level;
 use super::config::{FUTILE_MAX, LASTING, Planted, REFUSED_BACKOFF, RETRY_FIRST, RETRY_MAX};
 use super::machine::Engine;
 use super::slot::{BackingOff, Condition, Refused, Want, backoff, refused_backoff};
-use crate::live::Live;
-use crate::model::{Digest, ResourceId, Value};
+use crate::model::{Digest, Live, ResourceId, Value};
 use crate::plan::{Action, FieldChange, Reason, Step};
 
 /// What became of the last writes of one wish.

@@ -7,9 +7,8 @@ use super::config::{Planted, RETRY_FIRST, RETRY_MAX};
 use super::machine::{Engine, Life};
 use super::slot::backoff;
 use super::{Effect, Level};
-use crate::kind::Readiness;
-use crate::live::{Coverage, Lack, Live, LiveState, Observed};
-use crate::model::{Cluster, KindName, ResourceId, Revision};
+use crate::live::{Coverage, Lack, LiveState, Observed};
+use crate::model::{Cluster, KindName, Live, Readiness, ResourceId, Revision};
 
 /// What coverage goes by.
 pub(super) type KindKey = (Cluster, KindName);

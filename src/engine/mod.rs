@@ -45,9 +45,9 @@ use std::time::Duration;
 
 use crate::journal::{OpId, Record, State};
 use crate::labels::value::Command;
-use crate::live::{Live, Observed, Written};
+use crate::live::{Observed, Written};
 use crate::manifest::Reading;
-use crate::model::{Cluster, KindName, Release, ResourceId};
+use crate::model::{Cluster, KindName, Live, Release, ResourceId};
 use crate::plan::Step;
 use crate::port::{CallError, NotYet, RunError};
 

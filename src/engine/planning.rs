@@ -8,14 +8,13 @@ use super::config::{APPROVAL_DIGITS, Planted};
 use super::machine::{Engine, Life};
 use super::slot::Condition;
 use super::{Effect, Level};
-use crate::journal::{Entry, Record};
+use crate::journal::{APPROVAL_LIFETIME, Entry, Record};
 use crate::kind;
 use crate::labels::resolve::{Desired, resolve};
-use crate::live::{Live, LiveState, Seen};
-use crate::manifest::Resource;
-use crate::model::{ResourceId, Value};
+use crate::live::{LiveState, Seen};
+use crate::model::{Live, Resource, ResourceId, Value};
 use crate::plan::check::check;
-use crate::plan::guard::{APPROVAL_LIFETIME, GuardFacts, Held, PendingApproval, guard};
+use crate::plan::guard::{GuardFacts, Held, PendingApproval, guard};
 use crate::plan::{Action, Input, LabelInput, Plan, Step, Why, plan};
 
 /// Runs count from here: people read the number.

@@ -11,8 +11,7 @@ use super::live::KindKey;
 use super::machine::{Engine, Life};
 use super::slot::{BackingOff, Condition, Refused, Settling, Want, backoff};
 use crate::kind;
-use crate::live::Live;
-use crate::model::ResourceId;
+use crate::model::{Live, ResourceId};
 use crate::port::{CallCode, CallError};
 
 /// Quiet time before planning after the last of many writes was seen: one plan for all.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::config::REFUSED_BACKOFF;
 use crate::journal::{Entry, OpId};
-use crate::model::{Digest, Revision};
-use crate::plan::{Step, Verb};
+use crate::model::{Digest, Revision, Verb};
+use crate::plan::Step;
 
 /// What the engine holds about one resource beyond source, live and inventory.
 #[derive(Debug, Clone)]

@@ -1,12 +1,13 @@
 //! The files' side: when to read, and what was read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::machine::Engine;
 use super::slot::Condition;
 use super::{Effect, Level};
+use crate::journal::Entry;
 use crate::manifest::Reading;
 use crate::model::{Code, ResourceId, Severity};
 use crate::port::NotYet;
@@ -113,17 +114,12 @@ impl Engine {
     /// What the server refused is tried again at once when its author, or a label's value,
     /// changed it.
     pub(super) fn forgive_edited(&mut self, reading: &Reading) {
-        let unwanted = |id: &ResourceId| {
-            reading.is_whole()
-                && !reading.manifests.contains_key(id)
-                && !self.journal.inventory.contains_key(id)
-        };
+        let inventory = &self.journal.inventory;
         let edited: Vec<ResourceId> = self
             .slots
             .iter()
             .filter(|(id, slot)| match &slot.condition {
-                // Nobody wants it any more, and it never was ours.
-                Condition::BackingOff(_) if unwanted(id) => true,
+                Condition::BackingOff(_) if is_stranger(reading, inventory, id) => true,
                 Condition::BackingOff(waiting) => waiting.refused.as_ref().is_some_and(|refused| {
                     refused.0 != reading.manifests.get(*id).map(|wanted| wanted.resource.digest)
                 }),
@@ -145,15 +141,23 @@ impl Engine {
     /// What is neither declared nor ours is no more remembered, once nothing happens to it: if it
     /// comes back, what is wrong with it is said again.
     pub(super) fn forget_strangers(&mut self) {
-        let Some(reading) = self.source.reading.as_ref().filter(|it| it.is_whole()) else { return };
-        let is_known = |id: &ResourceId| {
-            reading.manifests.contains_key(id) || self.journal.inventory.contains_key(id)
-        };
+        let Some(reading) = &self.source.reading else { return };
+        let is_stranger = |id: &ResourceId| is_stranger(reading, &self.journal.inventory, id);
         self.slots.retain(|id, slot| {
-            slot.wake.is_some() || !matches!(slot.condition, Condition::Idle) || is_known(id)
+            slot.wake.is_some() || !matches!(slot.condition, Condition::Idle) || !is_stranger(id)
         });
-        self.said.retain(|id, _| is_known(id) || self.slots.contains_key(id));
+        self.said.retain(|id, _| !is_stranger(id) || self.slots.contains_key(id));
     }
+}
+
+/// Whether nobody declares it and it never was ours; while a document cannot be read, somebody
+/// may.
+fn is_stranger(
+    reading: &Reading,
+    inventory: &BTreeMap<ResourceId, Entry>,
+    id: &ResourceId,
+) -> bool {
+    reading.is_whole() && !reading.manifests.contains_key(id) && !inventory.contains_key(id)
 }
 
 /// What is wrong, without where in its file: that moves with every line above it.

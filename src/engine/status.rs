@@ -9,10 +9,9 @@ use super::config::Outcome;
 use super::live::Watch;
 use super::machine::Engine;
 use super::slot::Condition;
-use crate::kind::Readiness;
 use crate::live::{Coverage, LiveState, Observed};
 use crate::manifest::Reading;
-use crate::model::{Now, ResourceId};
+use crate::model::{Now, Readiness, ResourceId};
 use crate::plan::guard::Held;
 use crate::plan::{Deferred, Plan, Why};
 

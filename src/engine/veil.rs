@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use super::machine::Engine;
 use crate::journal::{State, parse_id};
-use crate::live::{Live, Observed};
+use crate::live::Observed;
 use crate::manifest::Reading;
-use crate::model::ResourceId;
+use crate::model::{Live, ResourceId};
 
 impl Engine {
     /// What the journal says is secret stays so.

@@ -9,8 +9,8 @@ use super::slot::{Checking, Condition, Sending};
 use super::{Effect, Level};
 use crate::journal::{self, OpId, Record, RunId};
 use crate::kind::{self, Writes};
-use crate::model::ResourceId;
-use crate::plan::{Action, Step, Verb};
+use crate::model::{ResourceId, Verb};
+use crate::plan::{Action, Step};
 
 /// Whether a step may begin.
 pub(super) enum Turn {

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Deleted, Entry, OpId, Open, Outcome, Record, RunId, State};
+use super::{Deleted, Entry, OpId, Open, Outcome, Record, RunId, State, approval_holds};
 use crate::kind;
 use crate::labels::value::{Command, Known};
-use crate::model::{Cluster, ResourceId, Timestamp};
-use crate::plan::Verb;
+use crate::model::{Cluster, ResourceId, Timestamp, Verb};
 
 /// How long a delete that nobody approved is remembered, by the calendar. The delete share counts
 /// those of the last `source.resync`; with a longer one, a restart forgets what is older than this.
@@ -196,7 +195,7 @@ impl State {
         // Approvals that nobody used would stay for ever.
         let mut touched = Touched::default();
         self.approvals.retain(|old, until| {
-            let keep = *until > at;
+            let keep = approval_holds(*until, at);
             if !keep {
                 touched.approvals.insert(old.clone());
             }

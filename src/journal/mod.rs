@@ -4,14 +4,25 @@ pub mod fold;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::labels::value::{Command, Known, Values};
-use crate::model::{FingerprintKey, ResourceId, Timestamp};
-use crate::plan::Verb;
+use crate::model::{FingerprintKey, ResourceId, Timestamp, Verb};
 
 pub use fold::{DELETED_KEPT, Damaged, Touched, parse_id};
+
+/// How long an approval is good for: long enough to see a run through, too short to be
+/// forgotten about.
+pub const APPROVAL_LIFETIME: Duration = Duration::from_hours(1);
+
+/// Whether an approval with that end is good now. An end further away than a whole lifetime was
+/// reckoned by a clock that has been set back since.
+#[must_use]
+pub fn approval_holds(expires: Timestamp, now: Timestamp) -> bool {
+    now < expires && expires <= now.plus(APPROVAL_LIFETIME)
+}
 
 /// Number of one operation, growing for ever.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

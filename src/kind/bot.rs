@@ -10,8 +10,8 @@ mod check;
 
 use std::collections::BTreeMap;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Sight, Writes};
-use crate::model::{KindName, Value};
+use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Sight, Writes};
+use crate::model::{KindName, Readiness, Value};
 
 const BOT_MESSAGE: &str = "teleport.machineid.v1.Bot";
 

@@ -8,8 +8,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use super::canonical::{self, WireError};
 use super::codec::{self, Raw, RawValue};
 use super::{Call, Follow, KINDS, Kind, List, PAGE_SIZE};
-use crate::live::Live;
-use crate::model::{Cluster, FingerprintKey, KindName, ResourceId, Revision};
+use crate::model::{Cluster, FingerprintKey, KindName, Live, ResourceId, Revision};
 use crate::wire::{DESCRIPTORS, message};
 
 /// A call ready to be sent.

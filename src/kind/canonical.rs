@@ -12,9 +12,9 @@ use bytes::Bytes;
 use super::codec::{self, Keep};
 use super::schema::{self, Field, Form, Schema};
 use super::{Kind, OWNER_LABEL};
-use crate::live::Live;
-use crate::manifest::Resource;
-use crate::model::{Cluster, Digest, FingerprintKey, ResourceId, Revision, Value, secret};
+use crate::model::{
+    Cluster, Digest, FingerprintKey, Live, Resource, ResourceId, Revision, Value, secret,
+};
 
 /// A message that cannot be read or made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,9 +2,8 @@
 
 use super::canonical::{DIRECTIVE_LABELS, SERVER_LABELS};
 use super::{ORIGIN_LABEL, OWNER_LABEL, codes, label_key_is_valid};
-use crate::manifest::Findings;
 use crate::model::tree::NodeValue;
-use crate::model::{Node, Scalar, Severity};
+use crate::model::{Findings, Node, Scalar, Severity};
 
 /// The node at a path of keys, unless it is absent or null.
 pub(super) fn at<'a>(node: &'a Node<'a>, path: &[&str]) -> Option<&'a Node<'a>> {

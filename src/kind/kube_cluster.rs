@@ -7,9 +7,10 @@
 mod check;
 pub mod kubeconfig;
 mod labels;
+pub(super) mod registered;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Sight, Writes};
-use crate::model::{KindName, Value};
+use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Sight, Writes};
+use crate::model::{KindName, Readiness, Value};
 
 const KUBE_CLUSTER_MESSAGE: &str = "types.KubernetesClusterV3";
 

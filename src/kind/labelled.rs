@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
+
+use super::canonical::WireError;
+use super::kube_server::Registered;
 use crate::model::{FieldPath, Value};
 
 /// What must be known of a kind that agents pick by its labels.
@@ -16,6 +20,8 @@ pub struct Labelled {
     pub resolve: fn(&mut Value, BTreeMap<String, String>),
     /// Puts these results beside the commands of the dynamic labels, by key.
     pub forward: fn(&mut Value, BTreeMap<String, String>),
+    /// What Kubernetes Services see of the message. Fails for bytes that are none.
+    pub registered: fn(Bytes) -> Result<Registered, WireError>,
 }
 
 /// The field of a dynamic label that holds program and arguments.

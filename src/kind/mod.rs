@@ -28,8 +28,7 @@ pub mod schema;
 pub mod unknown;
 
 pub use self::labelled::{DynamicLabel, LabelParts, Labelled};
-use crate::manifest::Findings;
-use crate::model::{KindName, Node, ResourceId, Value};
+use crate::model::{Findings, KindName, Node, Readiness, ResourceId, Value};
 
 /// The one list.
 pub static KINDS: &[&Kind] = &[
@@ -177,15 +176,6 @@ pub enum Follow {
     Watch(&'static str),
     /// Not watchable on any server: listed on the poll clock.
     Poll,
-}
-
-/// Whether a resource can be built upon.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Readiness {
-    /// Yes.
-    Ready,
-    /// Not yet; what it says of itself (`creating`).
-    Waiting(String),
 }
 
 /// The calls of a kind.

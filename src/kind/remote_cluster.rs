@@ -7,8 +7,8 @@
 //! tries three times and then says `FailedPrecondition`, as for any stale revision.)
 //! Whoever labels one needs `cluster_labels` that let him see it afterwards.
 
-use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Sight, Writes, check};
-use crate::model::KindName;
+use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Sight, Writes, check};
+use crate::model::{KindName, Readiness};
 
 const REMOTE_CLUSTER_MESSAGE: &str = "types.RemoteClusterV3";
 

@@ -6,8 +6,8 @@
 mod check;
 mod defaults;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Sight, Writes};
-use crate::model::KindName;
+use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Sight, Writes};
+use crate::model::{KindName, Readiness};
 
 const ROLE_MESSAGE: &str = "types.RoleV6";
 

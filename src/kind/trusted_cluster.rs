@@ -6,8 +6,8 @@
 mod check;
 mod pattern;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Sight, Writes};
-use crate::model::{KindName, ResourceId, Value};
+use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Sight, Writes};
+use crate::model::{KindName, Readiness, ResourceId, Value};
 
 const TRUSTED_CLUSTER_MESSAGE: &str = "types.TrustedClusterV2";
 

@@ -6,8 +6,8 @@
 
 mod check;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Sight, Writes};
-use crate::model::{KindName, ResourceId, Value};
+use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Sight, Writes};
+use crate::model::{KindName, Readiness, ResourceId, Value};
 
 const USER_MESSAGE: &str = "types.UserV2";
 

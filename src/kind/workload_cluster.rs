@@ -5,8 +5,8 @@
 
 mod check;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Readiness, Rpc, Sight, Writes};
-use crate::model::{KindName, Value};
+use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Sight, Writes};
+use crate::model::{KindName, Readiness, Value};
 
 const WORKLOAD_CLUSTER_MESSAGE: &str = "teleport.workloadcluster.v1.WorkloadCluster";
 

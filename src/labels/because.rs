@@ -6,8 +6,7 @@ use super::Labels;
 use super::resolve::{Rules, Unmatched};
 use super::selector::Matching;
 use crate::kind::{self, ORIGIN_LABEL, OWNER_LABEL};
-use crate::live::Live;
-use crate::model::Value;
+use crate::model::{Live, Value};
 
 /// Labels named in one text.
 const SHOWN_MAX: usize = 4;

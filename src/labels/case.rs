@@ -6,9 +6,8 @@ use super::resolve::{Declared, Rules};
 use super::value::{Known, Say, Values};
 use super::{Labels, Mode, OnFailure};
 use crate::kind::{Kind, LabelParts, ORIGIN_LABEL, OWNER_LABEL, canonical};
-use crate::live::Live;
-use crate::manifest::{Manifest, Resource};
-use crate::model::Value;
+use crate::manifest::Manifest;
+use crate::model::{Live, Resource, Value};
 
 /// What the server writes into [`ORIGIN_LABEL`] of what we create; selectors may ask for it.
 const OUR_ORIGIN: &str = "dynamic";

@@ -9,66 +9,7 @@ use std::fmt;
 use super::Labels;
 use super::selector::Matching;
 use super::serve::{ServedBy, Service, served_by};
-use crate::model::Timestamp;
-
-/// A registered cluster as Kubernetes Services see it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Registered {
-    /// Its name.
-    pub name: String,
-    /// All labels: its own, hidden by the stored results of its commands.
-    pub labels: BTreeMap<String, String>,
-    /// The labels among them whose command has no result yet.
-    pub open: BTreeSet<String>,
-    /// `teleport.dev/origin`.
-    pub origin: String,
-    /// Whether there is any way into it.
-    pub credentials: bool,
-}
-
-/// One `kube_server`: a Kubernetes Service says that it serves a cluster.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Server {
-    /// The cluster's name.
-    pub name: String,
-    /// The id of the service's host; several may serve one cluster.
-    pub host_id: String,
-    /// What the host is called; the same for all services behind a proxy.
-    pub hostname: String,
-    /// The cluster's labels as it publishes them, with its own results of the commands.
-    pub labels: BTreeMap<String, String>,
-    /// The cluster's `teleport.dev/origin`; empty for one of the service's own configuration.
-    pub origin: String,
-    /// When it is listed no longer, unless it is heard of again.
-    pub expires: Option<Timestamp>,
-}
-
-/// What Teleport calls every host that is reached through a proxy.
-const BEHIND_PROXY: &str = "remote.kube.proxy.teleport.cluster.local";
-
-impl Server {
-    /// The host by the name that tells it from others.
-    pub fn host(&self) -> &str {
-        match self.hostname.as_str() {
-            "" | BEHIND_PROXY => &self.host_id,
-            name => name,
-        }
-    }
-
-    /// Whether it is of the service's own configuration. It hides a registered one of its name.
-    pub fn is_static(&self) -> bool {
-        matches!(self.origin.as_str(), "" | "config-file")
-    }
-}
-
-/// What is known of the servers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Seen {
-    /// All that this identity may see.
-    Servers(Vec<Server>),
-    /// Nothing; why.
-    Unknown(String),
-}
+use crate::kind::kube_server::{Registered, Server, Servers};
 
 /// One thing to say of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +78,7 @@ impl fmt::Display for Note {
 /// What a change of one cluster does: `before` it and `after` it, each absent where there is none.
 pub fn notes(
     services: &[Service],
-    seen: &Seen,
+    seen: &Servers,
     before: Option<&Registered>,
     after: Option<&Registered>,
 ) -> Vec<Note> {
@@ -225,7 +166,7 @@ pub struct Foretold {
 }
 
 /// Foretells who will serve a cluster, whoever serves it now.
-pub fn foretold(services: &[Service], seen: &Seen, cluster: &Registered) -> Foretold {
+pub fn foretold(services: &[Service], seen: &Servers, cluster: &Registered) -> Foretold {
     let now = served_by(services, &known(cluster)).names;
     let nobody = |unknown: Vec<String>, why| Foretold {
         by: ServedBy { names: Vec::new(), unknown },
@@ -253,10 +194,10 @@ pub fn foretold(services: &[Service], seen: &Seen, cluster: &Registered) -> Fore
 }
 
 /// Why nobody serves a registered cluster; none if somebody does.
-pub fn unserved(services: &[Service], seen: &Seen, cluster: &Registered) -> Option<Unserved> {
+pub fn unserved(services: &[Service], seen: &Servers, cluster: &Registered) -> Option<Unserved> {
     let servers = match seen {
-        Seen::Servers(servers) => servers,
-        Seen::Unknown(why) => return Some(Unserved::Unknown(why.clone())),
+        Servers::Known(servers) => servers,
+        Servers::Unknown(why) => return Some(Unserved::Unknown(why.clone())),
     };
     let mut of_name = servers.iter().filter(|it| it.name == cluster.name);
     if of_name.any(|it| !it.is_static()) {
@@ -305,12 +246,12 @@ fn with_open(cluster: &Registered) -> Labels {
     labels
 }
 
-fn static_host<'a>(seen: &'a Seen, name: &str) -> Option<&'a str> {
+fn static_host<'a>(seen: &'a Servers, name: &str) -> Option<&'a str> {
     match seen {
-        Seen::Servers(servers) => {
+        Servers::Known(servers) => {
             servers.iter().find(|it| it.name == name && it.is_static()).map(Server::host)
         }
-        Seen::Unknown(_) => None,
+        Servers::Unknown(_) => None,
     }
 }
 

@@ -20,9 +20,9 @@ use super::selector::{Matching, Selectors};
 use super::value::{Command, Say, Values};
 use super::{Labels, Mode, OnFailure};
 use crate::kind::{self, LabelParts, Labelled};
-use crate::live::{Live, LiveState, Seen};
-use crate::manifest::{Manifest, Reading, Resource};
-use crate::model::{Digest, ResourceId, Value};
+use crate::live::{LiveState, Seen};
+use crate::manifest::{Manifest, Reading};
+use crate::model::{Digest, Live, Resource, ResourceId, Value};
 
 /// What decides.
 #[derive(Debug, Clone, PartialEq, Eq)]

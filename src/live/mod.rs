@@ -2,44 +2,12 @@
 //!
 //! Deliberately absent: decisions.
 
-pub mod list;
-pub mod servers;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::kind::Readiness;
-use crate::model::{Cluster, Digest, KindName, Release, ResourceId, Revision, Veil};
-
-/// One live resource.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Live {
-    /// Its key.
-    pub id: ResourceId,
-    /// The server's version of it; some kinds have none.
-    pub revision: Option<Revision>,
-    /// In the form of `Resource::canonical`, **secrets in clear**.
-    pub canonical: Arc<str>,
-    /// SHA-256 of `canonical`.
-    pub digest: Digest,
-    /// The ownership mark, if it bears one.
-    pub owner: Option<String>,
-    /// `teleport.dev/origin`, if it says one.
-    pub origin: Option<String>,
-    /// Whether others may build on it.
-    pub readiness: Readiness,
-    /// The message as it came, so that an update keeps the fields that we don't know. Empty:
-    /// not kept, because nothing is going to be written over it.
-    pub wire: Bytes,
-}
-
-impl std::fmt::Debug for Live {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Live({:?} at {:?})", self.id, self.revision)
-    }
-}
+use crate::model::{Cluster, KindName, Live, Release, ResourceId, Revision, Veil};
 
 /// Whether the whole set was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]

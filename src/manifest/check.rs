@@ -5,12 +5,12 @@
 
 use std::fmt;
 
+use super::codes;
 use super::leaf::{self, At};
 use super::suggest::nearest;
-use super::{Findings, codes};
 use crate::kind::schema::{Field, Form, Schema};
 use crate::model::tree::NodeValue;
-use crate::model::{Node, Scalar, Severity, Value};
+use crate::model::{Findings, Node, Scalar, Severity, Value};
 
 /// Where a field stands, outermost first when shown. Put together only for a finding: nearly all
 /// fields are right.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::document::{self, FileReading};
 use super::reference::{self, Secrets, Used};
-use super::{Findings, Manifest, Reading, Snapshot, Unreadable, codes};
-use crate::model::{Diagnostic, Digest, FingerprintKey, Place, ResourceId, Severity, Veil, share};
+use super::{Manifest, Reading, Snapshot, Unreadable, codes};
+use crate::model::{
+    Diagnostic, Digest, Findings, FingerprintKey, Place, ResourceId, Severity, Veil, share,
+};
 
 /// Folder whose files describe the inside of a child cluster.
 const CHILDREN: &str = "children/";

@@ -1,10 +1,10 @@
 //! What the labels under `reconciler/` ask of us.
 
 use super::suggest::nearest;
-use super::{Adopt, Directives, Findings, check, codes};
+use super::{Adopt, Directives, check, codes};
 use crate::kind::{ORIGIN_LABEL, OWNER_LABEL};
 use crate::model::tree::NodeValue;
-use crate::model::{Node, Severity, Timestamp, Value};
+use crate::model::{Findings, Node, Severity, Timestamp, Value};
 
 /// Labels that are for us begin so.
 pub(super) const PREFIX: &str = "reconciler/";

@@ -7,11 +7,12 @@ use super::reference::{self, Filling, Secrets};
 use super::split::{self, Piece};
 use super::suggest::nearest;
 use super::yaml::{self, Parsed};
-use super::{Directives, Findings, Resource, check, codes, directive, untold};
+use super::{Directives, check, codes, directive, untold};
 use crate::kind::{self, KINDS, Kind, canonical, schema};
 use crate::model::tree::NodeValue;
 use crate::model::{
-    Cluster, Diagnostic, FingerprintKey, Node, Place, ResourceId, Scalar, Severity,
+    Cluster, Diagnostic, Findings, FingerprintKey, Node, Place, Resource, ResourceId, Scalar,
+    Severity,
 };
 
 /// What one file says.

@@ -5,9 +5,9 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::check::list;
 use super::suggest::nearest;
-use super::{Findings, codes, reference};
+use super::{codes, reference};
 use crate::model::tree::NodeValue;
-use crate::model::{Code, Node, Scalar, ScalarStyle, Severity, duration, secret};
+use crate::model::{Code, Findings, Node, Scalar, ScalarStyle, Severity, duration, secret};
 
 /// Words that Teleport takes for booleans in text.
 const TRUE_WORDS: &[&str] = &["yes", "yeah", "y", "true", "1", "on"];

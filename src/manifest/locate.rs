@@ -1,10 +1,9 @@
 //! Finding the place of a field again: manifests keep no trees.
 
-use super::Findings;
 use super::split::{self, Piece};
 use super::yaml::{self, Parsed};
 use crate::model::tree::NodeValue;
-use crate::model::{FieldPath, Node, Place, Segment};
+use crate::model::{FieldPath, Findings, Node, Place, Segment};
 
 /// The place of a field of the document at `document`, by parsing it again. Where the path
 /// leads further than the document, the place of the last part that is there; for a field of a

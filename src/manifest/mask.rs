@@ -3,15 +3,14 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::Findings;
 use super::split::{self, Piece};
 use super::suggest::{fold, nearest};
 use super::untold;
 use super::yaml::{self, Parsed};
 use crate::kind::schema::{Form, Inside, Schema};
 use crate::kind::{self, KINDS, schema};
-use crate::model::Node;
 use crate::model::tree::NodeValue;
+use crate::model::{Findings, Node};
 
 /// The text of a file with every secret value replaced, character for character, so that lines
 /// and columns stay. Where a document cannot be read, or its kind is not known, every value is

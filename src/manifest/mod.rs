@@ -3,8 +3,7 @@
 //! Total and synchronous: bad input gives a partial result and findings.
 //! Deliberately absent: network, file system.
 //!
-//! `split` cuts a file into documents, `yaml` reads one into a tree with places (`scalar` says
-//! what a scalar means, `second` asks another parser), `document` finds out which resource it
+//! `split` cuts a file into documents, `yaml` reads one into a tree with places, `document` finds out which resource it
 //! is, `check` compares it with the fields of its kind, `decode` puts the files together.
 //!
 //! # Where a file means something else than to tctl
@@ -37,8 +36,6 @@ pub mod locate;
 pub mod mask;
 pub mod reference;
 pub mod render;
-pub mod scalar;
-pub mod second;
 pub mod split;
 pub mod suggest;
 pub mod yaml;
@@ -46,14 +43,12 @@ pub mod yaml;
 mod directive;
 mod document;
 mod leaf;
-mod merge;
-pub mod syntax;
 mod untold;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{Code, Diagnostic, Digest, Place, ResourceId, Severity, Timestamp, Veil};
+use crate::model::{Diagnostic, Digest, Place, Resource, ResourceId, Severity, Timestamp, Veil};
 
 /// One consistent reading of the source: every included file's bytes, sorted by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -149,25 +144,6 @@ pub struct Manifest {
     pub directives: Directives,
 }
 
-/// A resource in canonical form.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Resource {
-    /// Its key.
-    pub id: ResourceId,
-    /// Canonical JSON (`kind`, `version`, `metadata`, `spec`; no directives, no ownership
-    /// mark, nothing server-owned). **Holds secrets in clear**: show it through
-    /// `kind::canonical::mask` only.
-    pub canonical: Arc<str>,
-    /// SHA-256 of `canonical`. Never leaves the process: it covers short secrets.
-    pub digest: Digest,
-}
-
-impl std::fmt::Debug for Resource {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Resource({})", self.id)
-    }
-}
-
 /// What the labels under `reconciler/` say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Directives {
@@ -190,34 +166,4 @@ pub enum Adopt {
     IfUnowned,
     /// Take it even from another agent.
     Always,
-}
-
-/// Collects findings about one file.
-#[derive(Debug)]
-pub struct Findings<'a> {
-    /// The file, as in [`Place::path`].
-    pub path: Arc<str>,
-    /// Where they go.
-    pub out: &'a mut Vec<Diagnostic>,
-}
-
-impl Findings<'_> {
-    /// Adds a finding at a byte range.
-    pub fn add(
-        &mut self,
-        severity: Severity,
-        code: Code,
-        span: &std::ops::Range<u32>,
-        message: impl Into<String>,
-        hint: Option<&str>,
-    ) {
-        self.out.push(Diagnostic {
-            at: Place { path: Arc::clone(&self.path), start: span.start, end: span.end },
-            severity,
-            code,
-            message: message.into(),
-            also: Vec::new(),
-            hint: hint.map(Into::into),
-        });
-    }
 }

@@ -10,10 +10,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Findings, codes};
+use super::codes;
 use crate::kind::schema::{Form, Schema};
 use crate::model::tree::NodeValue;
-use crate::model::{Digest, Node, Scalar, ScalarStyle, Severity};
+use crate::model::{Digest, Findings, Node, Scalar, ScalarStyle, Severity};
 
 /// What a reference refers to. Never shown.
 #[derive(Clone, PartialEq, Eq)]

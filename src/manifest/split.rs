@@ -5,9 +5,8 @@
 
 use std::ops::Range;
 
-use super::Findings;
 use super::codes;
-use crate::model::Severity;
+use crate::model::{Findings, Severity};
 
 /// Largest file, bytes. A directory of ten thousand manifests in one file has 10 MiB.
 pub const FILE_BYTES_MAX: usize = 32 * 1024 * 1024;

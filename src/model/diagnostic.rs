@@ -1,6 +1,7 @@
 //! Findings about what a person wrote.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::place::Place;
 
@@ -50,4 +51,34 @@ pub struct Diagnostic {
     pub also: Vec<(Place, String)>,
     /// What to do.
     pub hint: Option<String>,
+}
+
+/// Collects findings about one file.
+#[derive(Debug)]
+pub struct Findings<'a> {
+    /// The file, as in [`Place::path`].
+    pub path: Arc<str>,
+    /// Where they go.
+    pub out: &'a mut Vec<Diagnostic>,
+}
+
+impl Findings<'_> {
+    /// Adds a finding at a byte range.
+    pub fn add(
+        &mut self,
+        severity: Severity,
+        code: Code,
+        span: &std::ops::Range<u32>,
+        message: impl Into<String>,
+        hint: Option<&str>,
+    ) {
+        self.out.push(Diagnostic {
+            at: Place { path: Arc::clone(&self.path), start: span.start, end: span.end },
+            severity,
+            code,
+            message: message.into(),
+            also: Vec::new(),
+            hint: hint.map(Into::into),
+        });
+    }
 }

@@ -13,9 +13,9 @@ use self::facts::{is_foreign, keeps_fixed, presets, rank, targets};
 use super::{Action, Plan, Step};
 use crate::journal::Entry;
 use crate::kind::{self, Kind, Writes};
-use crate::live::{Coverage, Live, Seen};
+use crate::live::{Coverage, Seen};
 use crate::manifest::{Adopt, Manifest};
-use crate::model::ResourceId;
+use crate::model::{Live, ResourceId};
 use crate::plan::Input;
 
 /// What a plan must not do.

@@ -16,14 +16,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::Duration;
 
-use super::{Action, Plan, Policy, Step, Verb, seal};
-use crate::model::{Digest, FingerprintKey, ResourceId, Timestamp};
-
-/// How long an approval is good for: long enough to see a run through, too short to be
-/// forgotten about.
-pub const APPROVAL_LIFETIME: Duration = Duration::from_hours(1);
+use super::{Action, Plan, Policy, Step, seal};
+use crate::journal::approval_holds;
+use crate::model::{Digest, FingerprintKey, ResourceId, Timestamp, Verb};
 
 /// What the guards go by, beside the plan.
 #[derive(Debug, Clone, Copy)]
@@ -195,7 +191,7 @@ pub fn guard(plan: &Plan, facts: &GuardFacts<'_>) -> Gated {
         .as_ref()
         .and_then(|hash| facts.approvals.get(hash))
         .copied()
-        .filter(|expires| *expires > facts.wall);
+        .filter(|expires| approval_holds(*expires, facts.wall));
     let asked: Vec<ResourceId> = plan
         .steps
         .iter()

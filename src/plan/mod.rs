@@ -24,10 +24,10 @@ pub use uses::{in_use, kinds};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::live::{Coverage, Live};
-use crate::manifest::Resource;
+use crate::live::Coverage;
 use crate::model::{
-    Cluster, Digest, FieldPath, KindName, Place, Release, ResourceId, Timestamp, Value,
+    Cluster, Digest, FieldPath, KindName, Live, Place, Release, Resource, ResourceId, Timestamp,
+    Value, Verb,
 };
 
 /// A complete, immutable plan. Executing it needs no further choice.
@@ -121,33 +121,6 @@ impl Action {
             Self::Adopt { live: _, after: _ } => Verb::Adopt,
             Self::Delete { before: _ } => Verb::Delete,
         }
-    }
-}
-
-/// The action's name alone.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
-)]
-#[serde(rename_all = "lowercase")]
-pub enum Verb {
-    /// Makes it.
-    Create,
-    /// Changes it.
-    Update,
-    /// Takes it into the journal.
-    Adopt,
-    /// Removes it.
-    Delete,
-}
-
-impl std::fmt::Display for Verb {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(match self {
-            Self::Create => "create",
-            Self::Update => "update",
-            Self::Adopt => "adopt",
-            Self::Delete => "delete",
-        })
     }
 }
 

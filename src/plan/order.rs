@@ -11,9 +11,9 @@ use super::input::Input;
 use super::planner::parsed;
 use super::{Action, Deferred, Reason, Step, Why};
 use crate::kind::{self, Phase};
-use crate::live::{Live, Seen};
+use crate::live::Seen;
 use crate::manifest::Manifest;
-use crate::model::{Place, ResourceId};
+use crate::model::{Live, Place, ResourceId};
 
 /// A step for something declared, not yet compared with other resources.
 pub(super) struct Candidate<'a> {
@@ -101,7 +101,7 @@ fn arrange_writes(
             for (candidate, references) in waiting {
                 match meet(input, &created, &references) {
                     Ok(after) => {
-                        if candidate.action.verb() == super::Verb::Create {
+                        if candidate.action.verb() == crate::model::Verb::Create {
                             created.insert(candidate.id.clone());
                         }
                         steps.push(candidate.into_step(after));

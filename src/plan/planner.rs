@@ -11,9 +11,9 @@ use super::reclaim;
 use super::{Action, Deferred, FieldChange, Plan, Policy, Reason, Step, Why, diff, seal};
 use crate::journal::Entry;
 use crate::kind::{self, FOREIGN_ORIGINS, Kind, Writes, canonical, newer};
-use crate::live::{Live, Seen};
+use crate::live::Seen;
 use crate::manifest::{Adopt, Manifest};
-use crate::model::{Digest, FieldPath, Place, ResourceId, Value};
+use crate::model::{Digest, FieldPath, Live, Place, ResourceId, Value};
 
 /// Makes the plan that brings the live side to what is wanted, as far as that may be done now.
 ///

@@ -9,9 +9,8 @@ use super::planner::{foreign_origin, is_preset};
 use super::{Action, Reason, Unmatched};
 use crate::kind;
 use crate::labels::resolve;
-use crate::live::{Live, Seen};
-use crate::manifest::Resource;
-use crate::model::ResourceId;
+use crate::live::Seen;
+use crate::model::{Live, Resource, ResourceId};
 
 /// What bears our mark and is declared, though no selector matches it, is ours again before
 /// anything else: the next plan unregisters it like anything of ours, pending period and guards

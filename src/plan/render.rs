@@ -11,13 +11,13 @@ pub use markdown::{COMMENT_BYTES_MAX, markdown};
 pub use text::text;
 
 use super::guard::Gated;
-use super::{Action, FieldChange, Plan, Step, Verb, diff};
+use super::{Action, FieldChange, Plan, Step, diff};
 use crate::kind;
 use crate::kind::unknown::{self, Unknown};
 use crate::labels::preview::Note;
 use crate::live::Coverage;
 use crate::manifest::render::JsonFinding;
-use crate::model::{Cluster, FingerprintKey, Place, ResourceId, Value};
+use crate::model::{Cluster, FingerprintKey, Place, ResourceId, Value, Verb};
 
 /// What is shown, and how.
 #[derive(Clone, Copy)]

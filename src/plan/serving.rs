@@ -1,15 +1,14 @@
 //! Who will serve the Kubernetes clusters that a plan touches.
 
 use super::{Action, Plan, Step};
-use crate::kind::kube_server::{of_live, of_resource};
-use crate::labels::preview::{self, Note, Registered, Seen};
+use crate::kind::kube_server::{Registered, Servers, of_live, of_resource};
+use crate::labels::preview::{self, Note};
 use crate::labels::serve::Service;
-use crate::live::Live;
-use crate::model::ResourceId;
+use crate::model::{Live, ResourceId};
 
 /// One note after the other, in the order of the steps. A resource that does not fit its message
 /// has none: the plan's own check refuses it.
-pub fn notes(plan: &Plan, agent: &str, services: &[Service], seen: &Seen) -> Vec<Note> {
+pub fn notes(plan: &Plan, agent: &str, services: &[Service], seen: &Servers) -> Vec<Note> {
     let mut notes = Vec::new();
     for step in &plan.steps {
         // Nothing changes for anybody else.

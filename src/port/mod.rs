@@ -1,6 +1,8 @@
 //! The outside world as a few small traits. Deliberately absent: implementations.
 
+pub mod calls;
 mod commands;
+pub mod servers;
 
 use std::future::Future;
 use std::time::Duration;

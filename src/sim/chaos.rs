@@ -8,10 +8,10 @@ use super::source::{Doc, VARIANTS, resource, universe};
 use super::world::World;
 use crate::engine::Event;
 use crate::kind::{self, Kind, call, canonical};
-use crate::live::{Live, list};
 use crate::manifest::Adopt;
-use crate::model::{ResourceId, Timestamp};
+use crate::model::{Live, ResourceId, Timestamp};
 use crate::plane::Caller;
+use crate::port::calls;
 
 /// Time between two deeds, at most.
 const PAUSE_MAX_MS: u64 = 9_000;
@@ -222,7 +222,7 @@ impl World {
         self.now();
         let kind = kind::row(id.kind)?;
         self.cluster.inner().fault = None;
-        let live = at_once(list::fetch(&self.cluster, kind, id, &super::KEY))?.ok()??;
+        let live = at_once(calls::fetch(&self.cluster, kind, id, &super::KEY))?.ok()??;
         Some((kind, live))
     }
 

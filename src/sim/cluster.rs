@@ -9,11 +9,11 @@ use bytes::Bytes;
 use super::futile::without_field;
 use super::source::SECRET;
 use crate::kind::Kind;
-use crate::live::{Observed, list};
+use crate::live::Observed;
 use crate::model::{Cluster as Which, Digest, KindName, Now};
 use crate::plane::status::code;
 use crate::plane::{Caller, Core, Status};
-use crate::port::{CallCode, CallError, Cluster};
+use crate::port::{CallCode, CallError, Cluster, calls};
 
 /// What happens to the next call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +95,7 @@ impl SimCluster {
             return observed;
         }
         let is_sent = self.inner().is_sent();
-        let listed = at_once(list::list(self, kind, which, &super::KEY));
+        let listed = at_once(calls::list(self, kind, which, &super::KEY));
         let observed = listed.unwrap_or_else(|| Observed::unknown("it would wait"));
         if is_sent {
             let mut inner = self.inner();

@@ -16,8 +16,8 @@ use crate::labels::resolve::Rules;
 use crate::labels::selector::Selectors;
 use crate::labels::value::{Command, Values};
 use crate::labels::{Mode, OnFailure};
-use crate::manifest::{Manifest, Resource};
-use crate::model::{Digest, ResourceId, Value};
+use crate::manifest::Manifest;
+use crate::model::{Digest, Resource, ResourceId, Value};
 use crate::port::RunError;
 
 /// Time between two deeds, at most.

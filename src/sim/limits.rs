@@ -9,9 +9,8 @@ use super::truth::Version;
 use crate::engine::{Config, Event, Status};
 use crate::journal::{OpId, Outcome, Record, State};
 use crate::kind;
-use crate::live::{Live, Seen};
-use crate::model::{Now, ResourceId, Timestamp};
-use crate::plan::Verb;
+use crate::live::Seen;
+use crate::model::{Live, Now, ResourceId, Timestamp, Verb};
 
 /// Between an intent, from which the engine counts, and its write, from which we do.
 const SLACK: Duration = Duration::from_secs(15);

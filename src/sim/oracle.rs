@@ -11,10 +11,9 @@ use super::truth::Version;
 use crate::engine::SETTLE_DEADLINE;
 use crate::journal::{OpId, Outcome, Record, State};
 use crate::kind::{self, canonical};
-use crate::live::Live;
 use crate::manifest::{Adopt, Reading};
-use crate::model::{Digest, ResourceId, Revision, Timestamp, Value};
-use crate::plan::{Action, Step, Verb};
+use crate::model::{Digest, Live, ResourceId, Revision, Timestamp, Value, Verb};
+use crate::plan::{Action, Step};
 
 /// One broken invariant.
 #[derive(Debug, Clone, PartialEq, Eq)]

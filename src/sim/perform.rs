@@ -9,10 +9,10 @@ use super::world::{World, reading};
 use crate::engine::{Effect, Event};
 use crate::journal::{OpId, Record};
 use crate::kind::{self, call};
-use crate::live::{Coverage, Live, Observed, list};
-use crate::model::{Cluster, KindName, ResourceId, Timestamp};
+use crate::live::{Coverage, Observed};
+use crate::model::{Cluster, KindName, Live, ResourceId, Timestamp};
 use crate::plan::Step;
-use crate::port::{CallCode, CallError, NotYet};
+use crate::port::{CallCode, CallError, NotYet, calls};
 
 /// How long the driver waits for the first message of a watch.
 const SILENT_MAX: Duration = Duration::from_secs(30);
@@ -176,14 +176,14 @@ impl World {
         self.now();
         self.draw_fault(true);
         let row = kind::row(id.kind).ok_or_else(no_kind)?;
-        at_once(list::fetch(&self.cluster, row, id, &super::KEY)).unwrap_or_else(|| Err(no_kind()))
+        at_once(calls::fetch(&self.cluster, row, id, &super::KEY)).unwrap_or_else(|| Err(no_kind()))
     }
 
     fn write(&mut self, op: OpId, step: &Step) -> Result<crate::live::Written, CallError> {
         self.now();
         self.draw_fault(false);
         let row = kind::row(step.id.kind).ok_or_else(no_kind)?;
-        let written = at_once(list::write(&self.cluster, row, step, super::AGENT));
+        let written = at_once(calls::write(&self.cluster, row, step, super::AGENT));
         let result = written.unwrap_or_else(|| Err(no_kind()));
         if std::mem::take(&mut self.cluster.inner().dropped) > 0 {
             self.count("field dropped");

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use crate::kind::{self, canonical};
-use crate::manifest::{Adopt, Directives, Manifest, Reading, Resource};
-use crate::model::{Cluster, Digest, Place, ResourceId, Timestamp, Value};
+use crate::manifest::{Adopt, Directives, Manifest, Reading};
+use crate::model::{Cluster, Digest, Place, Resource, ResourceId, Timestamp, Value};
 
 /// Stands in every secret of the simulation and must never be shown.
 pub(super) const SECRET: &str = "hunter2";

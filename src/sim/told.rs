@@ -12,10 +12,9 @@ use crate::engine::{Config, Event};
 use crate::journal::OpId;
 use crate::kind;
 use crate::labels::value::Command;
-use crate::live::{Coverage, Live, Seen};
+use crate::live::{Coverage, Seen};
 use crate::manifest::Reading;
-use crate::model::{KindName, ResourceId, Revision};
-use crate::plan::Verb;
+use crate::model::{KindName, Live, ResourceId, Revision, Verb};
 
 /// What the last read said: whether it was there, and its revision.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,9 +5,8 @@ use super::item::Phase;
 use super::labels::{self, Fate};
 use super::world::World;
 use crate::kind::{self, canonical};
-use crate::live::Live;
 use crate::manifest::Manifest;
-use crate::model::{Cluster, Digest, ResourceId, Revision};
+use crate::model::{Cluster, Digest, Live, ResourceId, Revision};
 use crate::plan::Why;
 
 /// A version of a resource.

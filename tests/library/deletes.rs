@@ -6,8 +6,7 @@ use std::time::Duration;
 use reconciler::engine::{Config, Event};
 use reconciler::journal::{Entry, OpId, Open, State};
 use reconciler::manifest::Reading;
-use reconciler::model::{ResourceId, Timestamp};
-use reconciler::plan::Verb;
+use reconciler::model::{ResourceId, Timestamp, Verb};
 
 use crate::by_hand::ByHand as _;
 use crate::futile::{BOT, Bench, ROLE, reading};

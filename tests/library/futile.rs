@@ -9,9 +9,9 @@ use std::time::Duration;
 use reconciler::engine::{Config, Effect, Engine, Event, FUTILE_MAX, LASTING, Mode, Outcome};
 use reconciler::journal::State;
 use reconciler::kind::{self, Kind, canonical};
-use reconciler::live::{Coverage, Live, Observed, Written};
-use reconciler::manifest::{Directives, Manifest, Reading, Resource};
-use reconciler::model::{Cluster, FingerprintKey, Place, Revision, Value};
+use reconciler::live::{Coverage, Observed, Written};
+use reconciler::manifest::{Directives, Manifest, Reading};
+use reconciler::model::{Cluster, FingerprintKey, Live, Place, Resource, Revision, Value};
 use reconciler::plan::Action;
 
 use crate::by_hand::ByHand;

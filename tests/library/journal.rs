@@ -15,8 +15,7 @@ use reconciler::adapter::offline::Offline;
 use reconciler::adapter::sqlite::Sqlite;
 use reconciler::journal::{Damaged, Entry, OpId, Outcome, Record, RunId, State, parse_id};
 use reconciler::labels::value::{Command, Failing, Good, Known};
-use reconciler::model::{Cluster, FingerprintKey, Timestamp};
-use reconciler::plan::Verb;
+use reconciler::model::{Cluster, FingerprintKey, Timestamp, Verb};
 use reconciler::port::Storage;
 
 /// One database of each version, newest last.

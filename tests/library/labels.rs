@@ -12,9 +12,9 @@ use reconciler::labels::resolve::{Desired, Rules, resolve};
 use reconciler::labels::selector::Selectors;
 use reconciler::labels::value::{Command, Failing, Good, Known, Values};
 use reconciler::labels::{Mode, OnFailure, blocked};
-use reconciler::live::{Coverage, Live, LiveState, Observed};
+use reconciler::live::{Coverage, LiveState, Observed};
 use reconciler::manifest::{Directives, Manifest, Reading, Snapshot, decode, render};
-use reconciler::model::{Cluster, FingerprintKey, Place, ResourceId, Timestamp, Value};
+use reconciler::model::{Cluster, FingerprintKey, Live, Place, ResourceId, Timestamp, Value};
 
 pub(crate) const AGENT: &str = "reconciler";
 pub(crate) const KEY: FingerprintKey = FingerprintKey([7; 32]);
@@ -35,7 +35,7 @@ pub(crate) fn id(name: &str) -> ResourceId {
     ResourceId::parent(kind::find("kube_cluster").unwrap().name, name)
 }
 
-pub(crate) fn resource(name: &str, labels: &str, spec: &str) -> reconciler::manifest::Resource {
+pub(crate) fn resource(name: &str, labels: &str, spec: &str) -> reconciler::model::Resource {
     let text = format!(
         r#"{{"kind":"kube_cluster","version":"v3","metadata":{{"name":"{name}","labels":{labels}}},
         "spec":{spec}}}"#
@@ -51,7 +51,7 @@ pub(crate) fn dynamic(word: &str, result: &str) -> String {
     )
 }
 
-pub(crate) fn reading(resources: Vec<reconciler::manifest::Resource>) -> Arc<Reading> {
+pub(crate) fn reading(resources: Vec<reconciler::model::Resource>) -> Arc<Reading> {
     let mut reading = Reading::default();
     for resource in resources {
         let at = Place { path: "eu/a.yaml".into(), start: 0, end: 1 };
@@ -81,7 +81,7 @@ fn values(known: Known) -> Values {
     [(command("region"), known)].into()
 }
 
-fn live_state(resource: Option<reconciler::manifest::Resource>) -> LiveState {
+fn live_state(resource: Option<reconciler::model::Resource>) -> LiveState {
     let kind = kind::find("kube_cluster").unwrap();
     let live = resource.map(|resource| {
         let wire = canonical::encode(kind, &resource, None, AGENT).unwrap();
@@ -106,7 +106,7 @@ fn one(
     on_failure: OnFailure,
     declared: (&str, &str),
     values: &Values,
-    live: Option<reconciler::manifest::Resource>,
+    live: Option<reconciler::model::Resource>,
 ) -> (Desired, Option<String>) {
     let reading = reading(vec![resource("a", declared.0, declared.1)]);
     let selectors = items(&[&[("env", "prod")], &[("region", "us-*"), ("env", "test")]]);

@@ -16,9 +16,11 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use reconciler::kind::{self, canonical};
 use reconciler::manifest::decode::{self, Cache, FINDINGS_PER_FILE_MAX, read_with_cache};
-use reconciler::manifest::yaml::{self, Parsed};
-use reconciler::manifest::{Findings, Reading, Snapshot, Unreadable, codes, render, second, split};
-use reconciler::model::{Cluster, Diagnostic, FieldPath, FingerprintKey, Severity, Value};
+use reconciler::manifest::yaml::{self, Parsed, second};
+use reconciler::manifest::{Reading, Snapshot, Unreadable, codes, render, split};
+use reconciler::model::{
+    Cluster, Diagnostic, FieldPath, Findings, FingerprintKey, Severity, Value,
+};
 
 const KEY: FingerprintKey = FingerprintKey([7; 32]);
 

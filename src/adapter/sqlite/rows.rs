@@ -11,8 +11,7 @@ use crate::journal::{
     Deleted, Entry, Identity, OpId, Open, Outcome, Record, RunId, State, Touched, parse_id,
 };
 use crate::labels::value::Command;
-use crate::model::{FingerprintKey, Timestamp};
-use crate::plan::Verb;
+use crate::model::{FingerprintKey, Timestamp, Verb};
 
 /// One operation, approval or adoption, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,9 +2,8 @@
 
 use crate::kind::check::{at, filled, is_plain, items, named, role_names, warning};
 use crate::kind::codes;
-use crate::manifest::Findings;
 use crate::model::tree::NodeValue;
-use crate::model::{Node, duration};
+use crate::model::{Findings, Node, duration};
 
 /// Checks one bot.
 pub(super) fn check(bot: &Node, findings: &mut Findings<'_>) {

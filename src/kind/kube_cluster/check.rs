@@ -9,8 +9,7 @@ use super::kubeconfig;
 use crate::kind::canonical::is_ignored_label;
 use crate::kind::check::{at, entries, error, filled, items, label_key, metadata, warning};
 use crate::kind::codes;
-use crate::manifest::Findings;
-use crate::model::{Node, duration};
+use crate::model::{Findings, Node, duration};
 
 /// Credential blocks of the clouds, each with the fields that it needs. (An Azure tenant may be
 /// left out.)

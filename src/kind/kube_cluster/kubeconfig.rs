@@ -6,10 +6,10 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::kind::check::{at, filled, items};
 use crate::kind::codes;
+use crate::manifest;
 use crate::manifest::yaml::{self, Parsed};
-use crate::manifest::{self, Findings};
 use crate::model::tree::NodeValue;
-use crate::model::{Code, FieldPath, Node, Scalar, Severity};
+use crate::model::{Code, FieldPath, Findings, Node, Scalar, Severity};
 
 /// One thing about a kubeconfig.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,11 +3,17 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::registered;
 use crate::kind::labelled::{DynamicLabel, LabelParts, Labelled};
 use crate::model::{Value, duration};
 
-pub(super) const LABELLED: Labelled =
-    Labelled { parts, dynamic: &["spec", "dynamic_labels"], resolve, forward };
+pub(super) const LABELLED: Labelled = Labelled {
+    parts,
+    dynamic: &["spec", "dynamic_labels"],
+    resolve,
+    forward,
+    registered: registered::of_wire,
+};
 
 fn parts(cluster: &Value) -> LabelParts {
     let fixed = cluster.get("metadata").and_then(|metadata| metadata.get("labels"));

@@ -5,8 +5,7 @@ mod kubernetes;
 
 use crate::kind::check::{at, entries, error, filled, items, metadata, warning};
 use crate::kind::codes;
-use crate::manifest::Findings;
-use crate::model::Node;
+use crate::model::{Findings, Node};
 
 /// Checks one role.
 pub(super) fn check(role: &Node, findings: &mut Findings<'_>) {

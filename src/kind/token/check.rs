@@ -5,8 +5,7 @@ mod methods;
 use super::{BY_INSTANCE, BY_NAME, SYSTEM_ROLES, system_role};
 use crate::kind::check::{at, error, filled, items, metadata_untold};
 use crate::kind::codes;
-use crate::manifest::Findings;
-use crate::model::Node;
+use crate::model::{Findings, Node};
 use methods::{METHODS, Method};
 
 /// The system role of a bot.

@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 use super::pattern;
 use crate::kind::check::{at, error, filled, items, metadata, warning};
 use crate::kind::codes;
-use crate::manifest::Findings;
-use crate::model::Node;
+use crate::model::{Findings, Node};
 
 /// Checks one trusted cluster.
 pub(super) fn check(cluster: &Node, findings: &mut Findings<'_>) {

@@ -1,8 +1,7 @@
 //! Rules of a user beyond its field list.
 
 use crate::kind::check::{at, metadata, role_names};
-use crate::manifest::Findings;
-use crate::model::Node;
+use crate::model::{Findings, Node};
 
 /// Checks one user.
 pub(super) fn check(user: &Node, findings: &mut Findings<'_>) {

@@ -3,8 +3,7 @@
 use crate::kind::canonical::DIRECTIVE_LABELS;
 use crate::kind::check::{at, entries, error, filled, items, metadata, warning};
 use crate::kind::codes;
-use crate::manifest::Findings;
-use crate::model::Node;
+use crate::model::{Findings, Node};
 
 /// The one way in which the child's first bot can join.
 const JOIN_METHOD: &str = "iam";

@@ -31,14 +31,14 @@ fn server(origin: &str) -> Server {
     Server {
         name: "mine".to_owned(),
         host_id: "0b1e".to_owned(),
-        hostname: BEHIND_PROXY.to_owned(),
+        hostname: "remote.kube.proxy.teleport.cluster.local".to_owned(),
         origin: origin.to_owned(),
         ..Server::default()
     }
 }
 
-fn nothing() -> Seen {
-    Seen::Servers(Vec::new())
+fn nothing() -> Servers {
+    Servers::Known(Vec::new())
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_change_is_said_line_by_line() {
 fn a_change_of_something_that_cannot_be_served() {
     let mut mine = cluster(&[("region", "us-west-1")]);
     mine.credentials = false;
-    let seen = Seen::Servers(vec![server("")]);
+    let seen = Servers::Known(vec![server("")]);
     let notes = notes(&services(), &seen, None, Some(&mine));
     let facts: Vec<Fact> = notes.into_iter().map(|note| note.fact).collect();
     assert_eq!(facts, [Fact::Clash("0b1e".to_owned()), Fact::NoCredentials]);
@@ -89,7 +89,7 @@ fn without_services_only_what_is_sure_is_said() {
 
 #[test]
 fn the_reason_why_nobody_serves_it() {
-    let why = |seen: &Seen, cluster: &Registered| {
+    let why = |seen: &Servers, cluster: &Registered| {
         unserved(&services(), seen, cluster).map(|why| why.to_string())
     };
     let east = cluster(&[("region", "us-east-2")]);
@@ -98,9 +98,9 @@ fn the_reason_why_nobody_serves_it() {
     open.open.insert("region".to_owned());
     let mut bare = east.clone();
     bare.credentials = false;
-    let unknown = Seen::Unknown("what is served may not be read".to_owned());
-    let theirs = Seen::Servers(vec![server("config-file")]);
-    let served = Seen::Servers(vec![server("config-file"), server("dynamic")]);
+    let unknown = Servers::Unknown("what is served may not be read".to_owned());
+    let theirs = Servers::Known(vec![server("config-file")]);
+    let served = Servers::Known(vec![server("config-file"), server("dynamic")]);
     for (seen, cluster, expected) in [
         (&nothing(), &east, Some("east selects it and did not register it yet")),
         (&nothing(), &none, Some("no configured service selects it")),
@@ -119,7 +119,7 @@ fn the_reason_why_nobody_serves_it() {
 /// Who will serve it is told from labels and credentials, whoever serves it now.
 #[test]
 fn who_will_serve_it() {
-    let said = |seen: &Seen, cluster: &Registered| {
+    let said = |seen: &Servers, cluster: &Registered| {
         let Foretold { by, why_not } = foretold(&services(), seen, cluster);
         (by.names.join(","), by.unknown.join(","), why_not.map(|it| it.to_string()))
     };
@@ -130,8 +130,8 @@ fn who_will_serve_it() {
     open.open.insert("region".to_owned());
     let mut only_open = cluster(&[("region", "")]);
     only_open.open.insert("region".to_owned());
-    let served = Seen::Servers(vec![server("dynamic")]);
-    let theirs = Seen::Servers(vec![server("config-file")]);
+    let served = Servers::Known(vec![server("dynamic")]);
+    let theirs = Servers::Known(vec![server("config-file")]);
     let clash = "0b1e has a cluster of this name in its own configuration";
     let missing = "no stored result yet of the dynamic label `region`";
     for (seen, cluster, names, unknown, why) in [

@@ -1,8 +1,7 @@
 //! What the check must know of kinds and resources, read by itself.
 
 use crate::kind::{self, FOREIGN_ORIGINS, Kind, Phase, Writes};
-use crate::live::Live;
-use crate::model::{ResourceId, Value};
+use crate::model::{Live, ResourceId, Value};
 
 pub(super) fn presets(kind: &Kind, id: &ResourceId) -> bool {
     kind.presets.contains(&id.name.as_ref())

@@ -9,11 +9,10 @@ use crate::kind::{self, Labelled, ORIGIN_LABEL, OWNER_LABEL};
 use crate::labels::selector::Matching;
 use crate::labels::value::Command;
 use crate::labels::{Labels, Mode, OnFailure};
-use crate::live::Live;
 use crate::manifest::Manifest;
-use crate::model::{ResourceId, Value};
+use crate::model::{Live, ResourceId, Value, Verb};
 use crate::plan::LabelInput;
-use crate::plan::{Action, Step, Verb, Why};
+use crate::plan::{Action, Step, Why};
 
 impl Judge<'_> {
     /// Nothing unmatched is written, nothing undecided is touched, and both are told.

@@ -2,14 +2,14 @@
 
 use serde::Serialize;
 
-use super::super::{Action, Deferred, FieldChange, Step, Unmatched, Verb};
+use super::super::{Action, Deferred, FieldChange, Step, Unmatched};
 use super::{View, told, unknown_fields};
 use crate::kind::{self, canonical};
 use crate::labels::preview::{Fact, Note};
 use crate::live::Coverage;
 use crate::manifest::render::JsonFinding;
 use crate::model::clean::is_unsafe;
-use crate::model::{Cluster, FingerprintKey, ResourceId, Value};
+use crate::model::{Cluster, FingerprintKey, ResourceId, Value, Verb};
 
 /// Version of the document that [`json`] writes.
 pub const FORMAT_VERSION: u32 = 1;

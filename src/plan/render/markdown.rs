@@ -88,7 +88,7 @@ fn step_block(view: &View<'_>, step: &Step) -> String {
     let body: Vec<_> = shown.lines().map(clean).collect();
     let body = body.join("\n");
     let fence = fence(&body);
-    let language = if verb == super::Verb::Update { "diff" } else { "yaml" };
+    let language = if verb == crate::model::Verb::Update { "diff" } else { "yaml" };
     format!(
         "<details><summary>{head}</summary>\n\n{fence}{language}\n{body}\n{fence}\n\n</details>\n\n"
     )

@@ -2,9 +2,9 @@
 
 use anstyle::{AnsiColor, Style};
 
-use super::super::{Deferred, Step, Unmatched, Verb};
+use super::super::{Deferred, Step, Unmatched};
 use super::{View, details, forgotten_because, summary, symbol, unknowns};
-use crate::model::{FingerprintKey, clean, share};
+use crate::model::{FingerprintKey, Verb, clean, share};
 
 /// The plan as text; ends with a line break.
 pub fn text(view: &View<'_>) -> String {

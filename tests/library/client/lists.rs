@@ -1,9 +1,10 @@
 //! Old and new list calls.
 
+use reconciler::port::calls;
 use std::time::Duration;
 
 use reconciler::kind;
-use reconciler::live::{Coverage, Lack, list};
+use reconciler::live::{Coverage, Lack};
 use reconciler::model::Cluster;
 use reconciler::plane::Fault;
 
@@ -29,12 +30,12 @@ async fn a_server_without_the_new_call_is_asked_for_it_once() {
     for (kind, new, old) in table {
         let (kind, word) = (kind::find(kind).unwrap(), new.rsplit('/').next().unwrap());
         // A server that has both is asked by the new one.
-        list::list(&remote, kind, Cluster::Parent, &KEY).await;
+        calls::list(&remote, kind, Cluster::Parent, &KEY).await;
         assert_eq!((calls(&plane).get(word), calls(&plane).get(old)), (Some(&1), None), "{word}");
         lacks(&plane, new);
         let before = calls(&plane);
         for _ in 0..3 {
-            let observed = list::list(&remote, kind, Cluster::Parent, &KEY).await;
+            let observed = calls::list(&remote, kind, Cluster::Parent, &KEY).await;
             assert_eq!(observed.coverage(), &Coverage::Complete, "{word}");
         }
         assert_eq!(since(&before, &plane), [(word.into(), 1), (old.into(), 3)].into(), "{word}");
@@ -42,10 +43,10 @@ async fn a_server_without_the_new_call_is_asked_for_it_once() {
     // After a lost answer it may be another server.
     let kube = kind::find("kube_cluster").unwrap();
     plane.with_core(|core| core.faults_mut().set(GET_KUBE, Fault::Drop { times: 1 })).unwrap();
-    let observed = list::list(&remote, kube, Cluster::Parent, &KEY).await;
+    let observed = calls::list(&remote, kube, Cluster::Parent, &KEY).await;
     assert_eq!(observed.lack(), Some(Lack::Passing), "{:?}", observed.coverage());
     let before = calls(&plane);
-    list::list(&remote, kube, Cluster::Parent, &KEY).await;
+    calls::list(&remote, kube, Cluster::Parent, &KEY).await;
     let expected =
         [("ListKubernetesClusters".into(), 1), ("GetKubernetesClusters".into(), 1)].into();
     assert_eq!(since(&before, &plane), expected);

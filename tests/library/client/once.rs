@@ -1,10 +1,10 @@
 //! A single pass that cannot know everything ends, and says why.
 
+use reconciler::port::calls;
 use std::time::{Duration, Instant};
 
 use reconciler::engine::Outcome;
 use reconciler::kind;
-use reconciler::live::list;
 use reconciler::model::Cluster;
 use reconciler::plane::status::code;
 
@@ -59,7 +59,7 @@ async fn the_missing_rule_is_named() {
     let plane = plane();
     fail(&plane, LIST_KUBE, code::PERMISSION_DENIED);
     let kind = kind::find("kube_cluster").unwrap();
-    let observed = list::list(&client(&plane), kind, Cluster::Parent, &KEY).await;
+    let observed = calls::list(&client(&plane), kind, Cluster::Parent, &KEY).await;
     let said = format!("{:?}", observed.coverage());
     assert!(said.contains("list of kube_cluster: PermissionDenied"), "{said}");
     assert!(said.contains("resources: [kube_cluster], verbs: [list, read]"), "{said}");

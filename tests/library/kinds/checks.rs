@@ -4,9 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use reconciler::kind;
-use reconciler::manifest::Findings;
 use reconciler::model::tree::NodeValue;
-use reconciler::model::{Node, Scalar, ScalarStyle};
+use reconciler::model::{Findings, Node, Scalar, ScalarStyle};
 
 /// A document from JSON; every node's span is its place in the compact text.
 fn node(value: &serde_json::Value, text: &mut String) -> Node<'static> {

@@ -7,11 +7,11 @@ use super::keyed::{KEY, decode, resource};
 use reconciler::journal::Entry;
 use reconciler::kind::canonical::{from_value, mask};
 use reconciler::kind::{self, Kind, OWNER_LABEL};
-use reconciler::live::{Coverage, Live, LiveState, Observed};
+use reconciler::live::{Coverage, LiveState, Observed};
 use reconciler::manifest::{Directives, Manifest, Reading};
-use reconciler::model::{Cluster, Place, Timestamp, Value};
+use reconciler::model::{Cluster, Live, Place, Timestamp, Value, Verb};
 use reconciler::plan::check::{self, Rule};
-use reconciler::plan::{Action, Input, Plan, Policy, Verb, plan};
+use reconciler::plan::{Action, Input, Plan, Policy, plan};
 
 fn kind() -> &'static Kind {
     kind::find("remote_cluster").unwrap()

@@ -3,9 +3,8 @@
 use bytes::Bytes;
 use reconciler::kind::canonical::{self, WireError};
 use reconciler::kind::{Kind, List, call};
-use reconciler::live::Live;
-use reconciler::manifest::{Reading, Resource, Snapshot};
-use reconciler::model::{Cluster, FingerprintKey, Value};
+use reconciler::manifest::{Reading, Snapshot};
+use reconciler::model::{Cluster, FingerprintKey, Live, Resource, Value};
 
 pub(crate) const KEY: FingerprintKey = FingerprintKey([7; 32]);
 

@@ -7,9 +7,7 @@ use prost_reflect::prost::Message as _;
 use prost_reflect::{DynamicMessage, ReflectMessage as _, UnknownField};
 use reconciler::kind::canonical::{encode, from_value, name_in, to_value};
 use reconciler::kind::{self, Kind, OWNER_LABEL, unknown};
-use reconciler::live::Live;
-use reconciler::manifest::Resource;
-use reconciler::model::{Cluster, Value};
+use reconciler::model::{Cluster, Live, Resource, Value};
 use reconciler::wire::DESCRIPTORS;
 
 use super::keyed::{decode, resource};

@@ -216,7 +216,7 @@ fn references_are_the_local_roles_without_expansion() {
 
 #[test]
 fn a_child_is_ready_when_active() {
-    use reconciler::kind::Readiness;
+    use reconciler::model::Readiness;
     let kind = kind::find("workload_cluster").unwrap();
     let at = |json: &str| (kind.readiness)(&Value::from_json(json).unwrap());
     assert_eq!(at(r#"{"status":{"state":"active"}}"#), Readiness::Ready);

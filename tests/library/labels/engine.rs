@@ -13,10 +13,10 @@ use reconciler::kind::canonical;
 use reconciler::labels::resolve::Rules;
 use reconciler::labels::value::Command;
 use reconciler::labels::{Mode as Labels, OnFailure};
-use reconciler::live::{Coverage, Live, Observed, Written};
+use reconciler::live::{Coverage, Observed, Written};
 use reconciler::manifest::Reading;
-use reconciler::model::{Cluster, FingerprintKey, KindName};
-use reconciler::plan::{Action, Verb};
+use reconciler::model::{Cluster, FingerprintKey, KindName, Live, Verb};
+use reconciler::plan::Action;
 use reconciler::port::{CallCode, CallError, RunError};
 
 use super::{AGENT, KEY, dynamic, id, items, reading, resource, rules};

@@ -1,10 +1,11 @@
 //! What we say that services will do, against what the plane's services then do.
 
+use reconciler::kind::kube_server::{Registered, Servers};
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use reconciler::kind::{self, canonical, kube_server};
-use reconciler::labels::preview::{Fact, Registered, Seen, foretold, notes};
+use reconciler::labels::preview::{Fact, foretold, notes};
 use reconciler::labels::selector::Selectors;
 use reconciler::labels::serve::Service;
 use reconciler::model::{Cluster, FingerprintKey};
@@ -102,7 +103,7 @@ proptest! {
         }
         put(&mut world, "Create", &made);
         let before = registered(&mut world, "a");
-        let seen = Seen::Servers(Vec::new());
+        let seen = Servers::Known(Vec::new());
         let mut said = BTreeSet::new();
         let facts = notes(&ours, &seen, None, Some(&before)).into_iter().map(|note| note.fact);
         let facts: Vec<Fact> = facts.collect();

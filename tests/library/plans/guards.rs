@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
+use reconciler::journal::APPROVAL_LIFETIME;
 use reconciler::model::{ResourceId, Timestamp};
-use reconciler::plan::guard::{APPROVAL_LIFETIME, Begun, Gated, GuardFacts, guard};
+use reconciler::plan::guard::{Begun, Gated, GuardFacts, guard};
 
 use super::world::{KEY, World};
 
@@ -190,6 +191,14 @@ fn an_approval_works_until_its_last_moment() {
     let gated = gate(&world, &facts);
     assert!(gated.consumed.is_none(), "it has expired");
     assert_eq!(gated.ready.len(), 1, "only the role goes");
+}
+
+#[test]
+fn an_approval_by_a_clock_that_was_ahead_does_not_outlive_its_hour() {
+    let mut world = World::parse(CONFIRM);
+    let facts = approved(&world, &MATURED);
+    world.wall.0 -= 1;
+    assert_eq!(gate(&world, &facts).consumed, None, "nobody can have given it yet");
 }
 
 #[test]

@@ -14,11 +14,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use reconciler::journal::Entry;
-use reconciler::kind::{self, KINDS, Readiness, canonical};
-use reconciler::live::{Coverage, Live, LiveState, Observed};
-use reconciler::manifest::{Adopt, Directives, Manifest, Reading, Resource};
+use reconciler::kind::{self, KINDS, canonical};
+use reconciler::live::{Coverage, LiveState, Observed};
+use reconciler::manifest::{Adopt, Directives, Manifest, Reading};
 use reconciler::model::{
-    Cluster, FingerprintKey, Place, Release, ResourceId, Revision, Timestamp, Value,
+    Cluster, FingerprintKey, Live, Place, Readiness, Release, Resource, ResourceId, Revision,
+    Timestamp, Value,
 };
 use reconciler::plan::guard::Gated;
 use reconciler::plan::render::{View, path_only};

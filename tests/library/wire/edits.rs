@@ -229,7 +229,7 @@ async fn drift_is_told_apart_and_undone() {
     let by_hand = stack.plan(&drifted).await;
     let [step] = by_hand.steps.as_slice() else { panic!("one step") };
     let row = super::stack::row(&step.id);
-    reconciler::live::list::write(&stack.cluster, row, step, super::stack::OWNER).await.unwrap();
+    reconciler::port::calls::write(&stack.cluster, row, step, super::stack::OWNER).await.unwrap();
     let plan = stack.converge(&reading).await;
     let [step] = plan.steps.as_slice() else { panic!("{:?}", shown(&plan)) };
     assert_eq!(step.reason, Reason::Drifted);

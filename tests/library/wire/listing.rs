@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use prost::Message as _;
 use reconciler::kind::{self, Kind};
-use reconciler::live::list::{self, PAGES_MAX};
 use reconciler::live::{Coverage, Observed, Seen};
 use reconciler::manifest::Reading;
 use reconciler::model::{Cluster, ResourceId};
 use reconciler::port::CallCode;
+use reconciler::port::calls::{self, PAGES_MAX};
 use reconciler::wire::message::{proto, types};
 use tonic::Status;
 
@@ -40,7 +40,7 @@ fn token(request: &Bytes) -> String {
 }
 
 async fn listed(server: &Scripted) -> Observed {
-    list::list(&server.connect(), roles(), Cluster::Parent, &KEY).await
+    calls::list(&server.connect(), roles(), Cluster::Parent, &KEY).await
 }
 
 fn names(observed: &Observed) -> Vec<&str> {
@@ -95,7 +95,7 @@ async fn a_list_without_an_end_is_given_up() {
     let server = Scripted::new(|number, _, _| page(&[], &format!("{number}")));
     let (cluster, most) = (server.connect(), 1_000);
     let observed =
-        list::list_within(&cluster, roles(), Cluster::Parent, &KEY, |live| live, most).await;
+        calls::list_with(&cluster, roles(), Cluster::Parent, &KEY, |live| live, most).await;
     assert_eq!(partial(&observed), "the list has more than 1000 pages");
     assert_eq!((server.calls(), PAGES_MAX), (most, 1_000_000));
 }
@@ -127,7 +127,7 @@ async fn what_was_seen_before_an_error_stays() {
         assert!(names(&observed).is_empty() && partial(&observed).contains(said));
     }
     for how in [Cut::Refused, Cut::AtOnce, Cut::Http1] {
-        let observed = list::list(&cut(how), roles(), Cluster::Parent, &KEY).await;
+        let observed = calls::list(&cut(how), roles(), Cluster::Parent, &KEY).await;
         assert!(partial(&observed).starts_with("list of role: "), "{how:?}");
     }
 }
@@ -186,7 +186,7 @@ async fn a_field_of_a_newer_server_is_no_trouble_and_is_kept() {
 async fn a_read_names_what_was_asked_for() {
     let id = ResourceId::parent(roles().name, "a");
     let fetch =
-        async |reply| list::fetch(&Scripted::always(reply).connect(), roles(), &id, &KEY).await;
+        async |reply| calls::fetch(&Scripted::always(reply).connect(), roles(), &id, &KEY).await;
     let found = fetch(Reply::Message(role("a").encode_to_vec().into())).await.unwrap();
     assert_eq!(found.unwrap().id, id);
     let gone = fetch(Reply::Fail(Status::not_found("role a is not found"))).await;
@@ -226,7 +226,7 @@ async fn with_many(stack: &Stack, kind: &'static Kind, version: &str) -> Reading
             at: None,
             after: Vec::new(),
         };
-        list::write(&stack.cluster, kind, &step, super::stack::OWNER).await.unwrap();
+        calls::write(&stack.cluster, kind, &step, super::stack::OWNER).await.unwrap();
     }
     reading
 }
@@ -253,7 +253,7 @@ async fn a_plane_with_many_users_is_listed_whole() {
     let users = kind::find("user").unwrap();
     let reading = with_many(&stack, users, "version: v2").await;
     let (lists, reads) = (stack.calls("ListUsers"), stack.calls("GetUser"));
-    let observed = list::list(&stack.cluster, users, Cluster::Parent, &KEY).await;
+    let observed = calls::list(&stack.cluster, users, Cluster::Parent, &KEY).await;
     assert_eq!(observed.coverage(), &Coverage::Complete);
     let seen: Vec<&str> = names(&observed);
     let declared: Vec<&str> = reading.manifests.keys().map(|id| &*id.name).collect();

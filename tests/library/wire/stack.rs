@@ -9,15 +9,16 @@ use std::time::Duration;
 use reconciler::adapter::cluster::Remote;
 use reconciler::journal::{Entry, OpId, Outcome, Record, RunId, State};
 use reconciler::kind::{self, KINDS, Kind, canonical};
-use reconciler::live::{Coverage, Live, LiveState, list};
-use reconciler::manifest::{Reading, Resource, Snapshot, decode};
+use reconciler::live::{Coverage, LiveState};
+use reconciler::manifest::{Reading, Snapshot, decode};
 use reconciler::model::{
-    Cluster, Diagnostic, FingerprintKey, Now, ResourceId, Severity, Timestamp, Value,
+    Cluster, Diagnostic, FingerprintKey, Live, Now, Resource, ResourceId, Severity, Timestamp,
+    Value,
 };
 use reconciler::plan::check::check;
 use reconciler::plan::{Action, Input, Plan, Policy, Step, Why, plan};
 use reconciler::plane::{Plane, Settings};
-use reconciler::port::CallError;
+use reconciler::port::{CallError, calls};
 use tonic::transport::Channel;
 
 pub(crate) const OWNER: &str = "wire-test";
@@ -98,7 +99,7 @@ impl Stack {
     pub(crate) async fn live(&self) -> LiveState {
         let mut state = LiveState::default();
         for kind in KINDS {
-            let observed = list::list(&self.cluster, kind, Cluster::Parent, &KEY).await;
+            let observed = calls::list(&self.cluster, kind, Cluster::Parent, &KEY).await;
             assert_eq!(observed.coverage(), &Coverage::Complete, "{}", kind.name);
             state.kinds.insert((Cluster::Parent, kind.name), observed);
         }
@@ -174,7 +175,7 @@ impl Stack {
             Action::Delete { before } => (Some(before), None),
         };
         if let Some(before) = before {
-            let now = list::fetch(&self.cluster, row(&step.id), &step.id, &KEY).await?;
+            let now = calls::fetch(&self.cluster, row(&step.id), &step.id, &KEY).await?;
             let now = now.expect("nobody else writes here");
             assert_eq!((&now.revision, now.digest), (&before.revision, before.digest), "{id}");
         }
@@ -190,7 +191,7 @@ impl Stack {
             approval: None,
             at,
         });
-        let written = list::write(&self.cluster, row(&step.id), step, OWNER).await;
+        let written = calls::write(&self.cluster, row(&step.id), step, OWNER).await;
         let outcome = match &written {
             Ok(written) => {
                 Outcome::Done { revision: written.revision.as_ref().map(ToString::to_string) }
@@ -200,7 +201,7 @@ impl Stack {
         self.records.push(Record::Settled { op, outcome, at });
         let written = written?;
         if let Some(revision) = written.revision {
-            let now = list::fetch(&self.cluster, row(&step.id), &step.id, &KEY).await?;
+            let now = calls::fetch(&self.cluster, row(&step.id), &step.id, &KEY).await?;
             assert_eq!(now.and_then(|live| live.revision), Some(revision), "{id}");
         }
         Ok(())
@@ -241,7 +242,7 @@ impl Stack {
 
     /// What the server holds of one resource.
     pub(crate) async fn fetch(&self, id: &ResourceId) -> Option<Live> {
-        list::fetch(&self.cluster, row(id), id, &KEY).await.unwrap()
+        calls::fetch(&self.cluster, row(id), id, &KEY).await.unwrap()
     }
 
     /// How often a method was called; `Delete` stands for all whose name begins so.

@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use reconciler::live::{Live, list};
-use reconciler::model::{ResourceId, Revision};
+use reconciler::model::{Live, ResourceId, Revision};
 use reconciler::plan::{Action, Reason, Step};
-use reconciler::port::CallCode;
+use reconciler::port::{CallCode, calls};
 use tonic::Status;
 
 use super::server::{Reply, Scripted};
@@ -36,10 +35,10 @@ async fn a_write_is_one_call() {
     let mut stack = Stack::new();
     let (_, update) = between(&mut stack, KUBE, &KUBE.replace("env: a", "env: b")).await;
     let gets = stack.calls("Get");
-    list::write(&stack.cluster, row(&update.id), &update, OWNER).await.unwrap();
+    calls::write(&stack.cluster, row(&update.id), &update, OWNER).await.unwrap();
     let live = stack.fetch(&update.id).await.unwrap();
     let delete = step(update.id.clone(), Action::Delete { before: Arc::new(live) });
-    list::write(&stack.cluster, row(&update.id), &delete, OWNER).await.unwrap();
+    calls::write(&stack.cluster, row(&update.id), &delete, OWNER).await.unwrap();
     // The one read is the test's own: the last look before a write is the engine's.
     assert_eq!(stack.calls("Get"), gets + 1);
     assert!(stack.fetch(&update.id).await.is_none());
@@ -49,11 +48,11 @@ async fn a_write_is_one_call() {
 async fn a_compared_write_is_bound_to_the_revision_of_the_plan() {
     let mut stack = Stack::new();
     let (live, update) = between(&mut stack, ROLE, &ROLE.replace("[a]", "[b]")).await;
-    let written = list::write(&stack.cluster, row(&update.id), &update, OWNER).await.unwrap();
+    let written = calls::write(&stack.cluster, row(&update.id), &update, OWNER).await.unwrap();
     assert_ne!(written.revision, live.revision);
     assert_eq!(stack.fetch(&update.id).await.unwrap().revision, written.revision);
     // The same again: what the plan saw is not there any more.
-    let error = list::write(&stack.cluster, row(&update.id), &update, OWNER).await.unwrap_err();
+    let error = calls::write(&stack.cluster, row(&update.id), &update, OWNER).await.unwrap_err();
     assert_eq!(error.code, CallCode::FailedPrecondition, "{error}");
     assert_eq!(stack.fetch(&update.id).await.unwrap().revision, written.revision);
 }
@@ -64,13 +63,13 @@ async fn a_create_meets_what_is_there_and_a_delete_what_is_not() {
     let (live, update) = between(&mut stack, ROLE, ROLE).await;
     let Action::Update { before: _, after, changes: _ } = update.action else { panic!() };
     let create = step(live.id.clone(), Action::Create { after });
-    let error = list::write(&stack.cluster, row(&live.id), &create, OWNER).await.unwrap_err();
+    let error = calls::write(&stack.cluster, row(&live.id), &create, OWNER).await.unwrap_err();
     assert_eq!(error.code, CallCode::AlreadyExists, "{error}");
     let id = live.id.clone();
     let delete = step(id.clone(), Action::Delete { before: Arc::new(live) });
-    let written = list::write(&stack.cluster, row(&id), &delete, OWNER).await.unwrap();
+    let written = calls::write(&stack.cluster, row(&id), &delete, OWNER).await.unwrap();
     assert_eq!(written.revision, None);
-    let error = list::write(&stack.cluster, row(&id), &delete, OWNER).await.unwrap_err();
+    let error = calls::write(&stack.cluster, row(&id), &delete, OWNER).await.unwrap_err();
     assert_eq!(error.code, CallCode::NotFound, "{error}");
 }
 
@@ -82,7 +81,7 @@ async fn what_is_no_write_is_not_sent() {
     let client = server.connect();
     let Action::Update { before, after, changes: _ } = update.action else { panic!() };
     let adopt = step(live.id.clone(), Action::Adopt { live: before, after });
-    let error = list::write(&client, row(&live.id), &adopt, OWNER).await.unwrap_err();
+    let error = calls::write(&client, row(&live.id), &adopt, OWNER).await.unwrap_err();
     let wanted = "the adoption of workload_cluster/child is no write";
     assert_eq!((error.code, error.message.as_str()), (CallCode::InvalidArgument, wanted));
     assert_eq!(server.calls(), 0);
@@ -94,13 +93,13 @@ async fn the_answer_tells_the_revision_where_the_call_returns_the_resource() {
     let (live, update) = between(&mut stack, ROLE, &ROLE.replace("[a]", "[b]")).await;
     // The server's own words, whatever they are.
     let echo = Scripted::always(Reply::Message(live.wire.clone()));
-    let written = list::write(&echo.connect(), row(&live.id), &update, OWNER).await.unwrap();
+    let written = calls::write(&echo.connect(), row(&live.id), &update, OWNER).await.unwrap();
     assert_eq!(written.revision, live.revision);
     assert!(matches!(&written.revision, Some(Revision(text)) if !text.is_empty()));
     // An answer that cannot be read is an answer all the same: it was done.
     for odd in [Bytes::new(), Bytes::from_static(b"\xFF\xFF")] {
         let server = Scripted::always(Reply::Message(odd));
-        let written = list::write(&server.connect(), row(&live.id), &update, OWNER).await.unwrap();
+        let written = calls::write(&server.connect(), row(&live.id), &update, OWNER).await.unwrap();
         assert_eq!(written.revision, None);
     }
 }
@@ -111,7 +110,7 @@ async fn an_error_is_the_servers_and_nothing_is_tried_twice() {
     let (live, update) = between(&mut stack, KUBE, &KUBE.replace("env: a", "env: b")).await;
     for status in [Status::unavailable("down"), Status::unknown("odd"), Status::aborted("moved")] {
         let server = Scripted::always(Reply::Fail(status.clone()));
-        let error = list::write(&server.connect(), row(&live.id), &update, OWNER).await;
+        let error = calls::write(&server.connect(), row(&live.id), &update, OWNER).await;
         assert_eq!(error.unwrap_err().message, status.message());
         assert_eq!(server.calls(), 1, "{status}");
     }

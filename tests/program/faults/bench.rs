@@ -14,10 +14,9 @@ use reconciler::adapter::teleport::{
 };
 use reconciler::engine::{Config, Status};
 use reconciler::kind;
-use reconciler::live::list;
 use reconciler::model::Cluster;
 use reconciler::plane::{Core, MintRequest, Plane, Settings};
-use reconciler::port::{Clock as _, Storage};
+use reconciler::port::{Clock as _, Storage, calls};
 use rustls::RootCertStore;
 use tokio::net::TcpListener;
 
@@ -255,7 +254,7 @@ pub(crate) fn assert_journal(journal: &Memory, count: usize) {
 pub(crate) async fn live(plane: &Plane) -> BTreeMap<String, String> {
     let remote = Remote::new(plane.in_process().unwrap());
     let kind = kind::find("role").unwrap();
-    let observed = list::list(&remote, kind, Cluster::Parent, &KEY).await;
+    let observed = calls::list(&remote, kind, Cluster::Parent, &KEY).await;
     let ours = observed.seen().filter(|live| live.id.name.starts_with(PREFIX));
     ours.map(|live| (live.id.name.to_string(), format!("{:?}", live.revision))).collect()
 }

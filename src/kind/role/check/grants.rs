@@ -5,8 +5,7 @@ use core::net::IpAddr;
 
 use crate::kind::check::{at, error, filled, items};
 use crate::kind::codes;
-use crate::manifest::Findings;
-use crate::model::{Node, duration};
+use crate::model::{Findings, Node, duration};
 
 /// Nanoseconds: what a server lets an access request be good for, 14 days.
 const REQUEST_MAX: i128 = 14 * 24 * 60 * 60 * 1_000_000_000;

@@ -2,8 +2,7 @@
 
 use crate::kind::check::{at, error, filled, items, warning};
 use crate::kind::codes;
-use crate::manifest::Findings;
-use crate::model::Node;
+use crate::model::{Findings, Node};
 
 /// Kinds that version 7 knows, beside `*`. Earlier versions know `pod` only; version 8 takes
 /// any, in the plural.

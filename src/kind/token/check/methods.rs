@@ -2,8 +2,7 @@
 
 use crate::kind::check::{at, error, filled, items};
 use crate::kind::codes;
-use crate::manifest::Findings;
-use crate::model::Node;
+use crate::model::{Findings, Node};
 
 /// One join method.
 pub(super) struct Method {

@@ -9,11 +9,11 @@ use reconciler::labels::Mode;
 use reconciler::labels::resolve::{Desired, Rules, Unmatched, resolve};
 use reconciler::labels::value::Values;
 use reconciler::live::{Coverage, LiveState, Observed, Seen};
-use reconciler::manifest::{Reading, Resource};
-use reconciler::model::{Cluster, ResourceId, Timestamp, Value};
+use reconciler::manifest::Reading;
+use reconciler::model::{Cluster, Resource, ResourceId, Timestamp, Value, Verb};
 use reconciler::plan::check::{Rule, check};
 use reconciler::plan::render::{json, markdown, text};
-use reconciler::plan::{Action, Input, LabelInput, Plan, Policy, Verb, plan};
+use reconciler::plan::{Action, Input, LabelInput, Plan, Policy, plan};
 
 use super::super::{AGENT, KEY, dynamic, id, items, reading, resource, rules};
 use crate::plans::world::view;

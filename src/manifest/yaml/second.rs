@@ -7,8 +7,8 @@
 
 use serde_yaml::Value;
 
-use super::codes;
 use super::syntax::{Problem, around, tab};
+use crate::manifest::codes;
 use crate::model::tree::NodeValue;
 use crate::model::{Node, Scalar, ScalarStyle};
 

@@ -1,7 +1,7 @@
 //! One document's text read into a tree in which every key and value knows its place.
 //!
-//! Syntax is granit-parser's, meaning is [`super::scalar`]'s. What granit reads is compared with
-//! a second reader ([`super::second`]) before it counts.
+//! Syntax is granit-parser's, meaning is [`scalar`]'s. What granit reads is compared with
+//! a second reader ([`second`]) before it counts.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,10 +10,15 @@ use granit_parser::{
     Event, Options, Parser, ScalarStyle as Written, Span, StrInput, StructureStyle,
 };
 
-use super::syntax::Problem;
-use super::{Findings, codes, merge, scalar, second, syntax};
+mod merge;
+pub mod scalar;
+pub mod second;
+pub mod syntax;
+
+use self::syntax::Problem;
+use super::codes;
 use crate::model::tree::NodeValue;
-use crate::model::{Code, Node, Place, Scalar, ScalarStyle, Severity};
+use crate::model::{Code, Findings, Node, Place, Scalar, ScalarStyle, Severity};
 
 /// Deepest nesting of lists and mappings. Teleport's own resources stay below 12.
 pub const DEPTH_MAX: usize = 64;

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use granit_parser::{ErrorKind, ScanError};
 
-use super::codes;
-use super::yaml::DEPTH_MAX;
+use super::DEPTH_MAX;
+use crate::manifest::codes;
 use crate::model::Code;
 
 /// What ends the reading of a document.

@@ -1,16 +1,17 @@
-//! Calls about one kind: list, get, write. Bytes come from `kind::call`, sending is a port.
+//! What listing, reading and writing are in calls of [`Cluster`]. Their bytes come from
+//! `kind::call`.
 //!
 //! Deliberately absent: retries, concurrency, and what follows from an answer.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{Coverage, Lack, Live, Observed, Written};
+use super::{CallCode, CallError, Cluster};
 use crate::kind::canonical::{WireError, encode, name_in};
 use crate::kind::{Kind, List, call};
-use crate::model::{Cluster as Which, FingerprintKey, ResourceId};
+use crate::live::{Coverage, Lack, Observed, Written};
+use crate::model::{Cluster as Which, FingerprintKey, Live, ResourceId};
 use crate::plan::{Action, Step};
-use crate::port::{CallCode, CallError, Cluster};
 
 /// Most pages of one list. Servers may make them as short as they like, so this says nothing of
 /// how many resources there are; one that goes on and never repeats a page is broken.
@@ -40,22 +41,12 @@ pub async fn list(
     which: Which,
     key: &FingerprintKey,
 ) -> Observed {
-    list_kept(cluster, kind, which, key, |live| live).await
+    list_with(cluster, kind, which, key, |live| live, PAGES_MAX).await
 }
 
-/// As [`list`]. `keep` says what is kept of each resource, as soon as its page is read.
-pub async fn list_kept(
-    cluster: &impl Cluster,
-    kind: &Kind,
-    which: Which,
-    key: &FingerprintKey,
-    keep: impl Fn(Live) -> Live,
-) -> Observed {
-    list_within(cluster, kind, which, key, keep, PAGES_MAX).await
-}
-
-/// As [`list_kept`], of so many pages at most.
-pub async fn list_within(
+/// As [`list`], of so many pages at most. `keep` says what is kept of each resource, as soon as
+/// its page is read.
+pub async fn list_with(
     cluster: &impl Cluster,
     kind: &Kind,
     which: Which,

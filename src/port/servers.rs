@@ -3,46 +3,52 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::list::PAGES_MAX;
+use super::calls::PAGES_MAX;
+use super::{CallCode, Cluster};
 use crate::kind::kube_server;
-use crate::labels::preview::Seen;
-use crate::port::{CallCode, Cluster};
+use crate::kind::kube_server::Servers;
 
 /// Longest wait for one page.
 const LIST_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Reads all pages. What cannot be read is unknown, never "served by nobody". Servers of clusters
 /// whose labels the roles of this identity do not reach are left out by the server, silently.
-pub async fn read(cluster: &impl Cluster) -> Seen {
+pub async fn read(cluster: &impl Cluster) -> Servers {
     let mut servers = Vec::new();
     let mut tokens = BTreeSet::new();
     let mut token = String::new();
     loop {
         if tokens.len() >= PAGES_MAX {
-            return Seen::Unknown(format!("the list of servers has more than {PAGES_MAX} pages"));
+            return Servers::Unknown(format!(
+                "the list of servers has more than {PAGES_MAX} pages"
+            ));
         }
         let request = kube_server::list(&token);
         let answer = match cluster.call(request.path, request.body, LIST_DEADLINE).await {
             Ok(answer) => answer,
             Err(error) if error.code == CallCode::PermissionDenied => {
-                return Seen::Unknown(format!(
+                return Servers::Unknown(format!(
                     "what is served may not be read ({})",
                     error.message
                 ));
             }
-            Err(error) => return Seen::Unknown(format!("what is served cannot be read: {error}")),
+            Err(error) => {
+                return Servers::Unknown(format!("what is served cannot be read: {error}"));
+            }
         };
         let page = match kube_server::listed(answer) {
             Ok(page) => page,
-            Err(error) => return Seen::Unknown(format!("what is served cannot be read: {error}")),
+            Err(error) => {
+                return Servers::Unknown(format!("what is served cannot be read: {error}"));
+            }
         };
         servers.extend(page.servers);
         tokens.insert(std::mem::replace(&mut token, page.next));
         if token.is_empty() {
-            return Seen::Servers(servers);
+            return Servers::Known(servers);
         }
         if tokens.contains(&token) {
-            return Seen::Unknown("the list of servers has a page twice".to_owned());
+            return Servers::Unknown("the list of servers has a page twice".to_owned());
         }
     }
 }

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Findings, codes};
+use crate::manifest::codes;
 use crate::model::tree::NodeValue;
-use crate::model::{Node, Place, ScalarStyle, Severity};
+use crate::model::{Findings, Node, Place, ScalarStyle, Severity};
 
 /// Whether a key is `<<` without quotes.
 pub(super) fn is_merge(key: &Node) -> bool {
