@@ -117,7 +117,14 @@ pub async fn drive<F: Files + 'static, C: Commands + 'static>(
     let link = world.cluster.service().clone();
     let mut channel = link.number();
     let (mut check, mut checking) = (tokio::time::interval(STORAGE_CHECK), true);
+    let mut release = None;
     loop {
+        // Every answer tells it: it goes before what the answer says.
+        if release != hands.cluster.release() {
+            release = hands.cluster.release();
+            events.extend(release.map(Event::Server));
+            events.rotate_right(usize::from(release.is_some()));
+        }
         while let Some(event) = events.pop_front() {
             for effect in engine.step(world.clock.now(), event) {
                 if hands.perform(effect) {

@@ -236,7 +236,6 @@ const PLANTED: &[(Planted, u64, &[&str])] = &[
     (Planted::ForgetAtStart, 2, &["guard_exceeded"]),
     (Planted::SplitApproval, 1, &["approval_split"]),
     (Planted::ForgetGrants, 5, &["asked_again"]),
-    (Planted::ForgetCold, 2519, &["not_converged"]),
     (Planted::TellErrors, 7, &["secret_shown"]),
     (Planted::UnknownIsUnmatched, 59, &["unregistered_on_unknown"]),
     (Planted::RegisterUnmatched, 0, &["registered_unmatched"]),

@@ -95,8 +95,9 @@ fn without_agent(seen: &Survey, known: &State, labels: &Labels) -> Status {
         reading.manifests.contains_key(id) && !plan.unmatched.iter().any(|it| it.id == *id)
     };
     let is_left = plan.deferred.iter().any(|it| it.why.is_left(is_meant(&it.id)));
-    let refused = plan.deferred.iter().filter(|it| it.why.is_refused() && is_meant(&it.id));
-    let open = gated.approval.as_ref().filter(|it| it.expires.is_none());
+    let refused = plan.deferred.iter().filter(|it| plan.not_applied.contains(&it.id));
+    let asked = gated.approval.as_ref();
+    let open = asked.filter(|it| it.expires.is_none());
     Status {
         format_version: FORMAT_VERSION,
         outcome: Outcome::Stopped,
@@ -116,6 +117,7 @@ fn without_agent(seen: &Survey, known: &State, labels: &Labels) -> Status {
         held: gated.held.iter().map(HeldStatus::from).collect(),
         not_applied: refused.map(NotApplied::from).collect(),
         approval: open.map(|it| it.hash.clone()),
+        approved_until: asked.and_then(|it| it.expires).map(|until| until.to_string()),
         last_run: known.next_run.checked_sub(1).filter(|run| *run > 0),
     }
 }
@@ -192,6 +194,9 @@ fn text(status: &Status) -> String {
     }
     if let Some(hash) = &status.approval {
         lines.push(format!("to let it through: reconciler approve {hash}"));
+    }
+    if let Some(until) = &status.approved_until {
+        lines.push(format!("approved until {until}: it goes when the pending period is over"));
     }
     if let Some(problem) = &status.source_problem {
         lines.push(format!("the source cannot be read just now: {problem}"));

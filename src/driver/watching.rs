@@ -51,14 +51,7 @@ pub(super) async fn follow(
 ) -> String {
     let request = call::watch(kinds);
     match port.watch(request.path, request.body).await {
-        Ok(stream) => {
-            if let Some(release) = port.release()
-                && tell.send(Event::Server(release)).await.is_err()
-            {
-                return REPLACED.to_owned();
-            }
-            pass_on(stream, INIT_MAX, key, tell).await
-        }
+        Ok(stream) => pass_on(stream, INIT_MAX, key, tell).await,
         Err(error) => error.to_string(),
     }
 }

@@ -319,7 +319,7 @@ impl Engine {
             return;
         }
         let shown = match seen {
-            Some(live) => self.shows(&doubt.want, live),
+            Some(live) => self.shows_done(doubt, live),
             None => matches!(doubt.want, Want::Gone),
         };
         if shown {

@@ -13,7 +13,7 @@ use super::config::{MAX_IN_FLIGHT, Planted};
 use super::machine::Engine;
 use super::slot::{Approved, Checking, Condition};
 use super::write::Turn;
-use crate::journal::{OpId, Outcome, approval_holds};
+use crate::journal::{OpId, Outcome};
 use crate::kind;
 use crate::model::{Digest, ResourceId, Timestamp, Value};
 use crate::plan::guard::{Begun, Guard, Held};
@@ -24,8 +24,10 @@ use crate::plan::{Action, Plan, Step};
 pub(super) struct Grant {
     /// Hash of the set that it was approved with.
     pub hash: String,
-    /// Until when.
+    /// Until when, by the calendar.
     pub expires: Timestamp,
+    /// Until when, monotonic: a calendar that is set back does not make it last longer.
+    pub until: Duration,
     /// The content that the person saw.
     pub digest: Digest,
 }
@@ -48,7 +50,7 @@ impl Engine {
         let inventory = &self.journal.inventory;
         self.allowance.begun.retain(|_, (_, until)| *until > now);
         let is_open = |id: &ResourceId, grant: &Grant| {
-            inventory.contains_key(id) && approval_holds(grant.expires, wall)
+            inventory.contains_key(id) && grant.expires > wall && grant.until > now
         };
         self.allowance.grants.retain(|id, grant| is_open(id, grant));
         let looking = self.flying.iter().filter(|id| {
@@ -62,7 +64,8 @@ impl Engine {
             return Begun::default();
         }
         let forget = self.planted(Planted::ForgetGrants);
-        let grants = self.allowance.grants.iter().filter(|_| !forget);
+        let grants = self.allowance.grants.iter();
+        let grants = grants.filter(|_| !forget);
         let granted = grants.map(|(id, grant)| (id.clone(), grant.digest)).collect();
         Begun {
             gone: deletes.iter().filter(|id| !inventory.contains_key(*id)).count(),
@@ -114,7 +117,8 @@ impl Engine {
         for step in plan.steps.iter().filter(|step| ids.contains(&step.id)).take(most) {
             let Action::Delete { before } = &step.action else { continue };
             let id = step.id.clone();
-            let grant = Grant { hash: hash.to_owned(), expires, digest: before.digest };
+            let until = self.now.monotonic + expires.since(self.now.wall);
+            let grant = Grant { hash: hash.to_owned(), expires, until, digest: before.digest };
             self.allowance.grants.insert(id.clone(), grant);
             let step = Arc::new(step.clone());
             let op = self.record_intent(&step, run, Some(hash.to_owned()));
@@ -189,7 +193,7 @@ impl Engine {
     }
 
     /// Whether, as far as known, one resource refers to another of its cluster.
-    fn refers(&self, from: &ResourceId, to: &ResourceId) -> bool {
+    pub(super) fn refers(&self, from: &ResourceId, to: &ResourceId) -> bool {
         let Some(live) = self.live.state.look(from).present() else { return false };
         let Some(row) = kind::row(from.kind) else { return true };
         let Some(references) = row.references else { return false };

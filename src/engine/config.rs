@@ -52,6 +52,9 @@ pub(super) const READ_FIRST: Duration = Duration::from_millis(250);
 pub(super) const READ_MAX: Duration = Duration::from_secs(5);
 /// First delay for a resource that the watch is expected to show anyway.
 pub(super) const READ_WATCHED: Duration = Duration::from_secs(3);
+/// How long a watch must live for its end to count as the first one again. One that is accepted
+/// and ended at once, each time, is asked for ever more seldom.
+pub(super) const WATCH_LASTING: Duration = Duration::from_secs(60);
 /// How long the first lists wait for the watch.
 pub(super) const WATCH_PATIENCE: Duration = Duration::from_secs(10);
 /// So long after the start reads may still miss what an earlier life wrote; what the journal
@@ -70,6 +73,9 @@ pub const APPROVAL_DIGITS: usize = 8;
 pub(super) const ONCE_SOURCE: Duration = Duration::from_mins(1);
 /// Attempts at one resource before a single pass gives it up.
 pub(super) const ONCE_ATTEMPTS: u32 = 5;
+/// How long a single pass waits for the outcome of an operation in doubt. What can be read is
+/// decided at [`DOUBT_DEADLINE`].
+pub(super) const ONCE_DOUBT: Duration = Duration::from_secs(20);
 /// How long lists of one kind may fail in a row, two at least, before a single pass gives the kind
 /// up. A server that is restarted is back by then; a person or a job is waiting.
 pub(super) const ONCE_UNREACHABLE: Duration = Duration::from_secs(15);
@@ -198,8 +204,6 @@ pub enum Planted {
     SplitApproval,
     /// Asks again for what is left of an approved set.
     ForgetGrants,
-    /// Forgets what the first list after a start does not show.
-    ForgetCold,
     /// Tells what the server said, word by word.
     TellErrors,
     /// Takes a label whose value is not known for one that does not match.

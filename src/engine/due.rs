@@ -66,8 +66,7 @@ impl Engine {
     pub(super) fn list_what_is_cold(&mut self) {
         let (Some(warm), Some(planned)) = (self.warm, &self.planned) else { return };
         let steps = planned.plan.steps.iter().filter(|step| self.is_cold(step));
-        let forget = planned.plan.forget.iter().filter(|id| !self.is_warm(id));
-        let cold = steps.map(|step| &step.id).chain(forget).map(key_of).collect();
+        let cold = steps.map(|step| key_of(&step.id)).collect();
         self.list_since(cold, warm);
     }
 
@@ -83,11 +82,12 @@ impl Engine {
         }
     }
 
-    /// Whether a delete of this kind waits for a list of it.
+    /// Whether a delete of this kind, or forgetting one of it, waits for a list of it.
     pub(super) fn is_waited_for(&self, key: &KindKey) -> bool {
         let is_of = |id: &ResourceId| (&id.cluster, id.kind) == (&key.0, key.1);
         let came = self.source.came;
-        self.pending.keys().any(|id| is_of(id) && !self.live.is_current(id, came))
+        self.absent.keys().any(is_of)
+            || self.pending.keys().any(|id| is_of(id) && !self.live.is_current(id, came))
     }
 }
 

@@ -1,14 +1,17 @@
 //! When the engine is through.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Level;
-use super::config::{Mode, ONCE_ATTEMPTS, ONCE_SOURCE, ONCE_UNREACHABLE, Outcome, Planted};
+use super::config::{
+    Mode, ONCE_ATTEMPTS, ONCE_DOUBT, ONCE_SOURCE, ONCE_UNREACHABLE, Outcome, Planted,
+};
 use super::machine::{Engine, Life};
 use super::slot::Condition;
 use crate::live::{Coverage, Lack, Observed};
 use crate::model::{Cluster, KindName, Readiness, ResourceId};
-use crate::plan::{Deferred, Reason, Step};
+use crate::plan::{Deferred, Plan, Reason, Step};
 
 impl Engine {
     /// Nothing new begins; what is in flight comes to its end.
@@ -40,22 +43,23 @@ impl Engine {
     /// What a single pass would end with; [`Outcome::Running`] while something is still to
     /// come by itself.
     pub(super) fn verdict(&self) -> Outcome {
-        let Some(planned) = &self.planned else {
-            return self.overdue(true);
-        };
+        let Some(planned) = &self.planned else { return self.overdue() };
         let moving = self.clocks.plan.is_some_and(|at| at <= self.now.monotonic + SOON)
             || self.clocks.read_at(&self.config).is_some() && self.source.not_yet.is_none()
             || self.source.in_flight.is_some()
             || !self.queue.is_empty()
-            || !self.busy.is_empty()
+            || self.busy.iter().any(|id| !self.is_lost(id))
             || self.journaling.is_some()
             || !self.to_journal.records.is_empty()
             || self.clock_jumped.is_some()
             || self.awaits_commands()
             || planned.plan.steps.iter().any(|step| self.is_cold(step))
-            || planned.plan.forget.iter().any(|id| !self.is_warm(id));
+            || planned.plan.forget.iter().any(|id| !self.may_forget(id));
         if self.cut_off().is_some() {
             return Outcome::Incomplete;
+        }
+        if !self.may_plan() {
+            return self.overdue();
         }
         if moving && !self.planted(Planted::EndEarly) {
             return Outcome::Running;
@@ -64,7 +68,7 @@ impl Engine {
             return Outcome::Incomplete;
         }
         if self.source.not_yet.is_some() || self.is_live_passing() || self.is_unready() {
-            return self.overdue(true);
+            return self.overdue();
         }
         let retrying = self.slots.values().any(|slot| match &slot.condition {
             Condition::BackingOff(waiting) => {
@@ -80,12 +84,14 @@ impl Engine {
         });
         let asks = planned.approval.as_ref().filter(|it| it.expires.is_none());
         let asked = |id| asks.is_some_and(|it| it.ids.contains(id));
-        let ends = |id| self.is_stuck(id) || self.is_refused(&(id.cluster.clone(), id.kind));
+        let ends = |id| {
+            self.is_blocked(&planned.plan, id) || self.is_refused(&(id.cluster.clone(), id.kind))
+        };
         let pending = self.pending.keys().any(|id| !asked(id) && !ends(id));
         if retrying || pending {
             return Outcome::Running;
         }
-        let stuck = self.slots.keys().any(|id| self.is_stuck(id));
+        let stuck = self.slots.keys().any(|id| self.is_stuck(id) || self.is_lost(id));
         if stuck || self.is_left(planned) || self.is_something_refused() {
             Outcome::Incomplete
         } else if asks.is_some() {
@@ -111,6 +117,32 @@ impl Engine {
         self.slots.get(id).is_some_and(|slot| matches!(slot.condition, Condition::BackingOff(_)))
     }
 
+    /// Whether its step waits, perhaps for others that wait in turn, for one that came to nothing.
+    fn is_blocked(&self, plan: &Plan, id: &ResourceId) -> bool {
+        let (mut seen, mut waits) = (BTreeSet::new(), vec![id]);
+        while let Some(id) = waits.pop() {
+            if self.is_stuck(id) || self.is_lost(id) {
+                return true;
+            }
+            if seen.insert(id) {
+                let steps = plan.steps.iter().filter(|step| step.id == *id);
+                waits.extend(steps.flat_map(|step| &step.after));
+            }
+        }
+        false
+    }
+
+    /// Whether a single pass waits no more for the outcome of an operation in doubt: what can be
+    /// read settles it at its deadline, so nothing can. It stays in the journal.
+    fn is_lost(&self, id: &ResourceId) -> bool {
+        let now = self.now.monotonic;
+        let lost = match self.slots.get(id).map(|slot| &slot.condition) {
+            Some(Condition::InDoubt(doubt)) => now.saturating_sub(doubt.since) >= ONCE_DOUBT,
+            Some(_) | None => false,
+        };
+        lost && self.config.mode == Mode::Once
+    }
+
     /// Whether something was left alone that a person must look at.
     fn is_left(&self, planned: &super::planning::Planned) -> bool {
         self.source.reading.as_ref().is_some_and(|it| it.has_errors() || !it.is_whole())
@@ -125,8 +157,9 @@ impl Engine {
 
     /// Manifests that are meant for us and are not applied until a person does something.
     pub(super) fn refused(&self) -> Vec<&Deferred> {
-        let deferred = self.planned.iter().flat_map(|it| &it.plan.deferred);
-        deferred.filter(|it| it.why.is_refused() && self.is_meant(&it.id)).collect()
+        let plans = self.planned.iter().map(|it| &it.plan);
+        let is_meant = |plan: &Plan, id: &ResourceId| plan.not_applied.contains(id);
+        plans.flat_map(|plan| plan.deferred.iter().filter(|it| is_meant(plan, &it.id))).collect()
     }
 
     /// Says once of each manifest that it is not applied, and why.
@@ -140,13 +173,13 @@ impl Engine {
         }
     }
 
-    /// Whether a kind of which something is declared or ours is not wholly known and may yet
-    /// become so by itself.
+    /// Whether a kind in use, be it that others refer to it, is not wholly known and may yet become
+    /// so by itself.
     fn is_live_passing(&self) -> bool {
         let mut kinds = self.live.state.kinds.iter();
         kinds.any(|(key, it)| {
             let passes = matches!(it.lack(), Some(Lack::Passing | Lack::Barred));
-            passes && !self.is_given_up(key) && self.is_in_use(key)
+            passes && !self.is_given_up(key) && self.live.kinds.contains_key(key)
         })
     }
 
@@ -234,11 +267,11 @@ impl Engine {
         })
     }
 
-    fn overdue(&self, waits: bool) -> Outcome {
+    fn overdue(&self) -> Outcome {
         let since = |at| self.now.monotonic.saturating_sub(at);
         let late = since(self.born) >= self.config.ready_timeout
             || self.source.dark.is_some_and(|at| since(at) >= ONCE_SOURCE);
-        if waits && !late { Outcome::Running } else { Outcome::Incomplete }
+        if late { Outcome::Incomplete } else { Outcome::Running }
     }
 }
 

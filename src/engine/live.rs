@@ -22,8 +22,10 @@ pub(super) struct LiveSide {
     pub kinds: BTreeMap<KindKey, KindLive>,
     /// Where the watch stands.
     pub watch: Watch,
-    /// Attempts at the watch that failed in a row.
+    /// Watches in a row that failed or did not last.
     pub watch_failures: u32,
+    /// When the watch was opened last, monotonic.
+    pub watch_opened: Duration,
     /// What we wrote and a read showed before the watch did: its news may still be older.
     pub ahead: BTreeMap<ResourceId, Option<Revision>>,
 }
@@ -61,12 +63,18 @@ pub(super) struct KindLive {
     pub followed: bool,
     /// Ticket of the last complete list.
     pub listed: Option<u64>,
+    /// When that list began, monotonic.
+    pub listed_from: Duration,
 }
 
 /// A list under way.
 #[derive(Debug)]
 pub(super) struct Listing {
     pub ticket: u64,
+    /// Since when, monotonic.
+    pub begun: Duration,
+    /// It began before everything was in doubt: what it shows is true, and proves nothing.
+    pub too_early: bool,
     /// What was learned meanwhile; newer than the list.
     pub buffer: Vec<Change>,
 }
@@ -145,11 +153,14 @@ impl LiveSide {
         for kind in self.kinds.values_mut() {
             kind.followed = false;
             kind.listed = None;
+            if let Some(listing) = &mut kind.listing {
+                listing.too_early = true;
+            }
         }
     }
 
     /// Whether the server said that it does not have the kind.
-    fn is_unheard_of(&self, key: &KindKey) -> bool {
+    pub(super) fn is_unheard_of(&self, key: &KindKey) -> bool {
         self.state.kinds.get(key).and_then(Observed::lack) == Some(Lack::NoSuchKind)
     }
 
@@ -185,7 +196,12 @@ impl Engine {
             kind.again = true;
             return;
         }
-        kind.listing = Some(Listing { ticket, buffer: Vec::new() });
+        kind.listing = Some(Listing {
+            ticket,
+            begun: self.now.monotonic,
+            too_early: false,
+            buffer: Vec::new(),
+        });
         let (cluster, kind) = key.clone();
         self.out.push(Effect::List { cluster, kind, ticket });
     }
@@ -207,7 +223,9 @@ impl Engine {
         if kind.listing.as_ref().is_none_or(|listing| listing.ticket != ticket) {
             return;
         }
-        let buffer = kind.listing.take().map(|listing| listing.buffer).unwrap_or_default();
+        let Some(Listing { ticket, begun, too_early, buffer }) = kind.listing.take() else {
+            return;
+        };
         let failed = match observed.coverage() {
             Coverage::Complete => None,
             Coverage::Partial(reason) => Some(reason.clone()),
@@ -232,7 +250,9 @@ impl Engine {
             if std::mem::take(&mut kind.failures) > 0 {
                 self.say(Level::Info, None, format!("{} can be listed again", key.1));
             }
-            self.complete(key, ticket);
+            if !too_early {
+                self.complete(key, ticket, begun);
+            }
         }
         for change in buffer {
             change.apply(&mut observed);
@@ -240,12 +260,15 @@ impl Engine {
         // What was learned meanwhile may be older than what is known of its name.
         observed.put_under(&self.veil);
         self.replace(key, observed);
+        if failed.is_none() {
+            self.forget_names(key.1);
+        }
         self.supersede(|id| (&id.cluster, id.kind) == (&key.0, key.1));
         self.settle_listed(key, ticket, failed.is_none());
         self.schedule_list(key);
     }
 
-    fn complete(&mut self, key: &KindKey, ticket: u64) {
+    fn complete(&mut self, key: &KindKey, ticket: u64, begun: Duration) {
         let before = self.live.kinds.get(key).and_then(|kind| kind.listed);
         let is_warm = self.warm.is_some_and(|warm| ticket > warm && before <= Some(warm));
         // A list without news may be all that something waits for.
@@ -255,6 +278,7 @@ impl Engine {
         let open = self.live.watch == Watch::Open;
         if let Some(kind) = self.live.kinds.get_mut(key) {
             kind.listed = Some(ticket);
+            kind.listed_from = begun;
             kind.followed = open && kind.confirmed.is_some_and(|opened| ticket > opened);
         }
     }
@@ -289,86 +313,6 @@ impl Engine {
         }
     }
 
-    pub(super) fn watch_opened(&mut self, kinds: &[KindName]) {
-        if self.live.watch != Watch::Opening {
-            return;
-        }
-        self.clocks.watch = None;
-        self.live.watch = Watch::Open;
-        if std::mem::take(&mut self.live.watch_failures) > 0 {
-            self.say(Level::Info, None, "the watch is open again".to_owned());
-        }
-        let opened = self.next_ticket;
-        self.live.ahead.clear();
-        for (key, kind) in &mut self.live.kinds {
-            kind.confirmed = kinds.contains(&key.1).then_some(opened);
-            kind.followed = false;
-        }
-        self.list_everything();
-    }
-
-    pub(super) fn watch_lost(&mut self, reason: &str) {
-        if self.live.watch == Watch::None || matches!(self.live.watch, Watch::Lost(_)) {
-            return;
-        }
-        self.live.watch_failures = self.live.watch_failures.saturating_add(1);
-        if self.live.watch_failures == 1 {
-            self.say(Level::Warn, None, format!("the watch ended: {reason}"));
-        }
-        self.live.watch = Watch::Lost(reason.to_owned());
-        let jitter = self.rng.f64();
-        let delay = backoff(RETRY_FIRST, RETRY_MAX, self.live.watch_failures, jitter);
-        self.clocks.watch = Some(self.now.monotonic + delay);
-        if self.planted(Planted::IgnoreWatchLoss) {
-            return;
-        }
-        if self.live.unfollow(&format!("the watch ended: {reason}")) {
-            self.replan();
-        }
-        for key in self.live.kinds.keys().cloned().collect::<Vec<_>>() {
-            if !self.live.is_unheard_of(&key) {
-                self.list(&key);
-            }
-        }
-    }
-
-    /// The watch took too long, or is to be opened again.
-    pub(super) fn watch_due(&mut self) {
-        match self.live.watch {
-            Watch::Opening => self.list_everything(),
-            Watch::Lost(_) => self.open_watch(),
-            Watch::None | Watch::Open => {}
-        }
-    }
-
-    pub(super) fn watched_put(&mut self, live: Live) {
-        if self.live.watch != Watch::Open {
-            return;
-        }
-        let live = self.veiled_live(live);
-        let id = live.id.clone();
-        if self.live.ahead.get(&id) == Some(&live.revision) {
-            self.live.ahead.remove(&id);
-        }
-        self.supersede(|other| *other == id);
-        self.learn(Change::Put(live));
-        self.settle_seen(&id);
-    }
-
-    pub(super) fn watched_gone(&mut self, id: &ResourceId) {
-        if self.live.watch != Watch::Open {
-            return;
-        }
-        let id = &self.veiled_id(id);
-        if self.live.ahead.remove(id).is_some() {
-            // It may be what was there before our write: a list knows.
-            return self.list_by(&(id.cluster.clone(), id.kind), self.now.monotonic);
-        }
-        self.supersede(|other| other == id);
-        self.learn(Change::Gone(id.clone()));
-        self.settle_gone(id);
-    }
-
     /// Takes one piece of news, now and over the list under way.
     pub(super) fn learn(&mut self, change: Change) {
         let id = change.id().clone();
@@ -388,7 +332,7 @@ impl Engine {
     }
 
     /// Answers that are still on their way are older than what we know now.
-    fn supersede(&mut self, is_meant: impl Fn(&ResourceId) -> bool) {
+    pub(super) fn supersede(&mut self, is_meant: impl Fn(&ResourceId) -> bool) {
         for (id, superseded) in self.fetching.values_mut() {
             *superseded |= is_meant(id);
         }

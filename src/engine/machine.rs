@@ -52,6 +52,8 @@ pub struct Engine {
     pub(super) writing: BTreeMap<OpId, ResourceId>,
     /// Deletes that wait: since when.
     pub(super) pending: BTreeMap<ResourceId, Duration>,
+    /// What is ours, undeclared and not there: since when, monotonic.
+    pub(super) absent: BTreeMap<ResourceId, Duration>,
     pub(super) planned: Option<Planned>,
     /// Steps of `planned` that were not begun.
     pub(super) queue: VecDeque<Arc<Step>>,
@@ -123,6 +125,7 @@ impl Engine {
             busy: BTreeSet::new(),
             writing: BTreeMap::new(),
             pending: BTreeMap::new(),
+            absent: BTreeMap::new(),
             planned: None,
             queue: VecDeque::new(),
             open: BTreeSet::new(),

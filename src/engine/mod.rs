@@ -1,11 +1,11 @@
 //! The reconcile state machine: `step(now, event) -> effects`.
 //!
-//! One file per concern: `machine` takes an event apart, `source`, `live` and `clocks` keep what
-//! is known, `planning` turns it into steps, `write` sends them, `answer` reads what came of
-//! them, `approved` keeps what a person let through, `slot` is the one state of each resource,
-//! `futile` damps writes that do not last,
-//! `labels` runs the commands of labels, `desired` asks selectors, `uses` says which kinds
-//! matter, `status` shows it all.
+//! One file per concern. `machine` takes an event apart; `config` holds settings and delays,
+//! `clocks` what is due when. `source`, `live`, `watch` and `veil` keep what is known, `uses` says
+//! which kinds matter, `labels` runs the commands of labels, `desired` asks selectors. `planning`
+//! turns it into steps, `due` and `futile` hold some of them back, `approved` keeps what a person
+//! let through. `write` sends, `answer` and `read` see what came of it, `slot` is the one state of
+//! each resource. `finish` says when the engine is through, `status` and `shown` show it all.
 //!
 //! Deliberately absent: async, I/O, clocks, tasks.
 
@@ -28,6 +28,7 @@ mod source;
 pub mod status;
 mod uses;
 mod veil;
+mod watch;
 mod write;
 
 pub use config::{

@@ -12,6 +12,7 @@ use crate::journal::{APPROVAL_LIFETIME, Entry, Record};
 use crate::kind;
 use crate::labels::resolve::{Desired, resolve};
 use crate::live::{LiveState, Seen};
+use crate::manifest::Reading;
 use crate::model::{Live, Resource, ResourceId, Value};
 use crate::plan::check::check;
 use crate::plan::guard::{GuardFacts, Held, PendingApproval, guard};
@@ -19,6 +20,9 @@ use crate::plan::{Action, Input, LabelInput, Plan, Step, Why, plan};
 
 /// Runs count from here: people read the number.
 const FIRST_RUN: u64 = 1;
+
+/// How much later the list must begin that confirms that something is gone.
+const FORGET_DELAY: Duration = Duration::from_secs(5);
 
 /// The plan in force.
 #[derive(Debug)]
@@ -78,6 +82,7 @@ impl Engine {
         let reading = self.planted_reading(reading);
         let inventory = self.planted_inventory();
         let none = BTreeSet::new();
+        self.note_keep(&reading);
         let desired = self.resolve(&reading);
         self.forgive_edited(&desired.reading);
         self.forget_strangers();
@@ -146,28 +151,61 @@ impl Engine {
         self.list_what_is_cold();
     }
 
-    fn say_approval(&mut self, approval: Option<&PendingApproval>) {
-        let open = approval.filter(|it| it.expires.is_none());
-        let hash = open.map(|it| it.hash.clone());
-        let before = self.planned.as_ref().and_then(|it| it.approval.as_ref());
-        if hash.is_some() && before.map(|it| &it.hash) != hash.as_ref() {
-            let hash = hash.unwrap_or_default();
-            let text = format!("waiting for approval: `reconciler approve {hash}`");
-            self.say(Level::Warn, None, text);
+    /// `reconciler/prune` counts from the moment it is read, whatever else becomes of its manifest:
+    /// when the manifest is gone, the inventory is all that knows of it.
+    fn note_keep(&mut self, reading: &Reading) {
+        let inventory = &self.journal.inventory;
+        let changed = reading.manifests.iter().filter_map(|(id, manifest)| {
+            let keep = manifest.directives.keep;
+            let entry = inventory.get(id).filter(|entry| entry.keep != keep)?;
+            Some((id.clone(), Entry { keep, ..entry.clone() }))
+        });
+        for (id, entry) in changed.collect::<Vec<_>>() {
+            let kept = if entry.keep { "is kept" } else { "is deleted" };
+            let text = format!("{id} {kept} when its manifest goes (`reconciler/prune`)");
+            self.say(Level::Info, Some(&id), text);
+            self.record(Record::Adopted { id: id.to_string(), entry, at: self.now.wall });
         }
     }
 
-    /// What is gone and not wanted leaves the inventory, once reads show all that an earlier life
-    /// wrote: what it created in its last moment is not there yet, and would be nobody's.
-    fn forget(&mut self, ids: &[ResourceId]) {
-        let cold = self.planted(Planted::ForgetCold);
-        let gone: Vec<_> = ids.iter().filter(|id| cold || self.is_warm(id)).cloned().collect();
-        for id in &gone {
-            let shown = self.veiled_id(id);
-            let text = format!("forgot {shown} (not declared any more)");
-            self.say(Level::Info, Some(&shown), text);
-            self.record(Record::Forgotten { id: id.to_string(), at: self.now.wall });
+    fn say_approval(&mut self, approval: Option<&PendingApproval>) {
+        let Some(approval) = approval else { return };
+        let before = self.planned.as_ref().and_then(|it| it.approval.as_ref());
+        if let Some(expires) = approval.expires {
+            let left = expires.since(self.now.wall).max(Duration::from_millis(1));
+            self.clocks.plan_by(self.now.monotonic + left);
+        } else if before.is_none_or(|it| it.hash != approval.hash || it.expires.is_some()) {
+            self.say(Level::Warn, None, format!("waiting for approval: {}", approval.told()));
         }
+    }
+
+    /// What is gone and not wanted leaves the inventory, once it is sure to be gone.
+    fn forget(&mut self, ids: &[ResourceId]) {
+        let now = self.now.monotonic;
+        self.absent.retain(|id, _| ids.contains(id));
+        for id in ids {
+            let since = *self.absent.entry(id.clone()).or_insert(now);
+            if self.may_forget(id) {
+                let shown = self.veiled_id(id);
+                let text = format!("forgot {shown} (not declared any more)");
+                self.say(Level::Info, Some(&shown), text);
+                self.record(Record::Forgotten { id: id.to_string(), at: self.now.wall });
+            } else {
+                self.list_by(&(id.cluster.clone(), id.kind), since + FORGET_DELAY);
+            }
+        }
+    }
+
+    /// Whether something that is not declared and not there leaves the inventory. One list may lack
+    /// what another shows, and what was forgotten is never deleted: a second one, begun later, must
+    /// say the same, and reads must show all that an earlier life wrote (what it created in its last
+    /// moment would be nobody's).
+    pub(super) fn may_forget(&self, id: &ResourceId) -> bool {
+        let kind = self.live.kinds.get(&(id.cluster.clone(), id.kind));
+        let since = self.absent.get(id).copied();
+        let is_sure = self.live.state.look(id).present().is_some()
+            || since.zip(kind).is_some_and(|(since, it)| it.listed_from >= since + FORGET_DELAY);
+        self.is_warm(id) && is_sure
     }
 
     /// Since when each delete waits. A delete that is merely out of sight goes on waiting, one
@@ -193,6 +231,13 @@ impl Engine {
         let over: Vec<ResourceId> = self.pending.keys().filter(|id| !stays(id)).cloned().collect();
         for id in over {
             self.pending.remove(&id);
+            let why = plan.deferred.iter().find(|it| it.id == id).map(|it| it.why.to_string());
+            let why = why.unwrap_or_else(|| match self.live.state.look(&id).present() {
+                Some(_) => "it is declared again".to_owned(),
+                None => "it is gone".to_owned(),
+            });
+            let text = format!("{id} will not be deleted after all: {why}");
+            self.say(Level::Info, Some(&id), text);
         }
     }
 
@@ -205,6 +250,7 @@ impl Engine {
             | Why::LiveUnknown(_)
             | Why::Settling
             | Why::LabelUnknown(_)
+            | Why::Expired(_)
             | Why::KeepDirective
             | Why::OwnedBy(_)
             | Why::ForeignOrigin(_)
@@ -295,6 +341,7 @@ impl Engine {
             Ok(hash) => {
                 let expires = self.now.wall.plus(APPROVAL_LIFETIME);
                 let text = format!("approved until {expires}");
+                self.say(Level::Info, None, format!("{hash}: {text}"));
                 self.record(Record::Approved { hash, expires, at: self.now.wall });
                 self.to_journal.requests.push((request, text));
             }

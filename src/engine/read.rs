@@ -9,9 +9,9 @@ use super::config::{
 };
 use super::live::KindKey;
 use super::machine::{Engine, Life};
-use super::slot::{BackingOff, Condition, Refused, Settling, Want, backoff};
+use super::slot::{BackingOff, Condition, Doubt, Refused, Settling, Want, backoff};
 use crate::kind;
-use crate::model::{Live, ResourceId};
+use crate::model::{Live, ResourceId, Verb};
 use crate::port::{CallCode, CallError};
 
 /// Quiet time before planning after the last of many writes was seen: one plan for all.
@@ -108,6 +108,13 @@ impl Engine {
         }
     }
 
+    /// Whether a read shows that an operation in doubt happened. What bears our mark after a create
+    /// was made by it, whatever has become of it since: else it would be nobody's.
+    pub(super) fn shows_done(&self, doubt: &Doubt, live: &Live) -> bool {
+        let keeps = kind::row(live.id.kind).is_some_and(|kind| kind.keeps_labels);
+        self.shows(&doubt.want, live) || doubt.verb == Verb::Create && keeps && self.is_marked(live)
+    }
+
     /// Whether it bears our mark, where its kind bears one.
     pub(super) fn is_marked(&self, live: &Live) -> bool {
         let keeps = kind::row(live.id.kind).is_some_and(|kind| kind.keeps_labels);
@@ -125,7 +132,7 @@ impl Engine {
                 self.remember_seen(&settling.want, &live);
                 self.settled(id, &settling);
             }
-            Condition::InDoubt(doubt) if self.shows(&doubt.want, &live) => {
+            Condition::InDoubt(doubt) if self.shows_done(&doubt, &live) => {
                 self.doubt_resolved(id, live.revision.as_ref().map(|it| it.0.clone()));
             }
             Condition::Settling(_)
@@ -201,14 +208,15 @@ impl Engine {
         let Condition::Settling(settling) = &mut slot.condition else { return };
         settling.ticket = None;
         let moved = matches!(settling.want, Want::Moved(_));
-        let written = matches!(settling.want, Want::Content { .. });
+        let want = settling.want.clone();
         let (met, done) = (matches!(settling.want, Want::Present), settling.done);
         match result {
             Err(error) if met && !done && error.code == CallCode::PermissionDenied => {
                 self.hidden(id);
             }
             Ok(Some(live)) if !superseded => {
-                if written && self.live.is_watched(id) {
+                let is_ours = matches!(want, Want::Content { .. }) && self.shows(&want, live);
+                if is_ours && self.live.is_watched(id) {
                     self.live.ahead.insert(id.clone(), live.revision.clone());
                 }
                 self.settle_seen(id);

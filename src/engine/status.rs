@@ -52,6 +52,9 @@ pub struct Status {
     pub not_applied: Vec<NotApplied>,
     /// What `reconciler approve` would take.
     pub approval: Option<String>,
+    /// Until when the set that is held is approved: it goes once its pending period is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_until: Option<String>,
     /// Number of the last plan that did something, from 1.
     pub last_run: Option<u64>,
 }
@@ -141,6 +144,7 @@ impl Engine {
         let reading = self.source.reading.as_ref();
         let findings = reading.map(|it| findings_of(it)).unwrap_or_default();
         let planned = self.planned.as_ref();
+        let asked = planned.and_then(|it| it.approval.as_ref());
         Status {
             format_version: FORMAT_VERSION,
             outcome: self.outcome,
@@ -169,7 +173,8 @@ impl Engine {
                 .collect(),
             held: planned.iter().flat_map(|it| &it.held).map(HeldStatus::from).collect(),
             not_applied: self.refused().into_iter().map(NotApplied::from).collect(),
-            approval: planned.and_then(|it| it.approval.as_ref()).map(|it| it.hash.clone()),
+            approval: asked.filter(|it| it.expires.is_none()).map(|it| it.hash.clone()),
+            approved_until: asked.and_then(|it| it.expires).map(|until| until.to_string()),
             last_run: self.journal.next_run.checked_sub(1).filter(|run| *run > 0),
         }
     }
@@ -186,7 +191,8 @@ impl Engine {
         let mut all: BTreeMap<String, ResourceStatus> = BTreeMap::new();
         let declared = self.source.reading.iter().flat_map(|it| it.manifests.keys());
         for id in declared.chain(self.journal.inventory.keys()) {
-            let state = if self.planned.is_some() { "in sync" } else { "unknown" };
+            let is_listed = self.live.state.kinds.contains_key(&(id.cluster.clone(), id.kind));
+            let state = if self.planned.is_some() && is_listed { "in sync" } else { "unknown" };
             let one = ResourceStatus { state: state.to_owned(), ..ResourceStatus::default() };
             all.insert(id.to_string(), one);
         }

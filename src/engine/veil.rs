@@ -1,13 +1,14 @@
 //! What comes from outside gets the ids under which everything here goes: a name that anybody
 //! says is a secret has the same veiled id in the files, in the cluster and in the journal.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::machine::Engine;
 use crate::journal::{State, parse_id};
 use crate::live::Observed;
 use crate::manifest::Reading;
-use crate::model::{Live, ResourceId};
+use crate::model::{KindName, Live, ResourceId};
 
 impl Engine {
     /// What the journal says is secret stays so.
@@ -28,6 +29,26 @@ impl Engine {
     pub(super) fn veil_list(&mut self, observed: &mut Observed) {
         self.learn_names(observed.seen().map(|live| &live.id));
         observed.put_under(&self.veil);
+    }
+
+    /// A whole list of a kind came: names that neither it nor anything of ours speaks of are not
+    /// remembered any longer. Others may make any number of them.
+    pub(super) fn forget_names(&mut self, kind: KindName) {
+        if !kind.has_secret_names() {
+            return;
+        }
+        let open: BTreeSet<ResourceId> =
+            self.journal.open.values().filter_map(|open| parse_id(&open.id)).collect();
+        let (live, journal, slots) = (&self.live.state, &self.journal, &self.slots);
+        let reading = self.source.reading.as_ref();
+        self.veil.retain(kind, |id| {
+            live.look(id).present().is_some()
+                || journal.inventory.contains_key(id)
+                || open.contains(id)
+                || slots.contains_key(id)
+                || reading
+                    .is_none_or(|it| it.manifests.contains_key(id) || it.frozen.contains_key(id))
+        });
     }
 
     /// One resource under the veil.

@@ -26,6 +26,7 @@ impl Engine {
             return;
         }
         self.pump_approved();
+        let was_queued = !self.queue.is_empty();
         let mut later = VecDeque::new();
         while self.flying.len() < MAX_IN_FLIGHT
             && let Some(step) = self.queue.pop_front()
@@ -38,8 +39,12 @@ impl Engine {
                 }
             }
         }
+        let is_over = later.is_empty() && self.queue.is_empty() && was_queued;
         while let Some(step) = later.pop_back() {
             self.queue.push_front(step);
+        }
+        if is_over && self.planned.as_ref().is_some_and(|it| it.begun) {
+            self.quiet();
         }
     }
 
@@ -60,8 +65,12 @@ impl Engine {
             }
         }
         let (mut later, mut never) = (false, false);
+        let is_delete = step.action.verb() == Verb::Delete;
         for needed in &step.after {
-            if !self.finished.contains(needed) {
+            if self.finished.contains(needed) {
+                // As good as it gets may still refer to what is to go.
+                never |= is_delete && self.refers(needed, &step.id);
+            } else {
                 later |= self.open.contains(needed);
                 never |= !self.open.contains(needed);
             }

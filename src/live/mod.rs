@@ -173,6 +173,17 @@ impl LiveState {
         }
     }
 
+    /// Why its kind cannot be listed, where only a person can change that.
+    pub fn barred(&self, id: &ResourceId) -> Option<&str> {
+        let observed = self.kinds.get(&(id.cluster.clone(), id.kind))?;
+        match (observed.coverage(), observed.lack()?) {
+            (Coverage::Complete, _) | (Coverage::Partial(_), Lack::Passing) => None,
+            (Coverage::Partial(reason), Lack::NotAllowed | Lack::NoSuchKind | Lack::Barred) => {
+                Some(reason)
+            }
+        }
+    }
+
     /// What is known of one resource.
     pub fn look(&self, id: &ResourceId) -> Seen<'_> {
         match self.kinds.get(&(id.cluster.clone(), id.kind)) {

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{FingerprintKey, ResourceId};
+use super::{FingerprintKey, KindName, ResourceId};
 
 /// The secret names that are known, as veiled ids.
 #[derive(Debug, Clone)]
@@ -33,6 +33,11 @@ impl Veil {
         grown
     }
 
+    /// Forgets those of a kind that nobody speaks of any more.
+    pub fn retain(&mut self, kind: KindName, is_known: impl Fn(&ResourceId) -> bool) {
+        self.known.retain(|id| id.kind != kind || is_known(id));
+    }
+
     /// The id that a plain one stands for, if its name is known to be a secret.
     pub fn over(&self, id: &ResourceId) -> Option<ResourceId> {
         if self.known.is_empty() || !id.kind.has_secret_names() || id.is_veiled() {
@@ -46,7 +51,6 @@ impl Veil {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::KindName;
 
     #[test]
     fn a_plain_name_is_veiled_once_it_is_known_for_a_secret() {
@@ -62,8 +66,14 @@ mod tests {
         assert!(veil.learn([&veiled]) && !veil.learn([&veiled]));
         assert_eq!(veil.over(&plain), Some(veiled.clone()));
         assert_eq!(veil.over(&veiled), None);
+        veil.retain(roles, |_| false);
+        assert_eq!(veil.over(&plain), Some(veiled.clone()), "it is of another kind");
+        veil.retain(tokens, |id| *id == veiled);
+        assert_eq!(veil.over(&plain), Some(veiled.clone()), "it is spoken of");
         assert_eq!(veil.over(&ResourceId::parent(tokens, "other")), None);
         assert_eq!(veil.over(&ResourceId::parent(roles, "hunter2")), None);
         assert!(!format!("{veil:?} {plain:?}").contains("hunter2"));
+        veil.retain(tokens, |_| false);
+        assert_eq!(veil.over(&plain), None, "nobody speaks of it any more");
     }
 }

@@ -164,6 +164,28 @@ pub struct PendingApproval {
     pub expires: Option<Timestamp>,
 }
 
+/// Resources of a set that are named in a log line; the rest is counted.
+const NAMED_MAX: usize = 10;
+
+impl PendingApproval {
+    /// What waits, what holds it, and the way through, in one line.
+    pub fn told(&self) -> String {
+        let named: Vec<String> =
+            self.ids.iter().take(NAMED_MAX).map(|id| format!("delete {id}")).collect();
+        let more = match self.ids.len().saturating_sub(NAMED_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let guards: Vec<&str> = self.guards.iter().copied().collect();
+        format!(
+            "{}{more} ({}); to let it through: `reconciler approve {}`",
+            named.join(", "),
+            guards.join(", "),
+            self.hash
+        )
+    }
+}
+
 /// A plan after the guards.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]

@@ -27,7 +27,7 @@ pub struct Input<'a> {
     pub policy: &'a Policy,
     /// Key of the fingerprints of secrets.
     pub key: &'a FingerprintKey,
-    /// The calendar; decides only about `reconciler/paused-until`.
+    /// The calendar; decides only about `reconciler/paused-until` and `metadata.expires`.
     pub wall: Timestamp,
 }
 

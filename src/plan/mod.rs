@@ -38,6 +38,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What was left alone, and why. Not part of what is executed.
     pub deferred: Vec<Deferred>,
+    /// Of `deferred`, what is wanted and stays undone until a person does something.
+    pub not_applied: BTreeSet<ResourceId>,
     /// What the inventory knows, nobody declares and the cluster has no more (or has, but we
     /// never delete its kind): to be dropped from the inventory. Sorted.
     pub forget: Vec<ResourceId>,
@@ -197,6 +199,8 @@ pub enum Why {
     LabelUnknown(BTreeSet<String>),
     /// `reconciler/paused-until`.
     PausedUntil(Timestamp),
+    /// `metadata.expires` has passed: Teleport would take it away again at once.
+    Expired(Timestamp),
     /// `reconciler/prune: "false"`.
     KeepDirective,
     /// Marked by another agent.
@@ -239,9 +243,11 @@ impl Why {
             | Self::MissingReference(_) => true,
             // What is meant for us was refused; what we merely had goes its own way.
             Self::OwnedBy(_) | Self::ForeignOrigin(_) | Self::Preset | Self::NotAdopted => is_meant,
-            Self::PausedUntil(_) | Self::KeepDirective | Self::Unmarked | Self::ReferencedBy(_) => {
-                false
-            }
+            Self::PausedUntil(_)
+            | Self::Expired(_)
+            | Self::KeepDirective
+            | Self::Unmarked
+            | Self::ReferencedBy(_) => false,
         }
     }
 
@@ -262,6 +268,7 @@ impl Why {
             | Self::Settling
             | Self::LabelUnknown(_)
             | Self::PausedUntil(_)
+            | Self::Expired(_)
             | Self::KeepDirective
             | Self::Unmarked
             | Self::ReferencedBy(_) => false,

@@ -13,7 +13,7 @@ use crate::journal::Entry;
 use crate::kind::{self, FOREIGN_ORIGINS, Kind, Writes, canonical, newer};
 use crate::live::Seen;
 use crate::manifest::{Adopt, Manifest};
-use crate::model::{Digest, FieldPath, Live, Place, ResourceId, Value};
+use crate::model::{Digest, FieldPath, Live, Place, ResourceId, Timestamp, Value};
 
 /// Makes the plan that brings the live side to what is wanted, as far as that may be done now.
 ///
@@ -49,6 +49,9 @@ pub fn plan(input: &Input<'_>) -> Plan {
     let Draft { candidates, prunes, mut deferred, forget, unchanged } = draft;
     let steps = order::arrange(input, candidates, prunes, &mut deferred);
     deferred.sort_by(|a, b| a.id.cmp(&b.id));
+    let stays =
+        |it: &&Deferred| it.why.is_refused() && input.reading.manifests.contains_key(&it.id);
+    let not_applied = deferred.iter().filter(stays).map(|it| it.id.clone()).collect();
     let coverage = input
         .live
         .kinds
@@ -58,6 +61,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     let mut plan = Plan {
         steps,
         deferred,
+        not_applied,
         forget,
         unmatched: reclaim::unmatched(input),
         coverage,
@@ -109,6 +113,9 @@ fn judge_wanted<'a>(
         (Verdict::Do(_, _), Some(until)) => {
             draft.defer(id, Why::PausedUntil(until), Some(&manifest.at));
         }
+        (Verdict::Do(_, _), None) if let Some(at) = expired(input, manifest) => {
+            draft.defer(id, Why::Expired(at), Some(&manifest.at));
+        }
         (Verdict::Do(_, _), None) if let Some(why) = too_new(input, id, manifest) => {
             draft.defer(id, why, Some(&manifest.at));
         }
@@ -125,6 +132,13 @@ fn judge_wanted<'a>(
         }
         (Verdict::Wait(why), _) => draft.defer(id, why, Some(&manifest.at)),
     }
+}
+
+/// When a manifest expired, if it has. What is written after that is gone at once.
+fn expired(input: &Input<'_>, manifest: &Manifest) -> Option<Timestamp> {
+    let wanted = parsed(&manifest.resource.canonical);
+    let at = wanted.get("metadata")?.get("expires")?.as_str().and_then(Timestamp::parse)?;
+    (at <= input.wall).then_some(at)
 }
 
 /// Whose mark a step overwrites.
@@ -284,6 +298,10 @@ fn judge_unwanted(input: &Input<'_>, id: &ResourceId, entry: &Entry, draft: &mut
             draft.forget.push(id.clone());
         }
         Seen::Present(live) => {
+            // What may not be listed is not deleted: it would hold up the set it is approved with.
+            if let Some(reason) = input.live.barred(id) {
+                return draft.defer(id, Why::LiveUnknown(reason.to_owned()), at);
+            }
             if let Some(why) = kept_because(input, id, entry, live) {
                 return draft.defer(id, why, at);
             }

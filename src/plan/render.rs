@@ -52,9 +52,13 @@ pub fn path_only(place: &Place) -> String {
 /// The last line: `Plan: 3 to create, 1 to update, 0 to delete, 2 deferred.`
 pub fn summary(plan: &Plan) -> String {
     let count = |verb| plan.steps.iter().filter(|step| step.action.verb() == verb).count();
-    let deferred = match plan.deferred.len() {
+    let deferred = match plan.deferred.len().saturating_sub(plan.not_applied.len()) {
         0 => String::new(),
         count => format!(", {count} deferred"),
+    };
+    let deferred = match plan.not_applied.len() {
+        0 => deferred,
+        count => format!(", {count} not applied{deferred}"),
     };
     let deferred = match plan.unmatched.len() {
         0 => deferred,
@@ -67,7 +71,11 @@ pub fn summary(plan: &Plan) -> String {
     let lacking = incomplete(plan);
     if plan.steps.is_empty() {
         // What was not seen may need any change.
-        let none = if lacking.is_empty() { "No changes." } else { "No changes in the rest." };
+        let none = match (lacking.is_empty(), plan.not_applied.is_empty()) {
+            (true, true) => "No changes.",
+            (true, false) => "Nothing can be done.",
+            (false, _) => "No changes in the rest.",
+        };
         return match plan.unchanged {
             1 => format!("{lacking}{none} 1 resource in sync{deferred}{forget}."),
             count => format!("{lacking}{none} {count} resources in sync{deferred}{forget}."),

@@ -35,6 +35,7 @@ pub(super) fn plan(plan: &Plan, policy: &Policy, key: &FingerprintKey) -> Digest
     let Plan {
         steps,
         deferred,
+        not_applied: _,
         forget,
         unmatched,
         coverage,

@@ -55,6 +55,7 @@ impl Why {
             Self::Settling => "settling",
             Self::LabelUnknown(_) => "label_unknown",
             Self::PausedUntil(_) => "paused_until",
+            Self::Expired(_) => "expired",
             Self::KeepDirective => "keep_directive",
             Self::OwnedBy(_) => "owned_by",
             Self::ForeignOrigin(_) => "foreign_origin",
@@ -80,7 +81,8 @@ impl Why {
             Self::LabelUnknown(_) => {
                 Some("`reconciler status` says what became of their commands; until then it stays")
             }
-            Self::KeepDirective => Some("delete it by hand if it shall go"),
+            Self::Expired(_) => Some("remove the manifest, or set a later `metadata.expires`"),
+            Self::KeepDirective => Some("delete it by hand to remove it"),
             Self::OwnedBy(_) => {
                 Some("remove it from the other agent, or set `reconciler/adopt: always`")
             }
@@ -123,6 +125,7 @@ impl fmt::Display for Why {
                 write!(f, "the value of the {plural} {} is not known yet", labels.join(", "))
             }
             Self::PausedUntil(until) => write!(f, "paused until {until}"),
+            Self::Expired(at) => write!(f, "expired at {at} (`metadata.expires`)"),
             Self::KeepDirective => {
                 f.write_str("no longer wanted, but kept by `reconciler/prune: \"false\"`")
             }

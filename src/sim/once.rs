@@ -131,6 +131,7 @@ const fn needs_a_look(why: &Why) -> bool {
         | Why::LabelUnknown(_)
         | Why::MissingReference(_) => true,
         Why::PausedUntil(_)
+        | Why::Expired(_)
         | Why::KeepDirective
         | Why::OwnedBy(_)
         | Why::ForeignOrigin(_)

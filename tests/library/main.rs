@@ -13,6 +13,7 @@ mod connect;
 mod credentials;
 mod deletes;
 mod futile;
+mod hazards;
 mod identity;
 mod journal;
 mod kinds;

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::kind::check::{at, filled, items};
 use crate::kind::codes;
-use crate::manifest;
+use crate::manifest::codes::CODES;
 use crate::manifest::yaml::{self, Parsed};
 use crate::model::tree::NodeValue;
 use crate::model::{Code, FieldPath, Findings, Node, Scalar, Severity};
@@ -148,7 +148,7 @@ impl Checker {
     fn broken(&mut self, findings: &[crate::model::Diagnostic]) {
         let first = findings.iter().find(|finding| finding.severity == Severity::Error);
         let meaning = first
-            .and_then(|first| manifest::codes::CODES.iter().find(|rule| rule.code == first.code))
+            .and_then(|first| CODES.iter().find(|rule| rule.code == first.code))
             .map_or("The text is not YAML", |rule| rule.meaning);
         let offset = first.map_or(0, |first| first.at.start);
         self.whole(offset, format!("it cannot be read ({meaning})"), "mend it there");

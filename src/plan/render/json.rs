@@ -29,6 +29,7 @@ pub fn json(view: &View<'_>) -> String {
             delete: count(Verb::Delete),
             adopt: count(Verb::Adopt),
             deferred: plan.deferred.len(),
+            not_applied: plan.not_applied.len(),
             forget: plan.forget.len(),
             unchanged: plan.unchanged,
         },
@@ -103,6 +104,7 @@ struct Summary {
     delete: usize,
     adopt: usize,
     deferred: usize,
+    not_applied: usize,
     forget: usize,
     unchanged: usize,
 }

@@ -55,7 +55,7 @@ fn blocks<'a>(view: &'a View<'a>) -> impl Iterator<Item = String> + 'a {
     }
     let steps = view.plan.steps.iter().map(|step| step_block(view, step));
     let forget = view.plan.forget.iter().map(forget_line);
-    let deferred = view.plan.deferred.iter().map(deferred_line);
+    let deferred = view.plan.deferred.iter().map(|it| deferred_line(view, it));
     let unmatched = view.plan.unmatched.iter().map(unmatched_line);
     let remarks = remarks.into_iter().map(finding_line);
     notes.into_iter().chain(steps).chain(forget).chain(deferred).chain(unmatched).chain(remarks)
@@ -98,9 +98,11 @@ fn forget_line(id: &ResourceId) -> String {
     format!("- forget: {} ({})\n", code(&id.to_string()), forgotten_because(id))
 }
 
-fn deferred_line(deferred: &Deferred) -> String {
-    let Deferred { id, why, at: _ } = deferred;
-    format!("- deferred: {}: {}\n", code(&id.to_string()), prose(&why.to_string()))
+fn deferred_line(view: &View<'_>, deferred: &Deferred) -> String {
+    let Deferred { id, why, at } = deferred;
+    let what = if view.plan.not_applied.contains(id) { "not applied" } else { "deferred" };
+    let at = at.as_ref().map(|at| format!(" ({})", (view.locate)(at))).unwrap_or_default();
+    format!("- {what}: {}: {}{at}\n", code(&id.to_string()), prose(&why.with_remedy()))
 }
 
 fn unmatched_line(unmatched: &Unmatched) -> String {

@@ -19,9 +19,13 @@ pub fn text(view: &View<'_>) -> String {
     for id in &view.plan.forget {
         page.line("", &format!("forget {id} ({})", forgotten_because(id)), PLAIN);
     }
-    if !view.plan.deferred.is_empty() {
-        page.title("Deferred:");
-        for deferred in &view.plan.deferred {
+    let (stays, waits): (Vec<&Deferred>, Vec<&Deferred>) =
+        view.plan.deferred.iter().partition(|it| view.plan.not_applied.contains(&it.id));
+    for (title, all) in [("Not applied:", stays), ("Deferred:", waits)] {
+        if !all.is_empty() {
+            page.title(title);
+        }
+        for deferred in all {
             add_deferred(&mut page, view, deferred);
         }
     }
