@@ -5,7 +5,7 @@ use reconciler::kind::{self, label_key_is_valid};
 use reconciler::model::{Cluster, Value, duration};
 
 fn rows(name: &str) -> Vec<serde_json::Value> {
-    let path = format!("{}/tests/data/kinds/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/tests/data/vectors/{name}.jsonl", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).expect(&path);
     let rows: Vec<_> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(rows.len() > 20, "{name} has few rows");
