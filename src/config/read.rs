@@ -48,6 +48,9 @@ const NAME_MAX: usize = 64;
 /// Shortest time between two polls or resyncs; below it the agent would do nothing else.
 const PERIOD_MIN: Duration = Duration::from_millis(100);
 
+/// No path below the source begins like this, so a pattern that does would leave the source empty.
+const OUTSIDE: &[&str] = &["./", "../", "/"];
+
 /// Edits by which a typed word may differ from the one that is suggested.
 const EDITS_MAX: usize = 2;
 
@@ -203,8 +206,14 @@ impl Reader<'_> {
         let Some(items) = self.list(value) else { return };
         let mut patterns = Vec::new();
         for (span, text) in items {
-            if let Err(error) = files::pattern(&text) {
-                let message = format!("`{text}` is not a pattern: {}", error.kind());
+            if let Some(prefix) = OUTSIDE.iter().find(|prefix| text.starts_with(**prefix)) {
+                let message = format!("`{text}` can match nothing");
+                let hint = format!(
+                    "patterns are relative to the source directory; remove the leading `{prefix}`"
+                );
+                self.add(&span, message, Some(hint));
+            } else if let Err(error) = files::pattern(&text) {
+                let message = format!("`{text}` is not a valid pattern: {}", error.kind());
                 self.add(&span, message, None);
             } else {
                 patterns.push(text);

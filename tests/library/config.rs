@@ -120,7 +120,14 @@ fn findings() {
         ),
         ("[source]\npath = \"\"", "2:8: an empty path"),
         ("[source]\ninclude = \"x\"", "2:11: not a list; write [\"…\"]"),
-        ("[source]\ninclude = [\"ä\", \"[a\"]", "2:17: `[a` is not a pattern: "),
+        ("[source]\ninclude = [\"ä\", \"[a\"]", "2:17: `[a` is not a valid pattern: "),
+        (
+            "[source]\ninclude = [\"./**/*.yaml\"]",
+            "2:12: `./**/*.yaml` can match nothing; patterns are relative to the source directory; \
+             remove the leading `./`",
+        ),
+        ("[source]\ninclude = [\"/**/*.yaml\"]", "2:12: `/**/*.yaml` can match nothing; "),
+        ("[source]\nexclude = [\"../x.yaml\"]", "2:12: `../x.yaml` can match nothing; "),
         (
             "[source]\nsettle = 250",
             "2:10: a duration is text; write a duration as Go does: \"250ms\", \"30s\", \"1h30m\"",
