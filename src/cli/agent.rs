@@ -8,7 +8,7 @@ use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 
 use super::args::{Common, LogFormat};
-use super::control::{PassOn, Socket, Switch};
+use super::control::{Socket, pass_on, switch};
 use super::error::{CliError, chain};
 use super::exit::Exit;
 use super::log::{self, colour};
@@ -68,7 +68,11 @@ pub(super) async fn run(
         ),
     };
     tracing::info!(
-        "watching {}, state in {}",
+        "{} {}, state in {}",
+        match mode {
+            Mode::Run => "watching",
+            Mode::Once => "reading",
+        },
         setup.source.display(),
         if setup.memory { "memory".to_owned() } else { setup.state.display().to_string() }
     );
@@ -128,10 +132,10 @@ async fn serve(
     let incoming = UnixListenerStream::new(listener);
     let server = tonic::transport::Server::builder();
     let ended = if let Some(plane) = &session.plane {
-        let service = Switch { plane: plane.service(), asked };
+        let service = switch(plane.service(), asked);
         server.serve_with_incoming_shutdown(service, incoming, stop.cancelled()).await
     } else {
-        let service = Switch { plane: PassOn(session.cluster.service().clone()), asked };
+        let service = switch(pass_on(session.cluster.service().clone()), asked);
         server.serve_with_incoming_shutdown(service, incoming, stop.cancelled()).await
     };
     ended.map_err(|error| CliError::new(chain(&error)))

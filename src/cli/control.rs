@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +14,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
+use tower::{Service, ServiceExt as _};
 
 use super::error::{CliError, chain};
 use crate::adapter::cluster::Remote;
@@ -177,79 +177,57 @@ impl Drop for SocketFile {
     }
 }
 
-/// Routes by path: the agent's own questions, and everything else to the plane.
-#[derive(Debug, Clone)]
-pub(super) struct Switch<P> {
-    /// The plane's service.
-    pub plane: P,
-    /// The way to the driver.
-    pub asked: mpsc::Sender<Asked>,
+/// A service for [`tonic::transport::Server`]: answers every request, failures included.
+pub(super) trait Answers:
+    Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
+{
 }
 
-impl<P> tower::Service<http::Request<Body>> for Switch<P>
-where
-    P: tower::Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible>
+impl<S> Answers for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send>
         + Clone
         + Send
-        + 'static,
-    P::Future: Send + 'static,
+        + 'static
 {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = std::pin::Pin<
-        Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send + 'static>,
-    >;
+}
 
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
+type Request = http::Request<Body>;
+type Response = http::Response<Body>;
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        if request.uri().path().starts_with(PREFIX) {
-            let ask = Ask { asked: self.asked.clone() };
-            Box::pin(
-                async move { Ok(tonic::server::Grpc::new(BytesCodec).unary(ask, request).await) },
-            )
-        } else {
-            Box::pin(tower::ServiceExt::oneshot(self.plane.clone(), request))
+/// Routes by path: the agent's own questions go to the driver, everything else to `plane`.
+pub(super) fn switch(plane: impl Answers, asked: mpsc::Sender<Asked>) -> impl Answers {
+    tower::service_fn(move |request: Request| {
+        let (plane, ask) = (plane.clone(), Ask { asked: asked.clone() });
+        async move {
+            if request.uri().path().starts_with(PREFIX) {
+                return Ok(tonic::server::Grpc::new(BytesCodec).unary(ask, request).await);
+            }
+            plane.oneshot(request).await
         }
-    }
+    })
 }
 
 /// Passes reads on to the Teleport that the agent drives, on its connection: for commands whose
 /// own look at the identity's file comes in a bad moment.
-#[derive(Debug, Clone)]
-pub(super) struct PassOn(pub Link);
+pub(super) fn pass_on(link: Link) -> impl Answers {
+    tower::service_fn(move |request: Request| {
+        let link = link.clone();
+        async move {
+            if !is_read(request.uri().path()) {
+                let text = "this agent manages a real Teleport and forwards reads only";
+                return Ok(tonic::Status::unimplemented(text).into_http());
+            }
+            let answer = link.oneshot(request).await;
+            Ok(answer.unwrap_or_else(|error| tonic::Status::unavailable(chain(&error)).into_http()))
+        }
+    })
+}
 
 /// Whether a call changes nothing. Whoever reaches the socket can read the identity's file too;
 /// what changes something goes through the agent's engine all the same.
 fn is_read(path: &str) -> bool {
     let method = path.rsplit('/').next().unwrap_or(path);
     ["Get", "List", "Ping"].iter().any(|word| method.starts_with(word))
-}
-
-impl tower::Service<http::Request<Body>> for PassOn {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = std::pin::Pin<
-        Box<dyn Future<Output = Result<http::Response<Body>, Infallible>> + Send + 'static>,
-    >;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let link = self.0.clone();
-        Box::pin(async move {
-            if !is_read(request.uri().path()) {
-                let text = "this agent drives a real Teleport, and passes on nothing but reads";
-                return Ok(tonic::Status::unimplemented(text).into_http());
-            }
-            let answer = tower::ServiceExt::oneshot(link, request).await;
-            Ok(answer.unwrap_or_else(|error| tonic::Status::unavailable(chain(&error)).into_http()))
-        })
-    }
 }
 
 /// The agent's one call.
