@@ -40,13 +40,13 @@ pub(super) struct RunArgs {
     #[arg(long)]
     pub once: bool,
 
-    /// With --dry-run: exit 2 when there are changes
+    /// With --dry-run: exit 2 if there are changes (3 if any of them waits for approval)
     #[arg(long, requires = "dry_run")]
     pub detailed_exitcode: bool,
 
-    /// How a preview is printed
-    #[arg(long, value_enum, default_value_t = Format::Text, requires = "dry_run")]
-    pub format: Format,
+    /// With --dry-run: output format
+    #[arg(long, value_enum, default_value_t = PlanFormat::Text, requires = "dry_run")]
+    pub format: PlanFormat,
 }
 
 /// Options of every command.
@@ -83,14 +83,14 @@ pub(super) struct Common {
 pub(super) enum Command {
     /// Preview: print the plan and change nothing
     Plan {
-        /// The directory of manifests
+        /// Directory of manifests
         dir: Option<PathBuf>,
-        /// Exit 2 when there are changes
+        /// Exit 2 if there are changes (3 if any of them waits for approval)
         #[arg(long)]
         detailed_exitcode: bool,
-        /// How it is printed
-        #[arg(long, value_enum, default_value_t = Format::Text)]
-        format: Format,
+        /// Output format
+        #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+        format: PlanFormat,
     },
     /// Check the manifests without any control plane
     Validate {
@@ -190,17 +190,17 @@ pub(super) enum KubeCommand {
     /// Whether a cluster of these labels is registered, and who serves it; labels alone need
     /// neither a file nor a cluster, and say nothing about credentials
     Match {
-        /// KEY=VALUE; KEY alone is a label whose value is not known yet
-        #[arg(value_name = "LABEL")]
+        /// Labels as KEY=VALUE; KEY alone is a label whose value is not known yet
+        #[arg(value_name = "LABEL", required_unless_present = "name")]
         labels: Vec<String>,
-        /// The cluster of this name as its manifest declares it: credentials and the last values
-        /// of its dynamic labels count, and what is there already
+        /// A declared cluster instead of labels; takes its credentials, the last known values of
+        /// its dynamic labels and its live state into account
         #[arg(long, value_name = "CLUSTER", conflicts_with = "labels")]
         name: Option<String>,
-        /// Exit 2 unless a selector is sure to match
+        /// Exit 2 unless a selector certainly matches
         #[arg(long)]
         detailed_exitcode: bool,
-        /// How it is printed
+        /// Output format
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
@@ -260,24 +260,28 @@ pub(super) enum PlaneCommand {
         #[arg(long, value_name = "DIR")]
         load: Option<PathBuf>,
     },
-    /// Mint an identity for it; the file holds a private key
-    Identity {
-        /// The user's name; it need not exist
-        #[arg(long)]
-        user: String,
-        /// Roles by name, separated by commas
-        #[arg(long, required = true, value_delimiter = ',')]
-        roles: Vec<String>,
-        /// Where to write it; with `--format tls`, three files that begin so
-        #[arg(short, long, value_name = "FILE")]
-        out: PathBuf,
-        /// How long it is valid, as Go writes durations
-        #[arg(long, default_value = "12h")]
-        ttl: String,
-        /// One identity file, or certificate, key and roots apart
-        #[arg(long, value_enum, default_value_t = IdentityFormat::File)]
-        format: IdentityFormat,
-    },
+    /// Issue an identity for it; the file holds a private key
+    Identity(IdentityArgs),
+}
+
+/// What an identity is issued for.
+#[derive(Debug, clap::Args)]
+pub(super) struct IdentityArgs {
+    /// User name; the user need not exist
+    #[arg(long)]
+    pub user: String,
+    /// Role names, separated by commas
+    #[arg(long, required = true, value_delimiter = ',')]
+    pub roles: Vec<String>,
+    /// Output file; with `--format tls`, the common prefix of three files
+    #[arg(short, long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Validity, as a Go duration
+    #[arg(long, default_value = "12h")]
+    pub ttl: String,
+    /// One identity file, or separate certificate, key and CA files
+    #[arg(long, value_enum, default_value_t = IdentityFormat::File)]
+    pub format: IdentityFormat,
 }
 
 /// How an identity is written.
@@ -292,11 +296,20 @@ pub(super) enum IdentityFormat {
 /// How a result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
+    /// For people; resources as YAML
+    Text,
+    /// For programs; with a `format_version`, except lists of resources
+    Json,
+}
+
+/// How a plan is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlanFormat {
     /// For people
     Text,
-    /// For programs; with a `format_version`, unless it is a list of resources
+    /// For programs, with a `format_version`
     Json,
-    /// For a pull request's comment
+    /// For a comment on a pull request
     Markdown,
 }
 

@@ -8,7 +8,7 @@ use prost::Message as _;
 
 use super::error::CliError;
 use super::exit::Exit;
-use super::report::Streams;
+use super::output::Streams;
 use super::rights::{Denial, Judged, Rights};
 use super::session::{Access, Session};
 use super::setup::{Setup, Target};

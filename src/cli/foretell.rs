@@ -7,7 +7,7 @@ use serde_json::json;
 use super::args::Format;
 use super::error::CliError;
 use super::exit::Exit;
-use super::report::Streams;
+use super::output::Streams;
 use super::session::{Access, Session};
 use super::setup::Setup;
 use super::survey::{self, Survey};
@@ -156,7 +156,7 @@ impl Answer {
     ) -> Result<Exit, CliError> {
         to.print(&match format {
             Format::Json => self.json()?,
-            Format::Text | Format::Markdown => self.text(),
+            Format::Text => self.text(),
         })?;
         let certain = matches!(self.matching, Matching::Item { .. });
         Ok(if detailed && !certain { Exit::Changes } else { Exit::Done })
@@ -298,7 +298,7 @@ resources = [{ labels = { region = "us-west-*" } }]
             let text = format!("{text}{LABELS_ALONE}");
             assert_eq!(answer(CONFIG, words), (text, json), "{words:?}");
         }
-        let (text, json) = answer("", &[]);
+        let (text, json) = answer("", &["a=b"]);
         assert!(text.starts_with("matches item 1: *=*\nwho serves it is not known"), "{text}");
         assert_eq!(json["served_by"], serde_json::Value::Null);
     }

@@ -13,7 +13,7 @@ use serde_json::Value as Json;
 use super::args::KubeconfigCommand;
 use super::error::CliError;
 use super::exit::Exit;
-use super::report::Streams;
+use super::output::Streams;
 use crate::adapter::files::SECRET_SIZE_MAX;
 use crate::adapter::kubectl::{self, KubectlError};
 use crate::adapter::whole;

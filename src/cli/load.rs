@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::CliError;
-use super::report::{Streams, count, written};
+use super::output::{Streams, count, written};
 use super::session::{Session, new_key};
 use super::setup::Setup;
 use super::survey;

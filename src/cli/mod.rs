@@ -11,6 +11,7 @@ mod kinds;
 mod kubeconfig;
 mod load;
 mod log;
+mod output;
 mod plane;
 mod report;
 mod resources;
@@ -30,10 +31,10 @@ use clap::{CommandFactory as _, Parser as _};
 use tokio::runtime::Builder;
 
 use anstream::{AutoStream, ColorChoice};
-use args::{Args, Color, Command, Common, KubeCommand, LogFormat, PlaneCommand, RunArgs};
+use args::{Args, Color, Command, Common, Format, KubeCommand, LogFormat, PlaneCommand, RunArgs};
 use error::CliError;
 pub use exit::Exit;
-use report::Streams;
+use output::Streams;
 use resources::Secrets;
 use session::{Access, Session};
 use setup::{Setup, Target};
@@ -100,17 +101,6 @@ fn say(error: &CliError, to: &mut Streams<'_>) {
 }
 
 fn start(args: &Args, to: &mut Streams<'_>) -> Result<Exit, CliError> {
-    if let Some(Command::Completions { shell }) = &args.command {
-        // It panics when it cannot write; memory it can.
-        let mut script = Vec::new();
-        clap_complete::generate(*shell, &mut Args::command(), "reconciler", &mut script);
-        to.print(&String::from_utf8_lossy(&script))?;
-        return Ok(Exit::Done);
-    }
-    if let Some(Command::EndOrphans) = &args.command {
-        end_orphans(std::io::stdin());
-        return Ok(Exit::Done);
-    }
     let clock = System::start();
     log::start(&args.common, &clock);
     let runtime = runtime(args)
@@ -130,113 +120,147 @@ fn runtime(args: &Args) -> Builder {
     if goes_on { Builder::new_multi_thread() } else { Builder::new_current_thread() }
 }
 
+/// Every command has its arm here or in [`kube`] or [`plane_command`], and each arm says how it
+/// ends.
 async fn dispatch(args: &Args, clock: &System, to: &mut Streams<'_>) -> Result<Exit, CliError> {
     let common = &args.common;
+    let Some(command) = &args.command else { return run(&args.run, common, clock, to).await };
     let RunArgs { dir, dry_run, once, .. } = &args.run;
-    if args.command.is_some() && (dir.is_some() || *dry_run || *once) {
-        let text = "a directory, --dry-run and --once are for the agent; they go without a command";
+    if dir.is_some() || *dry_run || *once {
+        let text = "a directory, --dry-run and --once cannot be combined with a command";
         return Err(CliError::usage(text));
     }
-    match &args.command {
-        None => {
-            let run = &args.run;
-            let setup = Setup::new(common, run.dir.as_deref())?;
-            setup.warn();
-            if run.dry_run {
-                return report::plan(&setup, run.format, run.detailed_exitcode, clock, to).await;
-            }
-            // A configured directory may be mounted later: the agent waits for it. Anything else
-            // is a mistake, and a single pass waits for nobody.
-            let may_come = !run.once && run.dir.is_none() && setup.config.file.is_some();
-            if !may_come || setup.source.exists() {
-                setup.source_is_there()?;
-            }
-            let mode = if run.once { Mode::Once } else { Mode::Run };
-            agent::run(&setup, mode, common, clock).await
-        }
-        Some(Command::Plan { dir, detailed_exitcode, format }) => {
+    let setup = || Setup::new(common, None::<&Path>);
+    match command {
+        Command::Plan { dir, detailed_exitcode, format } => {
             let setup = Setup::new(common, dir.as_deref())?;
             setup.warn();
             report::plan(&setup, *format, *detailed_exitcode, clock, to).await
         }
-        Some(Command::Validate { dir, format }) => {
+        Command::Validate { dir, format } => {
             let setup = Setup::new(common, dir.as_deref())?;
             setup.warn();
             report::validate(&setup, *format, clock, to).await
         }
-        Some(Command::Kubeconfig(command)) => kubeconfig::run(command, to).await,
-        Some(command) => on_state(command, common, clock, to).await,
+        Command::Status { format } => show::status(&setup()?, *format, clock, to).await,
+        Command::Get { what, format } => {
+            let session = Session::open(&setup()?, Access::Read, "get", clock).await?;
+            resources::get(&session, what, *format, Secrets::Masked, to.out).await?;
+            Ok(Exit::Done)
+        }
+        Command::Wait { what, gone, timeout } => {
+            resources::wait(&setup()?, what, *gone, timeout, clock).await?;
+            Ok(Exit::Done)
+        }
+        Command::History { what, limit } => report::history(&setup()?, what.as_deref(), *limit, to),
+        Command::Approve { hash } => report::approve(&setup()?, hash, clock, to).await,
+        Command::Doctor => doctor::doctor(&setup()?, clock, to).await,
+        Command::Kube(command) => kube(command, &setup()?, common, clock, to).await,
+        Command::Plane(command) => plane_command(command, &setup()?, clock, to).await,
+        Command::Kubeconfig(command) => kubeconfig::run(command, to).await,
+        Command::Completions { shell } => {
+            // It panics when it cannot write; memory it can.
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Args::command(), "reconciler", &mut script);
+            to.print(&String::from_utf8_lossy(&script))?;
+            Ok(Exit::Done)
+        }
+        Command::EndOrphans => {
+            // Blocks the one thread of this process, which has nothing else to do.
+            end_orphans(std::io::stdin());
+            Ok(Exit::Done)
+        }
     }
 }
 
-/// The commands that take no directory.
-async fn on_state(
-    command: &Command,
+/// The agent, a preview, or a single pass.
+async fn run(
+    args: &RunArgs,
     common: &Common,
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let setup = Setup::new(common, None::<&Path>)?;
+    let RunArgs { dir, dry_run, once, detailed_exitcode, format } = args;
+    let setup = Setup::new(common, dir.as_deref())?;
+    setup.warn();
+    if *dry_run {
+        return report::plan(&setup, *format, *detailed_exitcode, clock, to).await;
+    }
+    // A configured directory may be mounted later: the agent waits for it. Anything else
+    // is a mistake, and a single pass waits for nobody.
+    let may_come = !once && dir.is_none() && setup.config.file.is_some();
+    if !may_come || setup.source.exists() {
+        setup.source_is_there()?;
+    }
+    let mode = if *once { Mode::Once } else { Mode::Run };
+    agent::run(&setup, mode, common, clock).await
+}
+
+async fn kube(
+    command: &KubeCommand,
+    setup: &Setup,
+    common: &Common,
+    clock: &System,
+    to: &mut Streams<'_>,
+) -> Result<Exit, CliError> {
+    setup.warn();
     match command {
-        Command::Status { format } => return show::status(&setup, *format, clock, to).await,
-        Command::Doctor => return doctor::doctor(&setup, clock, to).await,
-        Command::Kube(KubeCommand::Ls { format, quiet, unserved }) => {
-            setup.warn();
-            let session = Session::open(&setup, Access::Read, "kube ls", clock).await?;
+        KubeCommand::Ls { format, quiet, unserved } => {
+            let session = Session::open(setup, Access::Read, "kube ls", clock).await?;
             let view = served::View {
                 format: *format,
                 quiet: *quiet,
                 verbose: common.verbose > 0,
                 unserved: *unserved,
             };
-            return served::ls(&setup, &session, view, to).await;
+            served::ls(setup, &session, view, to).await
         }
-        Command::Kube(KubeCommand::Match { labels, name, detailed_exitcode, format }) => {
-            setup.warn();
+        KubeCommand::Match { labels, name, detailed_exitcode, format } => {
             let answer = match name {
-                Some(name) => foretell::declared(&setup, name, clock).await?,
+                Some(name) => foretell::declared(setup, name, clock).await?,
                 None => foretell::Answer::new(&setup.config.kubernetes, labels)?,
             };
-            return answer.print(*format, *detailed_exitcode, to);
+            answer.print(*format, *detailed_exitcode, to)
         }
-        Command::Approve { hash } => return report::approve(&setup, hash, clock, to).await,
-        Command::History { what, limit } => {
-            return report::history(&setup, what.as_deref(), *limit, to);
+    }
+}
+
+async fn plane_command(
+    command: &PlaneCommand,
+    setup: &Setup,
+    clock: &System,
+    to: &mut Streams<'_>,
+) -> Result<Exit, CliError> {
+    let by_hand = async |access: Access| {
+        if let Target::Teleport(_) = setup.target {
+            let message = "`plane` works on the embedded control plane only; use tctl for Teleport";
+            return Err(CliError::usage(message));
         }
-        Command::Get { what, format } => {
-            let session = Session::open(&setup, Access::Read, "get", clock).await?;
-            resources::get(&session, what, *format, Secrets::Masked, to.out).await?;
+        Session::open(setup, access, "plane", clock).await
+    };
+    match command {
+        PlaneCommand::Serve { listen, load } => {
+            return plane::serve(setup, *listen, load.as_deref(), clock, to).await;
         }
-        Command::Wait { what, gone, timeout } => {
-            resources::wait(&setup, what, *gone, timeout, clock).await?;
+        PlaneCommand::Identity(wanted) => return plane::identity(setup, wanted, clock, to).await,
+        PlaneCommand::Get { what } => {
+            let session = by_hand(Access::Read).await?;
+            resources::get(&session, what, Format::Text, Secrets::Clear, to.out).await?;
         }
-        Command::Plane(PlaneCommand::Serve { listen, load }) => {
-            return plane::serve(&setup, *listen, load.as_deref(), clock, to).await;
+        PlaneCommand::Set { file } => {
+            resources::set(&by_hand(Access::Change).await?, file, to.out).await?;
         }
-        Command::Plane(command @ PlaneCommand::Identity { .. }) => {
-            return plane::identity(&setup, command, clock, to).await;
+        PlaneCommand::Rm { what } => {
+            resources::rm(&by_hand(Access::Change).await?, what, to.out).await?;
         }
-        Command::Plane(command) => {
-            let access = match command {
-                PlaneCommand::Get { .. }
-                | PlaneCommand::Calls
-                | PlaneCommand::Services
-                | PlaneCommand::Serve { .. }
-                | PlaneCommand::Identity { .. } => Access::Read,
-                PlaneCommand::Set { .. } | PlaneCommand::Rm { .. } => Access::Change,
-            };
-            if let Target::Teleport(_) = setup.target {
-                let message = "`plane` is for the embedded control plane; use tctl with this one";
-                return Err(CliError::usage(message));
-            }
-            let session = Session::open(&setup, access, "plane", clock).await?;
-            resources::plane(&session, command, to.out).await?;
+        PlaneCommand::Calls => {
+            let session = by_hand(Access::Read).await?;
+            resources::print_answer(&session, resources::CALLS, to.out).await?;
         }
-        Command::Plan { .. }
-        | Command::Validate { .. }
-        | Command::Kubeconfig(_)
-        | Command::EndOrphans
-        | Command::Completions { .. } => {}
+        PlaneCommand::Services => {
+            let session = by_hand(Access::Read).await?;
+            resources::print_answer(&session, resources::SERVICES, to.out).await?;
+        }
     }
     Ok(Exit::Done)
 }

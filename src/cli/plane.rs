@@ -11,12 +11,12 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::UnixListenerStream;
 use tokio_util::sync::CancellationToken;
 
-use super::args::{IdentityFormat, PlaneCommand};
+use super::args::{IdentityArgs, IdentityFormat};
 use super::control::{self, Socket};
 use super::error::{CliError, chain};
 use super::exit::Exit;
 use super::load;
-use super::report::Streams;
+use super::output::Streams;
 use super::session::open_plane;
 use super::setup::{Setup, Target, played};
 use super::signals::Wishes;
@@ -113,13 +113,11 @@ fn more_files() {
 /// A process on that state that cannot mint, a time that is none, a file that cannot be written.
 pub(super) async fn identity(
     setup: &Setup,
-    command: &PlaneCommand,
+    wanted: &IdentityArgs,
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let PlaneCommand::Identity { user, roles, out, ttl, format } = command else {
-        return Ok(Exit::Done);
-    };
+    let IdentityArgs { user, roles, out, ttl, format } = wanted;
     let nanos = duration::parse(ttl).map_err(CliError::usage)?;
     let ttl_seconds = u64::try_from(nanos / 1_000_000_000).unwrap_or_default();
     let request = MintRequest { user: user.clone(), roles: roles.clone(), ttl_seconds };

@@ -1,14 +1,15 @@
-//! `plan`, `validate`, `status`, `history`, `approve`: what is printed about plans and states.
+//! `plan`, `validate`, `approve` and `history`: what would be done, may be done and was done.
 
-use std::io::{IsTerminal as _, Write};
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 
-use super::args::{Color, Format, LogFormat};
+use super::args::{Format, PlanFormat};
 use super::control;
 use super::error::CliError;
 use super::exit::Exit;
 use super::kinds::{other_meaning, parse_one};
-use super::log::{self, colour};
+use super::log::colour;
+use super::output::{Streams, count, written};
 use super::served;
 use super::session::{Access, Session, new_key};
 use super::setup::Setup;
@@ -20,82 +21,9 @@ use crate::driver::Question;
 use crate::engine::APPROVAL_DIGITS;
 use crate::journal::{APPROVAL_LIFETIME, Outcome, Record};
 use crate::manifest::{Reading, Snapshot, render as findings};
-use crate::model::{Diagnostic, Place, ResourceId, Severity};
+use crate::model::{Place, ResourceId, Severity};
 use crate::plan::render;
 use crate::port::Clock as _;
-
-/// Where results and remarks go.
-pub(super) struct Streams<'a> {
-    /// The result.
-    pub out: &'a mut dyn Write,
-    /// Everything else.
-    pub err: &'a mut dyn Write,
-    /// What the person said about colours.
-    pub color: Color,
-    /// Whether `err` is a log of JSON objects, one a line.
-    pub log: LogFormat,
-}
-
-impl std::fmt::Debug for Streams<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Streams({:?})", self.color)
-    }
-}
-
-impl Streams<'_> {
-    /// Writes the result.
-    ///
-    /// # Errors
-    /// The stream's.
-    pub(super) fn print(&mut self, text: &str) -> Result<(), CliError> {
-        self.out.write_all(text.as_bytes()).map_err(|error| CliError::output(&error))
-    }
-
-    /// Writes a remark.
-    ///
-    /// # Errors
-    /// The stream's.
-    pub(super) fn remark(&mut self, text: &str) -> Result<(), CliError> {
-        if self.log == LogFormat::Json {
-            tracing::info!("{}", text.trim_end());
-            return Ok(());
-        }
-        self.err.write_all(text.as_bytes()).map_err(|error| CliError::output(&error))
-    }
-
-    /// Writes findings as remarks.
-    ///
-    /// # Errors
-    /// The stream's.
-    pub(super) fn findings(
-        &mut self,
-        found: &[Diagnostic],
-        snapshot: &Snapshot,
-    ) -> Result<(), CliError> {
-        match self.log {
-            LogFormat::Human => {
-                let coloured = colour(self.color, std::io::stderr().is_terminal());
-                self.remark(&findings::text(found, snapshot, coloured))
-            }
-            LogFormat::Json => {
-                log::findings(found, snapshot);
-                Ok(())
-            }
-        }
-    }
-}
-
-/// `roles/dev.yaml:4:1`.
-pub(super) fn written(snapshot: &Snapshot, place: &Place) -> String {
-    let path = &place.path;
-    snapshot.files.get(path).map_or_else(
-        || path.to_string(),
-        |bytes| {
-            let (line, column) = findings::position(bytes, place.range().start);
-            format!("{path}:{line}:{column}")
-        },
-    )
-}
 
 /// Prints the plan and changes nothing.
 ///
@@ -103,7 +31,7 @@ pub(super) fn written(snapshot: &Snapshot, place: &Place) -> String {
 /// A source or a state that cannot be read.
 pub(super) async fn plan(
     setup: &Setup,
-    format: Format,
+    format: PlanFormat,
     detailed: bool,
     clock: &System,
     to: &mut Streams<'_>,
@@ -134,15 +62,16 @@ pub(super) async fn plan(
         findings: &found,
     };
     to.print(&match format {
-        Format::Text => render::text(&view),
-        Format::Json => render::json(&view) + "\n",
-        Format::Markdown => render::markdown(&view),
+        PlanFormat::Text => render::text(&view),
+        PlanFormat::Json => render::json(&view) + "\n",
+        PlanFormat::Markdown => render::markdown(&view),
     })?;
     let failed = reading.has_errors() || !plan.is_live_whole();
+    // The order of precedence: what needs a person comes before what merely is to do.
     Ok(match (failed, gated.approval.is_some(), plan.steps.is_empty()) {
         (true, _, _) => Exit::Error,
-        (false, _, false) if detailed => Exit::Changes,
         (false, true, false) => Exit::Held,
+        (false, false, false) if detailed => Exit::Changes,
         (false, _, _) => Exit::Done,
     })
 }
@@ -161,7 +90,7 @@ pub(super) async fn validate(
     let (snapshot, reading, _) = source.end(setup, &new_key()?, &Arc::default()).await?;
     match format {
         Format::Json => to.print(&json_findings(&reading, &snapshot)?)?,
-        Format::Text | Format::Markdown => {
+        Format::Text => {
             let coloured = colour(to.color, std::io::stdout().is_terminal());
             to.print(&findings::text(&reading.findings, &snapshot, coloured))?;
             let errors =
@@ -184,13 +113,6 @@ fn json_findings(reading: &Reading, snapshot: &Snapshot) -> Result<String, CliEr
     serde_json::to_string_pretty(&value)
         .map(|text| text + "\n")
         .map_err(|error| CliError::new(error.to_string()))
-}
-
-pub(super) fn count(number: usize, what: &str) -> String {
-    match number {
-        1 => format!("1 {what}"),
-        number => format!("{number} {what}s"),
-    }
 }
 
 /// Lets one guarded plan through: told to the agent, or, when none runs, written down for the

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Deserialize as _;
 
-use super::args::{Format, PlaneCommand};
+use super::args::Format;
 use super::error::CliError;
 use super::kinds::{other_meaning, parse, parse_one};
 use super::session::{Access, Session};
@@ -39,7 +39,7 @@ pub(super) enum Secrets {
 /// Prints live resources.
 ///
 /// # Errors
-/// A word that is no kind, a resource that is not there, a list that was cut.
+/// An unknown kind, a resource that does not exist, an incomplete list.
 pub(super) async fn get(
     session: &Session,
     what: &str,
@@ -49,7 +49,7 @@ pub(super) async fn get(
 ) -> Result<(), CliError> {
     let (kind, id) = parse(what).map_err(CliError::usage)?;
     let found = if let Some(id) = id {
-        vec![fetch(session, kind, &id).await?.ok_or_else(|| not_there(&id))?]
+        vec![fetch(session, kind, &id).await?.ok_or_else(|| not_found(&id))?]
     } else {
         let which = Cluster::Parent;
         let mut observed = calls::list(&session.cluster, kind, which, &session.key).await;
@@ -72,7 +72,7 @@ pub(super) async fn get(
             let list = Value::List(values.into_iter().map(with_notes).collect());
             serde_json::to_string_pretty(&list.to_serde()).unwrap_or_default() + "\n"
         }
-        Format::Text | Format::Markdown => {
+        Format::Text => {
             let one = |(value, notes): &(Value, Vec<String>)| {
                 let notes = notes.iter().map(|note| format!("# {note}\n"));
                 diff::yaml(value) + &notes.collect::<String>()
@@ -97,19 +97,19 @@ fn with_notes((mut value, notes): (Value, Vec<String>)) -> Value {
 fn all(observed: &Observed) -> Result<Vec<Live>, CliError> {
     match observed.coverage() {
         Coverage::Complete => Ok(observed.seen().map(|live| live.as_ref().clone()).collect()),
-        Coverage::Partial(reason) => Err(CliError::new(format!("the list is not whole: {reason}"))),
+        Coverage::Partial(reason) => Err(CliError::new(format!("incomplete list: {reason}"))),
     }
 }
 
-fn not_there(id: &ResourceId) -> CliError {
+fn not_found(id: &ResourceId) -> CliError {
     // What was typed may be a secret with a letter missing.
     if id.kind.has_secret_names() && !id.is_veiled() {
-        return CliError::new(format!("there is no {} of that name", id.kind));
+        return CliError::new(format!("no {} of that name was found", id.kind));
     }
-    CliError::new(format!("{id} is not there"))
+    CliError::new(format!("{id} not found"))
 }
 
-/// Reads what was typed, whichever of its meanings is there.
+/// Reads what was typed, whichever of its meanings exists.
 async fn fetch(session: &Session, kind: &Kind, id: &ResourceId) -> Result<Option<Live>, CliError> {
     look(session, kind, id).await.map_err(|error| CliError::new(error.message))
 }
@@ -138,7 +138,7 @@ async fn look(session: &Session, kind: &Kind, id: &ResourceId) -> Result<Option<
 /// may come back.
 ///
 /// # Errors
-/// It was not so in time; says how it was last. What waiting does not change.
+/// It was not so in time, with how it was last seen; an error that waiting does not change.
 pub(super) async fn wait(
     setup: &Setup,
     what: &str,
@@ -150,33 +150,29 @@ pub(super) async fn wait(
     let nanos = duration::parse(timeout).map_err(CliError::usage)?;
     let limit = clock.now().monotonic + Duration::from_nanos(u64::try_from(nanos).unwrap_or(0));
     let mut session = Session::open(setup, Access::Read, "wait", clock).await?;
+    let mut last = (id.veiled(&session.key), "no answer yet".to_owned());
     loop {
         let left = limit.saturating_sub(clock.now().monotonic);
-        let seen = match tokio::time::timeout(left, look(&session, kind, &id)).await {
-            Ok(seen) => seen,
-            Err(_elapsed) => {
-                let shown = id.veiled(&session.key);
-                let text = format!("{shown}: gave up after {timeout}: there was no answer");
-                return Err(CliError::new(text));
-            }
+        // A look that is cut off says nothing; the one before it may have.
+        let Ok(seen) = tokio::time::timeout(left, look(&session, kind, &id)).await else {
+            return Err(timed_out(timeout, &last));
         };
         let now = match (&seen, gone) {
             (Ok(None), true) => return Ok(()),
-            (Ok(None), false) => "it is not there".to_owned(),
-            (Ok(Some(_)), true) => "it is still there".to_owned(),
+            (Ok(None), false) => "not found".to_owned(),
+            (Ok(Some(_)), true) => "still exists".to_owned(),
             (Ok(Some(live)), false) => match &live.readiness {
                 Readiness::Ready => return Ok(()),
-                Readiness::Waiting(state) => format!("it is {state}"),
+                Readiness::Waiting(state) => format!("not ready: {state}"),
             },
             (Err(error), _) if may_pass(error.code) => error.message.clone(),
             (Err(error), _) => return Err(CliError::new(&*error.message)),
         };
         let is_lost = seen.is_err();
+        let found = seen.ok().flatten();
+        last = (found.map_or_else(|| id.veiled(&session.key), |live| live.id), now);
         if clock.now().monotonic >= limit {
-            let found = seen.ok().flatten();
-            let shown = found.map_or_else(|| id.veiled(&session.key), |live| live.id);
-            let shown = if is_lost { String::new() } else { format!("{shown}: ") };
-            return Err(CliError::new(format!("{shown}gave up after {timeout}: {now}")));
+            return Err(timed_out(timeout, &last));
         }
         tokio::time::sleep(LOOK_PERIOD).await;
         // The way to a Teleport finds itself again, and knows how often it may try.
@@ -189,6 +185,11 @@ pub(super) async fn wait(
             }
         }
     }
+}
+
+/// How it was when it was last seen.
+fn timed_out(timeout: &str, (id, state): &(ResourceId, String)) -> CliError {
+    CliError::new(format!("timed out after {timeout} waiting for {id}: {state}"))
 }
 
 /// Whether the next look may be answered where this one was not.
@@ -207,48 +208,48 @@ const fn may_pass(code: CallCode) -> bool {
     }
 }
 
-/// Changes the embedded plane by hand.
+/// Deletes a resource of the embedded plane.
 ///
 /// # Errors
-/// What the plane answered, or a file that cannot be read.
-pub(super) async fn plane(
-    session: &Session,
-    command: &PlaneCommand,
-    out: &mut dyn Write,
-) -> Result<(), CliError> {
-    match command {
-        PlaneCommand::Get { what } => get(session, what, Format::Text, Secrets::Clear, out).await,
-        PlaneCommand::Set { file } => set(session, file, out).await,
-        PlaneCommand::Rm { what } => {
-            let (kind, id) = parse_one(what).map_err(CliError::usage)?;
-            let refused = || CliError::new(format!("a {} is not deleted by us", kind.name));
-            let live = fetch(session, kind, &id).await?.ok_or_else(|| not_there(&id))?;
-            let name = canonical::name_in(&live.canonical).unwrap_or_default();
-            let request = call::delete(kind, &name).ok_or_else(refused)?;
-            send(session, &request).await?;
-            say(out, &format!("{} has been deleted", live.id))
-        }
-        PlaneCommand::Calls => {
-            let answer = send(session, &call::Request { path: CALLS, body: Bytes::new() }).await?;
-            say(out, String::from_utf8_lossy(&answer).trim_end())
-        }
-        PlaneCommand::Services => {
-            let request = call::Request { path: SERVICES, body: Bytes::new() };
-            let answer = send(session, &request).await?;
-            say(out, String::from_utf8_lossy(&answer).trim_end())
-        }
-        // These have a way of their own to the plane.
-        PlaneCommand::Serve { .. } | PlaneCommand::Identity { .. } => Ok(()),
-    }
+/// A resource that does not exist; what the plane answered.
+pub(super) async fn rm(session: &Session, what: &str, out: &mut dyn Write) -> Result<(), CliError> {
+    let (kind, id) = parse_one(what).map_err(CliError::usage)?;
+    let refused = || CliError::new(format!("a {} cannot be deleted", kind.name));
+    let live = fetch(session, kind, &id).await?.ok_or_else(|| not_found(&id))?;
+    let name = canonical::name_in(&live.canonical).unwrap_or_default();
+    let request = call::delete(kind, &name).ok_or_else(refused)?;
+    send(session, &request).await?;
+    say(out, &format!("{} has been deleted", live.id))
 }
 
 /// The embedded plane's own method: a line `COUNT METHOD` for each method that was called.
-const CALLS: &str = "/reconciler.plane.v1.Plane/Calls";
+pub(super) const CALLS: &str = "/reconciler.plane.v1.Plane/Calls";
 
 /// Another: a line for each service, and one for each cluster that makes its rounds fail.
-const SERVICES: &str = "/reconciler.plane.v1.Plane/Services";
+pub(super) const SERVICES: &str = "/reconciler.plane.v1.Plane/Services";
 
-async fn set(session: &Session, file: &Path, out: &mut dyn Write) -> Result<(), CliError> {
+/// Prints what one of the embedded plane's own methods answers.
+///
+/// # Errors
+/// No answer.
+pub(super) async fn print_answer(
+    session: &Session,
+    path: &'static str,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
+    let answer = send(session, &call::Request { path, body: Bytes::new() }).await?;
+    say(out, String::from_utf8_lossy(&answer).trim_end())
+}
+
+/// Creates or overwrites the resources of a file in the embedded plane.
+///
+/// # Errors
+/// A file that cannot be read; what the plane answered.
+pub(super) async fn set(
+    session: &Session,
+    file: &Path,
+    out: &mut dyn Write,
+) -> Result<(), CliError> {
     let unreadable = |error| CliError::new(format!("cannot read {}: {error}", file.display()));
     let text = whole::read_or_stdin(file, FILE_SIZE_MAX).map_err(unreadable)?;
     let unclear = |error: String| CliError::new(format!("{}: {error}", file.display()));
@@ -261,7 +262,7 @@ async fn set(session: &Session, file: &Path, out: &mut dyn Write) -> Result<(), 
         let word = value.get("kind").and_then(Value::as_str).unwrap_or_default();
         let kind = kind::find(word).ok_or_else(|| unclear(format!("unknown kind `{word}`")))?;
         let name = value.get("metadata").and_then(|m| m.get("name")).and_then(Value::as_str);
-        let name = name.ok_or_else(|| unclear("a resource has no name".to_owned()))?;
+        let name = name.ok_or_else(|| unclear("a resource has no `metadata.name`".to_owned()))?;
         if let Some(field) = pasted::fingerprint(kind, &value) {
             return Err(unclear(format!(
                 "`{field}` of this {} is the fingerprint of a secret, not the secret; `reconciler \
@@ -298,7 +299,7 @@ async fn put(
         Err(error) if error.code == CallCode::AlreadyExists => {}
         Err(error) => return Err(refused(&error.to_string())),
     }
-    let live = fetch(session, kind, id).await?.ok_or_else(|| not_there(id))?;
+    let live = fetch(session, kind, id).await?.ok_or_else(|| not_found(id))?;
     if let (Value::Map(fields), Some(revision)) = (&mut value, live.revision)
         && let Some(Value::Map(metadata)) = fields.get_mut("metadata")
     {

@@ -15,7 +15,7 @@ use serde::Serialize;
 use super::args::ListFormat;
 use super::error::CliError;
 use super::exit::Exit;
-use super::report::Streams;
+use super::output::Streams;
 use super::session::Session;
 use super::setup::Setup;
 use super::table;

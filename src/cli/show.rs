@@ -6,7 +6,7 @@ use super::args::Format;
 use super::control;
 use super::error::CliError;
 use super::exit::Exit;
-use super::report::Streams;
+use super::output::Streams;
 use super::served;
 use super::session::{Access, Session};
 use super::setup::Setup;
@@ -50,14 +50,14 @@ pub(super) async fn status(
                 let status = status.map_err(|error| CliError::new(error.to_string()))?;
                 to.print(&(status + "\n"))?;
             }
-            Format::Text | Format::Markdown => to.print(&text(&status))?,
+            Format::Text => to.print(&text(&status))?,
         }
         return Ok(Exit::Done);
     };
     let json = control::ask_agent(&agent, &Question::Status).await?;
     match format {
         Format::Json => to.print(&(json + "\n"))?,
-        Format::Text | Format::Markdown => {
+        Format::Text => {
             let status: Status = serde_json::from_str(&json).map_err(|error| {
                 CliError::new(format!("the agent's answer is unreadable: {error}"))
             })?;

@@ -150,7 +150,7 @@ impl Place {
             return Some(String::from_utf8(output.stdout).expect("UTF-8"));
         }
         let why = String::from_utf8_lossy(&output.stderr);
-        let is_gone = why.contains(" is not there") || why.contains("there is no ");
+        let is_gone = why.contains(" not found") || why.contains(" was found");
         assert!(is_gone, "{what} is neither there nor gone: {why}");
         None
     }

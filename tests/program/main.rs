@@ -10,6 +10,7 @@ mod faults;
 mod kube_ls;
 mod kubeconfig;
 mod labels_walk;
+mod options;
 mod says;
 mod serve;
 #[path = "../common/served.rs"]

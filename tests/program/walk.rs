@@ -9,7 +9,7 @@ mod slices;
 
 use crate::common::{Agent, Place, bytes_of, until};
 
-const ROLE: &str = "\
+pub(super) const ROLE: &str = "\
 kind: role
 version: v7
 metadata:
