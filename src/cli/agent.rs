@@ -42,7 +42,7 @@ pub(super) async fn run(
     let entropy = Seeded::from_system().map_err(|error| CliError::new(error.to_string()))?;
     let mut engine = Engine::new(setup.engine(mode), session.key.clone(), entropy.stream("engine"));
     let Some(storage) = session.storage.clone() else {
-        return Err(CliError::new("the state was opened for reading only"));
+        return Err(CliError::new("internal error: the state was opened read-only"));
     };
     let wishes = Wishes::listen(clock)?;
     let (ask, asked) = mpsc::channel(ASKED_MAX);
@@ -78,7 +78,12 @@ pub(super) async fn run(
     );
     if let Some(teleport) = &session.teleport {
         let names = &teleport.identity().names;
-        tracing::info!("{} of `{}`, until {}", names.user, names.cluster, names.not_after);
+        tracing::info!(
+            "identity {} of cluster `{}`, valid until {}",
+            names.user,
+            names.cluster,
+            names.not_after
+        );
     }
     let serving = serve(socket, &session, ask, &served);
     let driving = async {
@@ -151,11 +156,11 @@ async fn signals(mut wishes: Wishes, stop: &CancellationToken, done: &Cancellati
         };
         match wish {
             Wish::End => {
-                tracing::info!("finishing what is in flight; again to stop at once");
+                tracing::info!("shutting down; signal again to force");
                 stop.cancel();
             }
             Wish::AtOnce => {
-                tracing::info!("stopping at once");
+                tracing::info!("forced to stop");
                 #[expect(clippy::exit, reason = "the person asked twice")]
                 #[expect(clippy::disallowed_methods, reason = "the person asked twice")]
                 std::process::exit(i32::from(super::exit::ERROR));

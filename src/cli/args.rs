@@ -4,13 +4,22 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-/// Keeps a Teleport installation equal to a directory of YAML manifests.
+/// What [`super::exit`] says, for `--help`.
+const EXIT_CODES: &str = "\
+Exit codes:
+   0  done
+   1  error
+   2  changes pending, or no certain match (only with --detailed-exitcode)
+   3  refused by a guard, or waiting for approval
+  64  usage: wrong command line, or the source is not a directory
+If several apply, 1 comes before 3, and 3 before 2.";
+
+/// Keeps a Teleport installation in sync with a directory of YAML manifests.
 #[derive(Debug, Parser)]
 #[command(
     name = "reconciler",
     version,
-    after_help = "Exit codes: 0 done; 1 error; 2 changes pending, or no match (only with --detailed-exitcode); \
-                  3 refused by a guard or waiting for approval; 64 usage."
+    after_help = EXIT_CODES
 )]
 pub(super) struct Args {
     /// What to run; without a command, the agent.
@@ -29,14 +38,14 @@ pub(super) struct Args {
 /// Options of the agent itself.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
-    /// The directory of manifests [default: desired-state, or `source.path` of the configuration]
+    /// Directory of manifests [default: `source.path` of the configuration, or desired-state]
     pub dir: Option<PathBuf>,
 
     /// Preview: print the plan and change nothing
     #[arg(long, conflicts_with = "once")]
     pub dry_run: bool,
 
-    /// One pass to convergence, waits included, then exit
+    /// Reconcile once, wait until everything has converged, then exit
     #[arg(long)]
     pub once: bool,
 
@@ -52,28 +61,28 @@ pub(super) struct RunArgs {
 /// Options of every command.
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
-    /// The configuration [default: `$RECONCILER_CONFIG`, ./reconciler.toml, then
+    /// Configuration file [default: `$RECONCILER_CONFIG`, ./reconciler.toml, then
     /// /etc/reconciler/reconciler.toml]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
 
-    /// The journal's database; the embedded control plane's lies beside it
+    /// State database; the embedded control plane keeps its own beside it
     #[arg(long, global = true, value_name = "FILE")]
     pub state: Option<PathBuf>,
 
-    /// Which control plane: `memory` is an embedded one that is thrown away
+    /// Use an embedded control plane, whatever the configuration says
     #[arg(long, global = true, value_enum)]
     pub control_plane: Option<ControlPlane>,
 
-    /// Colours: `auto` means on a terminal
+    /// When to use colours
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
     pub color: Color,
 
-    /// How log lines are written to stderr
+    /// Format of the log on stderr
     #[arg(long, global = true, value_enum, default_value_t = LogFormat::Human)]
     pub log_format: LogFormat,
 
-    /// Say more; twice: everything
+    /// Increase verbosity (-vv: debug output of libraries too)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -81,7 +90,7 @@ pub(super) struct Common {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Preview: print the plan and change nothing
+    /// Preview: print the plan and change nothing (as --dry-run)
     Plan {
         /// Directory of manifests
         dir: Option<PathBuf>,
@@ -92,93 +101,93 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
         format: PlanFormat,
     },
-    /// Check the manifests without any control plane
+    /// Check the manifests offline
     Validate {
-        /// The directory of manifests
+        /// Directory of manifests
         dir: Option<PathBuf>,
-        /// How findings are printed
+        /// Output format
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// How the agent and its resources are
+    /// Show agent and resource status
     Status {
-        /// How it is printed
+        /// Output format
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// Print live resources as manifests, secrets as fingerprints
+    /// Print live resources as manifests, with secrets as fingerprints
     Get {
         /// KIND or KIND/NAME
         what: String,
-        /// How they are printed
+        /// Output format
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// Wait until a resource is there and ready
+    /// Wait until a resource exists and is ready
     Wait {
         /// KIND/NAME
         what: String,
-        /// Wait until it is gone instead
+        /// Wait until it no longer exists instead
         #[arg(long)]
         gone: bool,
-        /// Give up after this long, as Go writes durations
+        /// Give up after this Go duration (90s, 5m, 1h30m)
         #[arg(long, default_value = "5m")]
         timeout: String,
     },
-    /// What was done, newest last
+    /// Show what was done, newest last
     History {
-        /// Only this resource, KIND/NAME
+        /// Only this resource (KIND/NAME)
         what: Option<String>,
-        /// How many at most
+        /// Maximum number of entries
         #[arg(long, default_value_t = 50)]
         limit: usize,
     },
-    /// Let one guarded plan through, once
+    /// Approve one plan that a guard holds, once
     Approve {
-        /// The hash that the plan or `status` showed; eight digits are enough
+        /// Hash shown by the plan or by `status`; eight digits are enough
         hash: String,
     },
-    /// What stands between this agent and its control plane, with the role that is missing
+    /// Diagnose connection, versions and permissions; print the role that is missing
     Doctor,
-    /// Kubernetes clusters: who serves them, and who would
+    /// Show which Kubernetes clusters are served, or would be
     #[command(subcommand)]
     Kube(KubeCommand),
-    /// The embedded control plane, by hand
+    /// Inspect, change or serve the embedded control plane
     #[command(subcommand)]
     Plane(PlaneCommand),
-    /// Kubeconfigs for Teleport Kubernetes Services
+    /// Check or create kubeconfigs for Teleport Kubernetes Services
     #[command(subcommand)]
     Kubeconfig(KubeconfigCommand),
-    /// Shell completions
+    /// Print shell completions
     Completions {
-        /// For which shell
+        /// Target shell
         shell: clap_complete::Shell,
     },
-    /// The process beside an agent that ends its label commands when the agent was killed
+    /// Runs beside an agent and ends its label commands if the agent is killed
     #[command(hide = true)]
     EndOrphans,
 }
 
-/// Judging and making kubeconfigs.
+/// Kubeconfigs for Teleport Kubernetes Services.
 #[derive(Debug, Subcommand)]
 pub(super) enum KubeconfigCommand {
-    /// Say whether another host could use a kubeconfig
+    /// Check whether a kubeconfig works on another host
     Check {
-        /// The file; `-` is standard input
+        /// File, or `-` for standard input
         file: PathBuf,
     },
-    /// Make a service account in a cluster, and a kubeconfig with its token (through `kubectl`)
+    /// Create a service account in a cluster and a kubeconfig with its token (using kubectl)
     Create {
-        /// Which of your own contexts leads to the cluster
+        /// Context of your own kubeconfig that leads to the cluster
         #[arg(long, value_name = "NAME")]
         context: String,
-        /// Where the service account lives
+        /// Namespace of the service account
         #[arg(long, default_value = "teleport")]
         namespace: String,
-        /// The file to write, which must not exist
+        /// Output file; must not exist
         #[arg(short, long, default_value = "kubeconfig", value_name = "FILE")]
         output: PathBuf,
-        /// Say what would be done and do nothing
+        /// Print what would be done and change nothing
         #[arg(long)]
         dry_run: bool,
     },
@@ -187,8 +196,8 @@ pub(super) enum KubeconfigCommand {
 /// Questions about Kubernetes clusters.
 #[derive(Debug, Subcommand)]
 pub(super) enum KubeCommand {
-    /// Whether a cluster of these labels is registered, and who serves it; labels alone need
-    /// neither a file nor a cluster, and say nothing about credentials
+    /// Show whether labels, or a declared cluster, match a selector, and which services would serve
+    /// it; labels alone need no manifest and say nothing about credentials
     Match {
         /// Labels as KEY=VALUE; KEY alone is a label whose value is not known yet
         #[arg(value_name = "LABEL", required_unless_present = "name")]
@@ -204,15 +213,15 @@ pub(super) enum KubeCommand {
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
-    /// List what is served, as `tsh kube ls` does (`-v`: all labels), and what is served by nobody
+    /// List served clusters as `tsh kube ls` does (-v: all labels), then clusters nobody serves
     Ls {
-        /// How the list is printed
+        /// Output format
         #[arg(short, long, value_enum, default_value_t = ListFormat::Text)]
         format: ListFormat,
-        /// Only names and labels
+        /// Names and labels only
         #[arg(short, long)]
         quiet: bool,
-        /// Only what is registered and served by nobody, or listed and served no more
+        /// Only clusters that no service serves, or serves any longer
         #[arg(long)]
         unserved: bool,
     },
@@ -221,7 +230,7 @@ pub(super) enum KubeCommand {
 /// How `kube ls` prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ListFormat {
-    /// A table
+    /// Table
     Text,
     /// For programs
     Json,
@@ -229,34 +238,34 @@ pub(super) enum ListFormat {
     Yaml,
 }
 
-/// Changing the live side by hand, for trying drift.
+/// The embedded control plane.
 #[derive(Debug, Subcommand)]
 pub(super) enum PlaneCommand {
-    /// Print live resources as they are, secrets in clear
+    /// Print live resources, with secrets in clear
     Get {
         /// KIND or KIND/NAME
         what: String,
     },
-    /// Create or change resources from a YAML file (`-`: standard input)
+    /// Create or overwrite resources from a YAML file
     Set {
-        /// The file
+        /// File, or `-` for standard input
         file: PathBuf,
     },
-    /// Remove a resource
+    /// Delete a resource
     Rm {
         /// KIND/NAME
         what: String,
     },
-    /// How often each method was called
+    /// Show how often each method was called
     Calls,
-    /// What its Kubernetes Services serve, and why their rounds fail
+    /// Show what its Kubernetes Services serve, and why they fail
     Services,
-    /// Serve it over mutual TLS, as a Teleport Auth Service; `--state memory` keeps nothing
+    /// Serve it over mutual TLS like a Teleport Auth Service (`--state memory`: keep nothing)
     Serve {
-        /// Where to listen; port 0 takes a free one. The address is printed
+        /// Listen address; port 0 picks a free port, and the address is printed
         #[arg(long, default_value = "127.0.0.1:3025", value_name = "ADDR")]
         listen: std::net::SocketAddr,
-        /// A directory of manifests that exist before the first call
+        /// Directory of manifests to load before the first call
         #[arg(long, value_name = "DIR")]
         load: Option<PathBuf>,
     },
@@ -287,9 +296,9 @@ pub(super) struct IdentityArgs {
 /// How an identity is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum IdentityFormat {
-    /// One file, as `tctl auth sign` writes it
+    /// One file, as written by `tctl auth sign`
     File,
-    /// `.crt`, `.key` and `.cas`
+    /// Three files: `.crt`, `.key` and `.cas`
     Tls,
 }
 
@@ -313,12 +322,12 @@ pub(super) enum PlanFormat {
     Markdown,
 }
 
-/// Which control plane.
+/// An embedded control plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum ControlPlane {
-    /// The embedded one, kept beside the journal
+    /// Kept beside the state database
     Embedded,
-    /// The embedded one, with a journal, both thrown away at the end
+    /// In memory; it and the journal are discarded at the end
     Memory,
 }
 
@@ -327,17 +336,17 @@ pub(super) enum ControlPlane {
 pub(super) enum Color {
     /// On a terminal, unless `NO_COLOR` is set
     Auto,
-    /// Yes
+    /// Always
     Always,
-    /// No
+    /// Never
     Never,
 }
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
-    /// For people
+    /// Text lines
     Human,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
 }

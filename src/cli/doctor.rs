@@ -52,7 +52,7 @@ pub(super) async fn doctor(
         // A running agent may still hold what the file has no more.
         (Target::Teleport(remote), None) => remote.open().map(|_| false)?,
         (Target::Embedded { .. }, _) => {
-            report.line("address", "the embedded control plane");
+            report.line("address", "embedded control plane");
             true
         }
     };
@@ -66,20 +66,26 @@ pub(super) async fn doctor(
         let Found { missing, denials } = kinds(&session, &rights, used.as_ref(), &mut report).await;
         if !missing.is_empty() {
             report.bad = true;
-            report.text.push_str("\nMissing; create this role and give it to the agent:\n\n");
+            report.text.push_str(
+                "\nMissing permissions; create this role and assign it to the agent:\n\n",
+            );
             report.text.push_str(&role_yaml(&setup.config.agent.name, &missing));
         }
         if !denials.is_empty() {
             report.text.push_str(
-                "\nDenied, which wins over whatever another role allows; change these roles, or \
-                 take them away from the agent:\n\n",
+                "\nDenied, which overrides what other roles allow; change these roles, or remove \
+                 them from the agent:\n\n",
             );
             for denial in denials {
                 add(&mut report.text, &format!("  {denial}"));
             }
         }
     }
-    let end = if report.bad { "\nSomething needs attention.\n" } else { "\nAll is well.\n" };
+    let end = if report.bad {
+        "\nProblems found; see the lines marked PROBLEM.\n"
+    } else {
+        "\nNo problems found.\n"
+    };
     to.print(&(report.text + end))?;
     Ok(if report.bad { Exit::Error } else { Exit::Done })
 }
@@ -115,7 +121,10 @@ fn identity(teleport: &Teleport, clock: &System, report: &mut Report) {
     report.line("roles", &roles.join(", "));
     let left = not_after.since(clock.now().wall);
     if left < SHORT_LIFE {
-        let text = format!("it ends at {not_after}, in {} s; is it renewed?", left.as_secs());
+        let text = format!(
+            "expires at {not_after}, in {} s; check that it is being renewed",
+            left.as_secs()
+        );
         report.problem("valid until", &text);
     } else {
         report.line("valid until", &format!("{not_after} ({} min)", left.as_secs() / 60));
@@ -128,9 +137,9 @@ async fn way(teleport: &Teleport, report: &mut Report) -> bool {
             report.line(
                 "reached",
                 match found.way {
-                    Way::Direct => "straight, at the Auth Service's own port",
+                    Way::Direct => "directly, on the Auth Service's own port",
                     Way::Proxy => "through a proxy that multiplexes TLS",
-                    Way::Upgrade => "through a load balancer, by WebSocket",
+                    Way::Upgrade => "through a load balancer, over WebSocket",
                 },
             );
             true
@@ -148,7 +157,7 @@ async fn server(session: &Session, report: &mut Report) -> bool {
     {
         Ok(answer) => answer,
         Err(CallError { code: CallCode::Unimplemented, message: _ }) => {
-            report.line("server", "it does not tell its version");
+            report.line("server", "version not reported");
             return true;
         }
         Err(error) => {
@@ -157,7 +166,7 @@ async fn server(session: &Session, report: &mut Report) -> bool {
         }
     };
     let Ok(ping) = message::proto::PingResponse::decode(answer) else {
-        report.problem("server", "its answer to Ping cannot be read");
+        report.problem("server", "the answer to Ping cannot be decoded");
         return false;
     };
     report.line("cluster", &ping.cluster_name);
@@ -165,11 +174,11 @@ async fn server(session: &Session, report: &mut Report) -> bool {
         && !ping.cluster_name.is_empty()
         && ping.cluster_name != teleport.identity().names.cluster
     {
-        report.problem("cluster", "it is not the one of the identity");
+        report.problem("cluster", "not the cluster of the identity");
     }
     match skew(&ping.server_version, CLIENT_VERSION) {
         Ok(()) => {
-            let text = format!("Teleport {}; we speak {CLIENT_VERSION}", ping.server_version);
+            let text = format!("Teleport {}; client API {CLIENT_VERSION}", ping.server_version);
             report.line("server", &text);
         }
         Err(text) => report.problem("server", &text),
@@ -184,11 +193,11 @@ fn skew(server: &str, ours: &str) -> Result<(), String> {
     let (Some(theirs), Some(mine)) = (major(server), major(ours)) else { return Ok(()) };
     if mine.saturating_add(1) < theirs {
         return Err(format!(
-            "Teleport {server} refuses clients as old as {ours}; update this agent"
+            "Teleport {server} rejects clients as old as {ours}; update this agent"
         ));
     }
     if theirs < mine {
-        return Err(format!("Teleport {server} is older than {ours}, which this agent speaks"));
+        return Err(format!("Teleport {server} is older than the client API {ours} of this agent"));
     }
     Ok(())
 }
@@ -243,7 +252,7 @@ async fn kinds(
     let mut found = Found::default();
     for kind in KINDS {
         if used.is_some_and(|used| !used.contains(&kind.name)) {
-            report.line(kind.name.as_str(), "not in use: nothing is declared, nothing is ours");
+            report.line(kind.name.as_str(), "not in use (nothing declared or owned)");
             continue;
         }
         let observed = calls::list(&session.cluster, kind, Cluster::Parent, &session.key).await;
@@ -254,7 +263,7 @@ async fn kinds(
                 report.line(name, &format!("{count} listed"));
             }
             Coverage::Partial(_) if observed.lack() == Some(Lack::NoSuchKind) => {
-                let text = "this server does not have the kind";
+                let text = "not supported by this server";
                 match used {
                     Some(_) => report.problem(name, text),
                     None => report.line(name, text),
@@ -264,7 +273,7 @@ async fn kinds(
             Coverage::Partial(why) => report.problem(name, why),
         }
         if rights.unread {
-            report.line(name, "what else is allowed is not known");
+            report.line(name, "other permissions are unknown");
             continue;
         }
         say(kind, rights.judge(kind), &mut found, report);
@@ -286,14 +295,15 @@ fn say(kind: &Kind, judged: Judged, found: &mut Found, report: &mut Report) {
         found.denials.insert(denial);
     }
     for (verb, denial) in doubtful {
-        report.line(name, &format!("{verb} may be denied, under a condition, by {denial}"));
+        report.line(name, &format!("{verb} may be denied, depending on a condition, by {denial}"));
     }
     if let Some(field) = closed {
-        let text = format!("`{field}` does not let everything through: some may be hidden");
+        let text = format!("`{field}` does not allow everything: some resources may be hidden");
         report.problem(name, &text);
     }
     for denial in hidden {
-        let text = format!("those with such labels are hidden, and cannot be written: {denial}");
+        let text =
+            format!("resources with these labels are hidden and cannot be written: {denial}");
         report.problem(name, &text);
         found.denials.insert(denial);
     }

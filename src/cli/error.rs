@@ -38,8 +38,8 @@ pub(super) fn is_damaged(text: &str) -> bool {
 }
 
 /// What to do about a state that is damaged.
-const STATE_DAMAGED: &str = "; put a copy from a backup in its place, or move it away: without it \
-                             nothing is ours but what bears our mark and is declared";
+const STATE_DAMAGED: &str = "; restore it from a backup, or move it away: ownership is then \
+                             inferred from owner labels, for declared resources only";
 
 /// An error and all its causes, after colons.
 pub(super) fn chain(error: &dyn std::error::Error) -> String {

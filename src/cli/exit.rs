@@ -1,16 +1,17 @@
-//! What the exit code says, one constant each.
+//! Exit codes, one constant each. If several apply, [`ERROR`] comes before [`HELD`], and [`HELD`]
+//! before [`CHANGES`]. `--help` and the README say the same.
 
 use std::process::ExitCode;
 
-/// Done; nothing is left to do, or everything was done.
+/// Done.
 pub const DONE: u8 = 0;
-/// Something failed; the message is on stderr.
+/// Error; the message is on stderr.
 pub const ERROR: u8 = 1;
-/// Only with `--detailed-exitcode`: there are changes to make, or no selector is sure to match.
+/// Changes pending, or no certain match; only with `--detailed-exitcode`.
 pub const CHANGES: u8 = 2;
-/// Refused by a guard, or waiting for `reconciler approve`.
+/// Refused by a guard, or waiting for approval.
 pub const HELD: u8 = 3;
-/// The command line was wrong, or the source that it or the configuration names is no directory.
+/// Usage: wrong command line, or the source is not a directory.
 pub const USAGE: u8 = 64;
 
 /// How a command ended.

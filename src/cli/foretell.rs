@@ -27,8 +27,7 @@ use crate::model::{ResourceId, clean};
 use crate::plan::serving;
 
 /// What an answer about mere labels leaves out.
-const LABELS_ALONE: &str =
-    "note: credentials are not judged; a cluster without them is served by nobody (see --name)\n";
+const LABELS_ALONE: &str = "note: labels alone say nothing about credentials, which a cluster needs to be served (see --name)\n";
 
 /// Version of what `--format json` prints.
 const FORMAT_VERSION: u32 = 1;
@@ -72,7 +71,7 @@ fn find(seen: &Survey, name: &str) -> Result<ResourceId, CliError> {
     let reading = &seen.reading;
     if let Some(id) = reading.frozen.keys().filter(is_cluster).find(|id| *id.name == *name) {
         return Err(CliError::new(format!(
-            "what is declared of {id} is in doubt; see `reconciler validate`"
+            "the manifest of {id} has errors; run `reconciler validate`"
         )));
     }
     let all = || reading.manifests.keys().filter(is_cluster);
@@ -80,7 +79,7 @@ fn find(seen: &Survey, name: &str) -> Result<ResourceId, CliError> {
         return Ok(id.clone());
     }
     let near = suggest::nearest(name, all().map(|id| &*id.name));
-    let hint = near.map_or(String::new(), |near| format!("; is `{near}` meant?"));
+    let hint = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
     Err(CliError::new(format!("no manifest declares a Kubernetes cluster `{name}`{hint}")))
 }
 
@@ -96,7 +95,7 @@ fn answer(
     let judged = manifest
         .and_then(|manifest| Resolver::default().matching(id, manifest, values, &rules, agent));
     let Some((matching, labels)) = judged else {
-        return Err(CliError::new(format!("{id} is not picked by labels")));
+        return Err(CliError::new(format!("{id} is not selected by labels")));
     };
     let live = match seen.live.look(id) {
         live::Seen::Present(live) => Some(live.as_ref()),
@@ -125,7 +124,7 @@ fn answer(
 fn unregistered(seen: &Survey, id: &ResourceId, matching: &Matching) -> String {
     let deferred = seen.plan.deferred.iter().find(|deferred| deferred.id == *id);
     match (matching, deferred) {
-        (Matching::Nothing, _) => "no selector matches it, so that it is not registered".to_owned(),
+        (Matching::Nothing, _) => "no selector matches, so it is not registered".to_owned(),
         (_, Some(deferred)) => format!("it is not registered: {}", deferred.why),
         (Matching::Item { .. } | Matching::Unknown(_), None) => "it is not registered".to_owned(),
     }
@@ -168,20 +167,18 @@ impl Answer {
             Matching::Nothing => "no selector matches".to_owned(),
             Matching::Unknown(labels) => {
                 let names: Vec<&str> = labels.iter().map(String::as_str).collect();
-                format!("depends on what is not known: {}", names.join(", "))
+                format!("depends on unknown values: {}", names.join(", "))
             }
         };
         let why = self.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
         let served = match &self.served {
-            None => {
-                "who serves it is not known: no [[kubernetes.service]] is configured".to_owned()
-            }
+            None => "service unknown: no [[kubernetes.service]] is configured".to_owned(),
             Some(ServedBy { names, unknown }) => match (names.is_empty(), unknown.is_empty()) {
                 (true, true) => format!("no service will pick this up{why}"),
                 (false, true) => format!("served by {}", names.join(", ")),
                 (true, false) => format!("may be served by {}{why}", unknown.join(", ")),
                 (false, false) => {
-                    format!("served by {}; perhaps by {}", names.join(", "), unknown.join(", "))
+                    format!("served by {}; possibly by {}", names.join(", "), unknown.join(", "))
                 }
             },
         };
@@ -228,11 +225,11 @@ fn parse(words: &[String]) -> Result<Labels, String> {
         };
         if !is_key(key) {
             return Err(format!(
-                "`{key}` can be no label's name: it takes letters, digits and `/._:*-`"
+                "`{key}` is not a valid label name; use letters, digits and `/._:*-`"
             ));
         }
         if labels.insert(key.to_owned(), value).is_some() {
-            return Err(format!("the label `{key}` stands there twice"));
+            return Err(format!("the label `{key}` is given twice"));
         }
     }
     Ok(labels)

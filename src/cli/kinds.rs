@@ -15,11 +15,11 @@ pub(super) fn parse(text: &str) -> Result<(&'static Kind, Option<ResourceId>), S
     };
     let Some(kind) = kind::find_word(word) else {
         let known: Vec<&str> = KINDS.iter().map(|kind| kind.name.as_str()).collect();
-        return Err(format!("unknown kind `{word}`; known are {}", known.join(", ")));
+        return Err(format!("unknown kind `{word}`; known kinds: {}", known.join(", ")));
     };
     match name {
         None => Ok((kind, None)),
-        Some("") => Err(format!("`{text}` names no resource; write {}/NAME", kind.name)),
+        Some("") => Err(format!("`{text}` does not name a resource; write {}/NAME", kind.name)),
         Some(name) => {
             let digits = Some(name).filter(|_| kind.name.has_secret_names());
             let veiled = digits.and_then(secret::fingerprint_of_digits);
@@ -48,6 +48,6 @@ pub(super) fn other_meaning(id: &ResourceId, key: &FingerprintKey) -> Option<Res
 pub(super) fn parse_one(text: &str) -> Result<(&'static Kind, ResourceId), String> {
     match parse(text)? {
         (kind, Some(id)) => Ok((kind, id)),
-        (kind, None) => Err(format!("`{text}` names no resource; write {}/NAME", kind.name)),
+        (kind, None) => Err(format!("`{text}` does not name a resource; write {}/NAME", kind.name)),
     }
 }

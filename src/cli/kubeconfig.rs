@@ -70,7 +70,7 @@ fn judge(file: &Path, to: &mut Streams<'_>) -> Result<Exit, CliError> {
     if errors > 0 {
         return Ok(Exit::Error);
     }
-    to.print(&format!("{shown}: a Kubernetes Service can use it\n"))?;
+    to.print(&format!("{shown}: usable by a Kubernetes Service\n"))?;
     Ok(Exit::Done)
 }
 
@@ -99,12 +99,12 @@ struct Wanted<'a> {
 async fn create(wanted: &Wanted<'_>, to: &mut Streams<'_>) -> Result<Exit, CliError> {
     let Wanted { context, namespace, output, dry_run } = wanted;
     if !is_namespace(namespace) {
-        let message = format!("`{namespace}` cannot be the name of a namespace");
+        let message = format!("`{namespace}` is not a valid namespace name");
         return Err(CliError::usage(message));
     }
     let exists = || {
         let message =
-            format!("{} is there already; remove it, or give another -o", output.display());
+            format!("{} already exists; remove it or choose another -o", output.display());
         CliError::new(message)
     };
     if output.symlink_metadata().is_ok() {
@@ -124,7 +124,7 @@ async fn create(wanted: &Wanted<'_>, to: &mut Streams<'_>) -> Result<Exit, CliEr
     let (findings, errors) = judgement(&output.display().to_string(), text.as_bytes());
     to.remark(&findings)?;
     if errors > 0 {
-        let message = "what came out is no kubeconfig for another host; nothing is written";
+        let message = "the result would not work on another host; nothing was written";
         return Err(CliError::new(message));
     }
     let mut file = match fs::File::options().write(true).create_new(true).mode(0o600).open(output) {
@@ -149,7 +149,7 @@ fn announcement(wanted: &Wanted<'_>, cluster: &Json) -> String {
     let server = cluster.get("server").and_then(Json::as_str).unwrap_or("(no address)");
     let will = if *dry_run { "would do" } else { "this will do" };
     format!(
-        "{will}, with kubectl and your own credentials, in the context `{context}` ({server}):\n\
+        "{will}, using kubectl and your own credentials, in the context `{context}` ({server}):\n\
          \x20 1. apply the namespace `{namespace}`, and in it the service account \
          `{ACCOUNT}` and the secret `{TOKEN}`\n\
          \x20 2. apply the cluster role `{ACCOUNT}` (impersonate users, groups and \
@@ -185,8 +185,8 @@ async fn token(context: &str, namespace: &str) -> Result<String, CliError> {
         tokio::time::sleep(TOKEN_LOOK).await;
     }
     let message = format!(
-        "the cluster did not fill in the token of `{namespace}/{TOKEN}`; what was applied stays, \
-         and the command can be repeated"
+        "the cluster did not fill in the token of `{namespace}/{TOKEN}`; the applied manifests stay, \
+         and the command can be run again"
     );
     Err(CliError::new(message))
 }
@@ -224,5 +224,5 @@ impl From<KubectlError> for CliError {
 }
 
 fn not_understood() -> CliError {
-    CliError::new("what `kubectl` printed is not understood")
+    CliError::new("unexpected output from `kubectl`")
 }

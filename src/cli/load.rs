@@ -62,7 +62,7 @@ pub(super) async fn read(
     to.findings(&reading.findings, &snapshot)?;
     if reading.has_errors() || !reading.is_whole() {
         let dir = dir.display();
-        return Err(CliError::new(format!("{dir} has errors; nothing of it was loaded")));
+        return Err(CliError::new(format!("{dir} has errors; nothing was loaded")));
     }
     Ok(Declared { dir: dir.to_owned(), snapshot, reading, key })
 }
@@ -101,21 +101,22 @@ pub(super) async fn load(
             Ok(how) => {
                 if how == Done::LeftOut {
                     let at = written(&snapshot, &manifest.at);
-                    let text = format!("{at}: note: {id} is made by the server alone; left out\n");
+                    let text =
+                        format!("{at}: note: {id} can only be created by the server; skipped\n");
                     to.remark(&text)?;
                 }
                 *done.entry(how).or_default() += 1;
             }
             Err(why) => {
                 let at = written(&snapshot, &manifest.at);
-                to.remark(&format!("{at}: error: the control plane refuses {id}: {why}\n"))?;
+                to.remark(&format!("{at}: error: the control plane rejected {id}: {why}\n"))?;
                 refused.insert(id.clone());
             }
         }
     }
     let dir = dir.display();
     if !refused.is_empty() {
-        let text = format!("{dir} cannot be loaded; nothing of it was");
+        let text = format!("{dir} cannot be loaded; nothing was loaded");
         return Err(CliError::new(text));
     }
     plane.commit_held().map_err(failed)?;
@@ -129,7 +130,7 @@ pub(super) async fn load(
     let (created, changed, same) = (of(Done::Created), of(Done::Changed), of(Done::AsItWas));
     let all = count(created + changed + same, "resource");
     to.remark(&format!(
-        "loaded {all} from {dir}: {created} created, {changed} changed, {same} as they were\n"
+        "loaded {all} from {dir}: {created} created, {changed} updated, {same} unchanged\n"
     ))
 }
 
@@ -178,7 +179,7 @@ fn references(id: &ResourceId, manifest: &Manifest) -> Vec<ResourceId> {
 
 /// As `tctl create -f`, but leaves alone what is as declared.
 async fn put(session: &Session, id: &ResourceId, manifest: &Manifest) -> Result<Done, String> {
-    let Some(kind) = kind::row(id.kind) else { return Err("the kind is not known".to_owned()) };
+    let Some(kind) = kind::row(id.kind) else { return Err("unknown kind".to_owned()) };
     let wanted = &manifest.resource;
     let encoded = |base, owner| {
         canonical::encode(kind, wanted, base, owner).map_err(|error| error.to_string())
@@ -203,7 +204,7 @@ async fn put(session: &Session, id: &ResourceId, manifest: &Manifest) -> Result<
     };
     let owner = live.owner.as_deref().unwrap_or(NOBODY);
     let request = call::update(kind, encoded(Some(&live), owner)?)
-        .ok_or("it is there already, otherwise, and its kind cannot be changed")?;
+        .ok_or("it exists with other content, and this kind cannot be updated")?;
     let sent = session.cluster.call(request.path, request.body, CALL_DEADLINE).await;
     sent.map(|_| Done::Changed).map_err(|error| hidden(&error.message))
 }

@@ -14,7 +14,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use super::args::{Color, Common, LogFormat};
 use crate::adapter::clock::System;
 use crate::manifest::{Snapshot, render};
-use crate::model::{Diagnostic, Severity};
+use crate::model::{Diagnostic, Severity, Timestamp};
 use crate::port::Clock as _;
 
 /// Sets the program's log up; once, at the start.
@@ -72,11 +72,23 @@ pub(super) fn colour(choice: Color, is_terminal: bool) -> bool {
     }
 }
 
-/// RFC 3339 from the program's one clock.
+/// RFC 3339, always with milliseconds, so that what follows stands in columns.
+pub(super) struct Columns(pub Timestamp);
+
+impl fmt::Display for Columns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_millisecond(self.0.0) {
+            Ok(at) => write!(f, "{at:.3}"),
+            Err(_) => write!(f, "{}", self.0),
+        }
+    }
+}
+
+/// The program's one clock.
 struct Wall(System);
 
 impl FormatTime for Wall {
     fn format_time(&self, w: &mut Writer<'_>) -> fmt::Result {
-        write!(w, "{}", self.0.now().wall)
+        write!(w, "{}", Columns(self.0.now().wall))
     }
 }

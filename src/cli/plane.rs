@@ -57,7 +57,7 @@ pub(super) async fn serve(
     let lock = if memory {
         if control::connect(&setup.socket).await.is_some() {
             let socket = setup.socket.display();
-            return Err(CliError::new(format!("another process answers on {socket} already")));
+            return Err(CliError::new(format!("another process already answers on {socket}")));
         }
         None
     } else {
@@ -103,7 +103,7 @@ fn more_files() {
     let now = getrlimit(Resource::Nofile);
     let wanted = Rlimit { current: now.maximum, maximum: now.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, wanted) {
-        tracing::debug!("the limit of open files stays as it is: {error}");
+        tracing::debug!("cannot raise the limit of open files: {error}");
     }
 }
 
@@ -126,13 +126,15 @@ pub(super) async fn identity(
             let process = Remote::new(channel);
             let answer = control::ask(&process, MINT, &request, MINT_DEADLINE).await?;
             serde_json::from_slice::<Minted>(&answer).map_err(|_secret| {
-                CliError::new("the running process gave an answer of another version")
+                CliError::new(
+                    "the running process is of another version; its answer cannot be read",
+                )
             })?
         }
         None => mint_here(setup, &request, clock).await?,
     };
     for role in &minted.missing_roles {
-        to.remark(&format!("warning: there is no role `{role}` yet; it allows nothing\n"))?;
+        to.remark(&format!("warning: role `{role}` does not exist yet and grants nothing\n"))?;
     }
     let parts = match format {
         IdentityFormat::File => vec![(out.clone(), &minted.file)],

@@ -8,7 +8,7 @@ use super::control;
 use super::error::CliError;
 use super::exit::Exit;
 use super::kinds::{other_meaning, parse_one};
-use super::log::colour;
+use super::log::{Columns, colour};
 use super::output::{Streams, count, written};
 use super::served;
 use super::session::{Access, Session, new_key};
@@ -42,11 +42,13 @@ pub(super) async fn plan(
     let Survey { snapshot, reading, live: _, plan, commands: (commands, known), gated } = &seen;
     to.findings(&reading.findings, snapshot)?;
     if session.known.is_none() && !setup.memory {
-        to.remark("note: no journal was seen; ownership is judged by the live marks alone\n")?;
+        to.remark("note: no journal found; ownership is inferred from owner labels\n")?;
     }
     if *commands > 0 {
-        let some = count(*commands, "label command");
-        let text = format!("note: a preview runs none of {some}; {known} last values are known\n");
+        let text = format!(
+            "note: previews do not run label commands; {known} of {commands} values known from \
+             the journal\n"
+        );
         to.remark(&text)?;
     }
     let locate = |place: &Place| written(snapshot, place);
@@ -138,22 +140,22 @@ pub(super) async fn approve(
     let full = match waiting {
         Some(full) if hash.len() >= APPROVAL_DIGITS && full.starts_with(hash) => full,
         Some(_) if hash.len() < APPROVAL_DIGITS => {
-            let text = format!("type at least {APPROVAL_DIGITS} digits of the hash");
+            let text = format!("at least {APPROVAL_DIGITS} digits of the hash are required");
             return Err(CliError::new(text));
         }
         Some(full) => {
             return Err(CliError::new(format!(
-                "nothing waits under {hash}; what waits now is {full}"
+                "no plan with hash {hash} is waiting; the plan that waits now is {full}"
             )));
         }
-        None => return Err(CliError::new("nothing waits for approval")),
+        None => return Err(CliError::new("nothing is waiting for approval")),
     };
     let at = clock.now().wall;
     let expires = at.plus(APPROVAL_LIFETIME);
     if let Some(storage) = &session.storage {
         storage.append(&[Record::Approved { hash: full.clone(), expires, at }])?;
     }
-    to.print(&format!("approved {full} until {expires}; the next run will carry it out\n"))?;
+    to.print(&format!("approved {full} until {expires}; the next run will apply it\n"))?;
     Ok(Exit::Done)
 }
 
@@ -187,7 +189,8 @@ pub(super) fn history(
     found.reverse();
     let text = lines(&found);
     if text.is_empty() {
-        to.remark("nothing was done yet\n")?;
+        let of = what.map(|what| format!(" for {what}")).unwrap_or_default();
+        to.remark(&format!("no history{of}\n"))?;
     }
     to.print(&text)?;
     Ok(Exit::Done)
@@ -198,7 +201,7 @@ pub(super) fn history(
 fn lines(history: &[Line]) -> String {
     let mut text = String::new();
     for line in history {
-        let at = line.at;
+        let at = Columns(line.at);
         let said = match &line.record {
             Record::Intended { run, id, verb, reason, .. } => {
                 let outcome = match &line.outcome {
@@ -211,7 +214,7 @@ fn lines(history: &[Line]) -> String {
             }
             Record::Settled { .. } | Record::Label { .. } => continue,
             Record::Adopted { id, .. } => format!("{at}  adopted {id}\n"),
-            Record::Forgotten { id, .. } => format!("{at}  forgot {id}: not declared any more\n"),
+            Record::Forgotten { id, .. } => format!("{at}  forgot {id}: no longer declared\n"),
             Record::Approved { hash, expires, .. } => {
                 format!("{at}  approved {hash} until {expires}\n")
             }

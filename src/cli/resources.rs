@@ -306,7 +306,7 @@ async fn put(
         metadata.insert("revision".to_owned(), Value::String(revision.0));
     }
     let request = call::update(kind, message(kind, &value)?)
-        .ok_or_else(|| CliError::new(format!("{id}: this kind cannot be changed")))?;
+        .ok_or_else(|| CliError::new(format!("{id}: this kind cannot be updated")))?;
     let sent = session.cluster.call(request.path, request.body, CALL_DEADLINE).await;
     sent.map_err(|error| refused(&error.to_string()))?;
     Ok(("updated", live.id))

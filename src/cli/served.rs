@@ -88,7 +88,7 @@ pub(super) async fn ls(
     let (registered, unsure) = registered(session).await?;
     let left = left(setup, &seen, &registered, unsure.is_none());
     if let Some(why) = unsure {
-        to.remark(&format!("note: not all registered clusters are known: {why}\n"))?;
+        to.remark(&format!("note: the list of registered clusters is incomplete: {why}\n"))?;
     }
     if view.unserved {
         to.print(&show_left(&left, view.format)?)?;
@@ -113,7 +113,7 @@ pub(super) async fn ls(
         to.print(&show_left(&left, ListFormat::Text)?)?;
     } else {
         for Left { name, listed: _, reason } in &left {
-            to.remark(&format!("note: nobody serves {name}: {reason}\n"))?;
+            to.remark(&format!("note: no service serves {name}: {reason}\n"))?;
         }
     }
     Ok(Exit::Done)
@@ -143,8 +143,9 @@ pub(super) async fn status_lines(setup: &Setup, session: &Session) -> Result<Str
     let seen = servers::read(&session.cluster).await;
     let (registered, unsure) = registered(session).await?;
     let left = left(setup, &seen, &registered, unsure.is_none());
-    let line =
-        |it: &Left| clean(&format!("nobody serves {}: {}", it.name, it.reason)).into_owned() + "\n";
+    let line = |it: &Left| {
+        clean(&format!("no service serves {}: {}", it.name, it.reason)).into_owned() + "\n"
+    };
     Ok(left.iter().map(line).collect())
 }
 
@@ -186,7 +187,7 @@ fn left(
         for server in servers {
             let known = whole.then_some(registered);
             let Some(why) = preview::leftover(services, known, server) else { continue };
-            let reason = format!("{why}; listed until {} begins anew", server.host());
+            let reason = format!("{why}; listed until {} restarts", server.host());
             let name = server.name.clone();
             left.insert(name.clone(), Left { name, listed: true, reason });
         }
@@ -202,7 +203,7 @@ fn show_left(left: &[Left], format: ListFormat) -> Result<String, CliError> {
         ListFormat::Text => {
             let rows: Vec<[String; 2]> =
                 left.iter().map(|it| [it.name.clone(), it.reason.clone()]).collect();
-            let table = table::whole(["Served By Nobody", "Reason"], &rows);
+            let table = table::whole(["Not Served", "Reason"], &rows);
             Ok(table.lines().map(|line| line.trim_end().to_owned() + "\n").collect())
         }
     }

@@ -125,7 +125,7 @@ impl Session {
                     (Remote::new(teleport.link()), Some(teleport))
                 }
                 Err(error) => {
-                    tracing::warn!("{}; the running agent is asked instead", error.message);
+                    tracing::warn!("{}; asking the running agent instead", error.message);
                     (through(), None)
                 }
             },
@@ -207,7 +207,7 @@ impl Session {
             }
             (Target::Teleport(_), Some(teleport)) => (Remote::new(teleport.link()), None),
             (Target::Teleport(_), None) => {
-                return Err(CliError::new("the credentials were not read"));
+                return Err(CliError::new("internal error: the credentials were not read"));
             }
         };
         let known = Arc::new(storage.load()?);
@@ -257,7 +257,7 @@ impl Session {
 
 /// A key that is thrown away: fingerprints under it mean nothing later.
 pub(super) fn new_key() -> Result<FingerprintKey, CliError> {
-    entropy::new_key().map_err(|error| CliError::new(format!("no randomness: {error}")))
+    entropy::new_key().map_err(|error| CliError::new(format!("no random bytes: {error}")))
 }
 
 /// What a state of the embedded plane is bound to.
@@ -282,8 +282,8 @@ fn belongs(offline: &Offline, setup: &Setup, teleport: &Teleport) -> Result<(), 
     let wanted = teleport.identity().control_plane();
     match &offline.identity.control_plane {
         Some(bound) if !same_control_plane(bound, &wanted) => Err(CliError::new(format!(
-            "state `{}` belongs to the control plane `{bound}` and not to `{wanted}`; give this \
-             one a state of its own (`state.path`), or move this one away first",
+            "state `{}` belongs to the control plane `{bound}`, not to `{wanted}`; give that one a \
+             state of its own (`state.path`), or move this one away first",
             setup.state.display()
         ))),
         Some(_) | None => Ok(()),
@@ -291,8 +291,8 @@ fn belongs(offline: &Offline, setup: &Setup, teleport: &Teleport) -> Result<(), 
 }
 
 /// What to do about an embedded plane's database that is damaged.
-const PLANE_DAMAGED: &str = "; put a copy from a backup in its place, or move it away (with its \
-                             `-wal` and `-shm`): the embedded control plane begins empty then";
+const PLANE_DAMAGED: &str = "; restore it from a backup, or move it away (with its `-wal` and \
+                             `-shm`): the embedded control plane then starts empty";
 
 pub(super) fn open_plane(
     settings: &Settings,

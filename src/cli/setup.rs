@@ -240,7 +240,7 @@ fn this_program() -> PathBuf {
 }
 
 /// What to do about a source that is none.
-const NAME_ONE: &str = "; name the directory of the manifests (`reconciler DIR`, or `source.path`)";
+const NAME_ONE: &str = "; pass the directory of manifests (`reconciler DIR`) or set `source.path`";
 
 /// A mistyped command looks like a directory.
 fn missing(dir: &Path) -> String {
@@ -248,9 +248,9 @@ fn missing(dir: &Path) -> String {
     let command = Args::command();
     match suggest::nearest(&typed, command.get_subcommands().map(clap::Command::get_name)) {
         Some(word) => {
-            format!("there is no directory `{typed}`; is the command `{word}` meant?")
+            format!("no such directory: `{typed}`; did you mean the command `{word}`?")
         }
-        None => format!("there is no directory `{typed}`{NAME_ONE}"),
+        None => format!("no such directory: `{typed}`{NAME_ONE}"),
     }
 }
 
@@ -322,7 +322,7 @@ fn upgrade(text: &str, address: &str) -> Result<Option<bool>, String> {
         let said = match word.to_lowercase().as_str() {
             "1" | "t" | "true" | "yes" | "y" | "on" => true,
             "0" | "f" | "false" | "no" | "n" | "off" => false,
-            _ => return Err(format!("{UPGRADE}: `{word}` is neither yes nor no")),
+            _ => return Err(format!("{UPGRADE}: `{word}` is not a boolean")),
         };
         match of {
             Some(of) if of == address => return Ok(Some(said)),

@@ -39,7 +39,7 @@ pub(super) async fn status(
         let session = Session::open(setup, Access::Read, "status", clock).await?;
         let source = survey::begin(setup, clock).await?;
         let seen = survey::take(setup, source, &session, clock).await?;
-        to.remark("no agent is running; this is what one would do\n")?;
+        to.remark("no agent is running; this is what it would do\n")?;
         let known = &session.known.clone().unwrap_or_default();
         let allow = &setup.labels().allow;
         let labels = stored(&seen.reading, &known.labels, allow, clock.now().wall);
@@ -137,11 +137,11 @@ fn stored(reading: &Reading, values: &Values, allow: &Allow, wall: Timestamp) ->
             let failing = known.and_then(|known| known.failing.as_ref());
             let why = match failing {
                 _ if !allow.permits(&command.argv) => Some(format!(
-                    "may not run; to let it, add {} to `kubernetes.dynamic_labels.allow`",
+                    "may not run; to allow it, add {} to `kubernetes.dynamic_labels.allow`",
                     Allow::line_to_add(&command.argv)
                 )),
                 Some(failing) => Some(failing.why.clone()),
-                None if good.is_none() => Some("no agent has run it yet".to_owned()),
+                None if good.is_none() => Some("not run yet".to_owned()),
                 None => None,
             };
             let label = LabelStatus {
@@ -163,7 +163,7 @@ fn label_line(key: &str, label: &LabelStatus) -> String {
     let value = match (value, age_ms) {
         (Some(value), Some(age)) => format!("{value} (seen {} s ago)", age / 1000),
         (Some(value), None) => value.clone(),
-        (None, _) => "not known".to_owned(),
+        (None, _) => "unknown".to_owned(),
     };
     let since = failing_since.as_ref().map(|since| format!("failing since {since}"));
     let said: Vec<&str> = [&since, why].into_iter().flatten().map(String::as_str).collect();
@@ -193,23 +193,23 @@ fn text(status: &Status) -> String {
         lines.push(format!("held: {} {}: {}", held.verb, held.id, held.why));
     }
     if let Some(hash) = &status.approval {
-        lines.push(format!("to let it through: reconciler approve {hash}"));
+        lines.push(format!("to approve: reconciler approve {hash}"));
     }
     if let Some(until) = &status.approved_until {
         lines.push(format!("approved until {until}: it goes when the pending period is over"));
     }
     if let Some(problem) = &status.source_problem {
-        lines.push(format!("the source cannot be read just now: {problem}"));
+        lines.push(format!("the source cannot be read: {problem}"));
     }
     lines.extend(status.connection.iter().map(|text| format!("control plane: {}", clean(text))));
     for (kind, known) in &status.kinds {
         if let Some(missing) = &known.missing {
-            lines.push(format!("{kind}: not wholly known: {missing}"));
+            lines.push(format!("{kind}: live state incomplete: {missing}"));
         }
     }
     for (severity, count) in &status.findings {
         let plural = if *count == 1 { "" } else { "s" };
-        lines.push(format!("the source has {count} {severity}{plural}; see `reconciler validate`"));
+        lines.push(format!("{count} {severity}{plural} in the source; run `reconciler validate`"));
     }
     for NotApplied { id, why, remedy } in &status.not_applied {
         let remedy = remedy.as_ref().map(|remedy| format!("; {remedy}")).unwrap_or_default();

@@ -63,9 +63,10 @@ impl Underway {
         key: &FingerprintKey,
         known: &Arc<State>,
     ) -> Result<(Snapshot, Reading, Named), CliError> {
-        let lost = |error| CliError::new(format!("the reading was lost: {error}"));
+        let lost =
+            |error| CliError::new(format!("internal error: reading the source failed: {error}"));
         let Some(ended) = self.0.join_next().await else {
-            return Err(CliError::new("the source was not read"));
+            return Err(CliError::new("internal error: the source was not read"));
         };
         let snapshot = ended.map_err(lost)??;
         let (key, known) = (key.clone(), Arc::clone(known));
@@ -100,7 +101,7 @@ pub(super) async fn begin(setup: &Setup, clock: &System) -> Result<Underway, Cli
                 }
                 Err(_) if !source.exists() => {
                     let dir = source.display();
-                    break Err(CliError::new(format!("there is no directory {dir}")));
+                    break Err(CliError::new(format!("no such directory: `{dir}`")));
                 }
                 Err(_) => tokio::time::sleep(SOURCE_RETRY).await,
             }
@@ -161,7 +162,7 @@ pub(super) async fn take(
     let wrong = check::check(&plan, &input);
     if let Some(first) = wrong.first() {
         return Err(CliError::new(format!(
-            "the plan breaks our own rules, nothing is done: {first}"
+            "internal error: the plan failed verification, nothing was done: {first}"
         )));
     }
     let deletes = plan.steps.iter().filter(|step| matches!(step.action, Action::Delete { .. }));

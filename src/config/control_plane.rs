@@ -78,7 +78,7 @@ impl Reader<'_> {
             Some(EMBEDDED) => Kind::Embedded,
             Some(TELEPORT) => Kind::Teleport,
             Some(other) => {
-                let what = format!("no control plane `{other}`");
+                let what = format!("unknown control plane `{other}`");
                 self.unknown(&value.span(), &what, other, [EMBEDDED, TELEPORT].into_iter());
                 Kind::Neither
             }
@@ -122,7 +122,11 @@ impl Reader<'_> {
         let address = draft.address.map(|(place, _)| ("address", place));
         for (key, place) in address.into_iter().chain(files) {
             let hint = format!("add `kind = \"{TELEPORT}\"` to [control_plane]");
-            self.add(&place, format!("`{key}` is of a real Teleport"), Some(hint));
+            self.add(
+                &place,
+                format!("`{key}` only applies to `kind = \"{TELEPORT}\"`"),
+                Some(hint),
+            );
         }
         if let ControlPlane::Embedded { provision, lag, faults } = &mut config.control_plane {
             take(draft.provision, provision);
@@ -139,16 +143,20 @@ impl Reader<'_> {
         ];
         for (key, place) in embedded {
             if let Some(place) = place {
-                self.add(&place, format!("`{key}` is of the embedded control plane"), None);
+                self.add(&place, format!("`{key}` only applies to `kind = \"{EMBEDDED}\"`"), None);
             }
         }
         if !draft.agent_is_named {
-            let hint = "write `name = \"…\"` in [agent]: it marks what this agent owns, and two \
-                        agents of one name would take each other's resources for their own";
-            self.add(place, "a real Teleport needs `agent.name`".to_owned(), Some(hint.to_owned()));
+            let hint = "set `name = \"…\"` in [agent]: it marks what this agent owns, and two \
+                        agents with the same name would claim each other's resources";
+            self.add(
+                place,
+                "`agent.name` is required with `kind = \"teleport\"`".to_owned(),
+                Some(hint.to_owned()),
+            );
         }
         if draft.address.is_none() {
-            let hint = "write `address = \"host:port\"` of the proxy or of the Auth Service";
+            let hint = "set `address = \"host:port\"` to the proxy or the Auth Service";
             self.add(place, "`address` is missing".to_owned(), Some(hint.to_owned()));
         }
         let triple = [&draft.certificate, &draft.key, &draft.ca];
@@ -160,11 +168,11 @@ impl Reader<'_> {
             }
             (identity, _, _, _) => {
                 let message = match (identity, given) {
-                    (Some(_), _) => "two credentials are given",
+                    (Some(_), _) => "more than one credential is set",
                     (None, 0) => "credentials are missing",
-                    (None, _) => "`certificate`, `key` and `ca` go together",
+                    (None, _) => "`certificate`, `key` and `ca` must be set together",
                 };
-                let hint = "set `identity_file` alone, or all of `certificate`, `key` and `ca`";
+                let hint = "set either `identity_file`, or all of `certificate`, `key` and `ca`";
                 self.add(place, message.to_owned(), Some(hint.to_owned()));
                 None
             }

@@ -59,7 +59,7 @@ impl Reader<'_> {
                     if DYNAMIC.contains(&name) {
                         self.dynamic(name, value, &mut out.dynamic_labels);
                     } else {
-                        let what = format!("no key `{name}` in [kubernetes.dynamic_labels]");
+                        let what = format!("unknown key `{name}` in [kubernetes.dynamic_labels]");
                         self.unknown(&key.span(), &what, name, DYNAMIC.iter().copied());
                     }
                 }
@@ -93,7 +93,7 @@ impl Reader<'_> {
         if let Some((_, meant)) = words.iter().find(|(word, _)| *word == typed) {
             *out = *meant;
         } else {
-            let what = format!("no {of} `{typed}`");
+            let what = format!("unknown {of} `{typed}`");
             self.unknown(&value.span(), &what, &typed, words.iter().map(|(word, _)| *word));
         }
     }
@@ -118,12 +118,12 @@ impl Reader<'_> {
         for (place, name) in items {
             let good = |c: char| c.is_ascii_alphanumeric() || c == '_';
             if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
-                self.add(&place, format!("`{name}` is no variable's name"), None);
+                self.add(&place, format!("`{name}` is not a valid variable name"), None);
             } else if name.chars().all(good) {
                 names.push(name);
             } else {
-                let hint = "only names stand here; values come from the agent's own environment";
-                let message = format!("`{name}` is no variable's name");
+                let hint = "list names only; values come from the agent's own environment";
+                let message = format!("`{name}` is not a valid variable name");
                 self.add(&place, message, Some(hint.to_owned()));
             }
         }
@@ -133,7 +133,11 @@ impl Reader<'_> {
     fn services(&mut self, value: &Item<'_>, out: &mut Vec<Service>) {
         let DeValue::Array(items) = value.get_ref() else {
             let hint = "write [[kubernetes.service]]".to_owned();
-            self.add(&value.span(), "`kubernetes.service` is a list".to_owned(), Some(hint));
+            self.add(
+                &value.span(),
+                "`kubernetes.service` must be a list of tables".to_owned(),
+                Some(hint),
+            );
             return;
         };
         let mut services: Vec<Service> = Vec::new();
@@ -149,25 +153,25 @@ impl Reader<'_> {
                         complete = resources.is_some();
                     }
                     other => {
-                        let what = format!("no key `{other}` in [[kubernetes.service]]");
+                        let what = format!("unknown key `{other}` in [[kubernetes.service]]");
                         self.unknown(&key.span(), &what, other, SERVICE.iter().copied());
                     }
                 }
             }
             let Some(name) = name else {
-                self.add(&item.span(), "a service needs a `name`".to_owned(), None);
+                self.add(&item.span(), "`name` is missing".to_owned(), None);
                 continue;
             };
             if services.iter().any(|other| other.name == name) {
-                self.add(&item.span(), format!("two services are called `{name}`"), None);
+                self.add(&item.span(), format!("duplicate service `{name}`"), None);
                 continue;
             }
             match resources {
                 Some(resources) => services.push(Service { name, resources }),
                 None if complete => {
-                    let hint = "copy them from its `kubernetes_service.resources`; a service \
-                                without any picks up no cluster of ours, leave it out";
-                    let message = "a service needs `resources`".to_owned();
+                    let hint = "copy it from the service's `kubernetes_service.resources`; omit a \
+                                service that has none, it picks up no registered cluster";
+                    let message = "`resources` is missing".to_owned();
                     self.add(&item.span(), message, Some(hint.to_owned()));
                 }
                 None => {}
@@ -180,7 +184,7 @@ impl Reader<'_> {
     fn selectors(&mut self, value: &Item<'_>) -> Option<Selectors> {
         let DeValue::Array(list) = value.get_ref() else {
             let hint = "write [{ labels = { env = \"prod\" } }]".to_owned();
-            self.add(&value.span(), "`resources` is a list".to_owned(), Some(hint));
+            self.add(&value.span(), "`resources` must be a list".to_owned(), Some(hint));
             return None;
         };
         let mut items = Vec::new();
@@ -224,8 +228,8 @@ impl Reader<'_> {
         for (key, value) in self.table(item, "resources")? {
             let name = key.get_ref().as_ref();
             if !RESOURCE.contains(&name) {
-                let hint = "labels stand one level deeper: { labels = { env = \"prod\" } }";
-                let message = format!("no key `{name}` in an item of `resources`");
+                let hint = "nest labels one level deeper: { labels = { env = \"prod\" } }";
+                let message = format!("unknown key `{name}` in an item of `resources`");
                 self.add(&key.span(), message, Some(hint.to_owned()));
                 whole = false;
                 continue;
@@ -266,9 +270,9 @@ impl Reader<'_> {
             return Some(table);
         }
         let message = if what == "resources" {
-            "an item of `resources` is a table".to_owned()
+            "an item of `resources` must be a table".to_owned()
         } else {
-            format!("`{what}` is a table")
+            format!("`{what}` must be a table")
         };
         self.add(&value.span(), message, None);
         None

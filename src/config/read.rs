@@ -104,11 +104,11 @@ impl Reader<'_> {
             }
             let Some((_, keys)) = KEYS.iter().find(|(name, _)| *name == table) else {
                 let words = KEYS.iter().map(|(name, _)| *name);
-                self.unknown(&key.span(), &format!("no table `{table}`"), table, words);
+                self.unknown(&key.span(), &format!("unknown table `{table}`"), table, words);
                 continue;
             };
             let DeValue::Table(entries) = value.get_ref() else {
-                self.add(&value.span(), format!("`{table}` is a table"), None);
+                self.add(&value.span(), format!("`{table}` must be a table"), None);
                 continue;
             };
             for (key, value) in entries {
@@ -118,7 +118,7 @@ impl Reader<'_> {
                 } else if LATER.iter().any(|(of, keys)| *of == table && keys.contains(&name)) {
                     self.later(&key.span(), &format!("`{table}.{name}`"));
                 } else {
-                    let what = format!("no key `{name}` in [{table}]");
+                    let what = format!("unknown key `{name}` in [{table}]");
                     self.unknown(&key.span(), &what, name, keys.iter().copied());
                 }
             }
@@ -136,8 +136,9 @@ impl Reader<'_> {
             ("source", "include") => {
                 self.globs(value, &mut config.source.include);
                 if matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()) {
-                    let message = "`include` without a pattern would leave the source empty";
-                    let hint = "name what is a manifest (`[\"**/*.yaml\"]`), or remove the key";
+                    let message = "an empty `include` matches no files";
+                    let hint =
+                        "list at least one pattern, such as `\"**/*.yaml\"`, or remove the key";
                     self.add(&value.span(), message.to_owned(), Some(hint.to_owned()));
                 }
             }
@@ -196,10 +197,10 @@ impl Reader<'_> {
             return;
         }
         let hint = format!(
-            "it takes up to {NAME_MAX} lower-case letters, digits, `-`, `_` and `.`, and begins \
-             and ends with a letter or digit"
+            "use up to {NAME_MAX} lower-case letters, digits, `-`, `_` and `.`, starting and \
+             ending with a letter or digit"
         );
-        self.add(&value.span(), format!("`{text}` cannot be an agent's name"), Some(hint));
+        self.add(&value.span(), format!("`{text}` is not a valid agent name"), Some(hint));
     }
 
     fn globs(&mut self, value: &Item<'_>, out: &mut Vec<String>) {
@@ -230,27 +231,33 @@ impl Reader<'_> {
                 kinds.push(kind.name);
             } else {
                 let words = kind::KINDS.iter().map(|kind| kind.name.as_str());
-                self.unknown(&span, &format!("no kind `{text}`"), &text, words);
+                self.unknown(&span, &format!("unknown kind `{text}`"), &text, words);
             }
         }
         *out = kinds;
     }
 
     pub(super) fn time(&mut self, value: &Item<'_>, least: Duration, out: &mut Duration) {
-        let hint = || Some("write a duration as Go does: \"250ms\", \"30s\", \"1h30m\"".to_owned());
+        let hint = || Some("use Go syntax in quotes: \"250ms\", \"30s\", \"1h30m\"".to_owned());
         let DeValue::String(text) = value.get_ref() else {
-            self.add(&value.span(), "a duration is text".to_owned(), hint());
+            self.add(&value.span(), "expected a duration".to_owned(), hint());
             return;
         };
         let Ok(nanoseconds) = duration::parse(text) else {
-            self.add(&value.span(), format!("`{text}` is not a duration"), hint());
+            self.add(&value.span(), format!("`{text}` is not a valid duration"), hint());
             return;
         };
         let parsed = u64::try_from(nanoseconds).map(Duration::from_nanos);
         match parsed {
             Ok(time) if time >= least => *out = time,
-            Ok(_) => self.add(&value.span(), format!("`{text}` is less than {least:?}"), None),
-            Err(_) => self.add(&value.span(), format!("`{text}` is less than nothing"), None),
+            Ok(_) => {
+                self.add(
+                    &value.span(),
+                    format!("`{text}` is below the minimum of {least:?}"),
+                    None,
+                );
+            }
+            Err(_) => self.add(&value.span(), format!("`{text}` must not be negative"), None),
         }
     }
 
@@ -266,7 +273,7 @@ impl Reader<'_> {
         };
         let number = number.filter(|number| *number <= most);
         if number.is_none() {
-            self.add(&value.span(), format!("not a whole number from 0 to {most}"), None);
+            self.add(&value.span(), format!("expected an integer from 0 to {most}"), None);
         }
         number
     }
@@ -274,7 +281,7 @@ impl Reader<'_> {
     pub(super) fn path(&mut self, value: &Item<'_>, out: &mut PathBuf) {
         match self.text(value) {
             Some(text) if text.is_empty() => {
-                self.add(&value.span(), "an empty path".to_owned(), None);
+                self.add(&value.span(), "the path is empty".to_owned(), None);
             }
             // `join` keeps an absolute path as it is.
             Some(text) => *out = self.file.parent().unwrap_or(Path::new("")).join(text),
@@ -284,7 +291,7 @@ impl Reader<'_> {
 
     fn paths(&mut self, value: &Item<'_>, out: &mut Vec<PathBuf>) {
         let DeValue::Array(items) = value.get_ref() else {
-            self.add(&value.span(), "not a list; write [\"…\"]".to_owned(), None);
+            self.add(&value.span(), "expected a list: [\"…\"]".to_owned(), None);
             return;
         };
         for item in items {
@@ -298,20 +305,20 @@ impl Reader<'_> {
         if let DeValue::String(text) = value.get_ref() {
             return Some(text.to_string());
         }
-        self.add(&value.span(), "not text; write it in quotes".to_owned(), None);
+        self.add(&value.span(), "expected a string".to_owned(), None);
         None
     }
 
     pub(super) fn list(&mut self, value: &Item<'_>) -> Option<Vec<(Range<usize>, String)>> {
         let DeValue::Array(items) = value.get_ref() else {
-            self.add(&value.span(), "not a list; write [\"…\"]".to_owned(), None);
+            self.add(&value.span(), "expected a list: [\"…\"]".to_owned(), None);
             return None;
         };
         items.iter().map(|item| self.text(item).map(|text| (item.span(), text))).collect()
     }
 
     fn later(&mut self, span: &Range<usize>, what: &str) {
-        self.add(span, format!("{what} is not supported by this version yet"), None);
+        self.add(span, format!("{what} is not supported yet"), None);
     }
 
     pub(super) fn unknown<'w>(
@@ -329,7 +336,7 @@ impl Reader<'_> {
             .min();
         let hint = match near {
             Some((_, word)) => format!("did you mean `{word}`?"),
-            None => format!("known are `{}`", words.join("`, `")),
+            None => format!("known: `{}`", words.join("`, `")),
         };
         self.add(span, message.to_owned(), Some(hint));
     }

@@ -50,9 +50,9 @@ Kube Cluster Name Labels                    Selected \n\
 ----------------- ------------------------- -------- \n\
 mine              env=prod,region=us-east-2          \n\
 \n\
-Served By Nobody Reason\n\
----------------- --------------------------------\n\
-nobodys          no configured service selects it\n";
+Not Served Reason\n\
+---------- --------------------------------\n\
+nobodys    no configured service selects it\n";
     assert_eq!(text, expected);
     let list = data(&place.ok(&["kube", "ls", "--format", "json"]));
     assert_eq!(list[0]["kube_cluster_name"], "mine");
@@ -71,7 +71,9 @@ nobodys          no configured service selects it\n";
     assert_eq!(left[0]["kube_cluster_name"], "mine");
     assert_eq!(left[0]["listed"], false);
 
-    assert!(place.ok(&["status"]).contains("nobody serves mine: no configured service selects it"));
+    assert!(
+        place.ok(&["status"]).contains("no service serves mine: no configured service selects it")
+    );
 
     // Back again, and without an agent.
     place.put("mine.yaml", &cluster("mine", "{env: prod, region: us-east-1}"));
@@ -119,7 +121,7 @@ fn over_mutual_tls_and_what_may_not_be_read_is_unknown() {
     };
     let ((code, list, remarks), (_, left, _)) = run("everything");
     assert_eq!((code, list.as_str()), (Some(0), "mine region=us-west-1 \n\n"), "{remarks}");
-    assert!(remarks.contains("nobody serves nobodys: no configured service"), "{remarks}");
+    assert!(remarks.contains("no service serves nobodys: no configured service"), "{remarks}");
     assert!(left.contains("nobodys") && !left.contains("mine"), "{left}");
 
     let ((code, list, remarks), (_, left, _)) = run("blind");

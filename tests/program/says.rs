@@ -84,15 +84,15 @@ fn a_source_that_is_none_gets_one_answer_and_nothing_is_made() {
         let cause = if args.contains(&"file.yaml") {
             "`file.yaml` is not a directory"
         } else {
-            "there is no directory `"
+            "no such directory: `"
         };
         assert!(said.contains(cause), "{args:?}: {said}");
-        assert!(said.contains("name the directory of the manifests"), "{args:?}: {said}");
+        assert!(said.contains("pass the directory of manifests"), "{args:?}: {said}");
         assert_eq!(bytes_of(dir.path()), before, "{args:?} made something");
         assert!(!dir.path().join(".reconciler").exists(), "{args:?}");
     }
     let mistyped = said(&ends(dir.path(), &["statsu"]));
-    assert!(mistyped.contains("is the command `status` meant?"), "{mistyped}");
+    assert!(mistyped.contains("did you mean the command `status`?"), "{mistyped}");
 }
 
 #[test]
@@ -299,6 +299,6 @@ fn an_empty_pattern_list_is_refused_and_an_unwritable_lock_has_a_remedy() {
     assert!(text.contains("use another `state.path`"), "{text}");
     fs::write(dir.path().join("reconciler.toml"), "[source]\ninclude = []\n").unwrap();
     let text = said(&ends(dir.path(), &["--dry-run"]));
-    assert!(text.contains("would leave the source empty"), "{text}");
+    assert!(text.contains("matches no files"), "{text}");
     assert!(text.contains("or remove the key"), "{text}");
 }

@@ -122,7 +122,7 @@ fn one_command_that_fails_does_not_take_a_fleet_away() {
     // More than three at once wait for a person, however long.
     place.put("region.sh", FAILS);
     until("they wait for approval", &agent, || {
-        place.ok(&["status"]).contains("to let it through: reconciler approve ")
+        place.ok(&["status"]).contains("to approve: reconciler approve ")
     });
     let status = place.ok(&["status"]);
     for name in names {

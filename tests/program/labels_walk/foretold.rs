@@ -21,7 +21,7 @@ resources = [{ labels = { team = \"a\" } }]
 
 const NOT_SELECTED: &str = "no configured service selects it";
 const BARE: &str = "it has no credentials";
-const UNMATCHED: &str = "no selector matches it, so that it is not registered";
+const UNMATCHED: &str = "no selector matches, so it is not registered";
 const UNKNOWN: &str = "it is not registered: the value of the label `region` is not known yet";
 const NO_VALUE: &str = "no stored result yet of the dynamic label `region`";
 
@@ -141,10 +141,11 @@ fn names_that_nothing_declares() {
     assert_eq!(code, Some(64), "either or");
     place.put("west.yaml", &cluster("west", "{env: prod, größe: 1}"));
     let (_, said) = refused(&["kube", "match", "--name", "west"]);
-    assert!(said.contains("in doubt"), "{said}");
+    assert!(said.contains("has errors; run `reconciler validate`"), "{said}");
     let text = place.ok(&["kube", "match", "env=prod", "team=a"]);
     assert!(
-        text.contains("served by a\n") && text.contains("credentials are not judged"),
+        text.contains("served by a\n")
+            && text.contains("labels alone say nothing about credentials"),
         "{text}"
     );
 }

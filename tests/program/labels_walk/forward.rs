@@ -154,7 +154,7 @@ fn a_pasted_result_is_ignored_where_we_resolve() {
     let text = place.live("kube_cluster/mine").unwrap();
     assert!(!text.contains("us-east-9") && !text.contains("dynamic_labels"), "{text}");
     assert!(agent.log().contains("note[L002]"), "{}", agent.log());
-    assert!(place.ok(&["status"]).contains("the source has 1 note; see `reconciler validate`"));
+    assert!(place.ok(&["status"]).contains("1 note in the source; run `reconciler validate`"));
     place.put("region.sh", &says("us-east-1"));
     until("it is served", &agent, || listed(&place) == ["mine env=prod,region=us-east-1"]);
     assert!(agent.interrupt().success());

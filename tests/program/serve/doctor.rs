@@ -54,7 +54,7 @@ fn it_says_what_is_allowed_and_who_denies() {
         said.contains("role              allowed: list, read, create, update, delete"),
         "{said}"
     );
-    assert!(said.contains("All is well"), "{said}");
+    assert!(said.contains("No problems found"), "{said}");
 
     // Labels that are denied hide clusters, whatever else is allowed.
     let (code, said) = doctor(&served, "everything,hides");
@@ -76,5 +76,8 @@ fn it_says_what_is_allowed_and_who_denies() {
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("role              allowed: list, read\n"), "{said}");
     assert!(said.contains("not allowed: create, update, delete"), "{said}");
-    assert!(said.contains("create this role") && said.contains("Denied, which wins"), "{said}");
+    assert!(
+        said.contains("create this role") && said.contains("Denied, which overrides"),
+        "{said}"
+    );
 }

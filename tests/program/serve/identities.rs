@@ -94,7 +94,7 @@ fn a_single_pass_ends_where_waiting_is_of_no_use_and_binds_nothing() {
     give(&place, &theirs);
     let (code, words) = once(AT_ONCE);
     assert_eq!(code, Some(1), "{words}");
-    assert!(words.contains("belongs to the control plane"), "{words}");
+    assert!(words.contains("control plane `teleport:"), "{words}");
 }
 
 #[test]

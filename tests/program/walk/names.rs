@@ -164,7 +164,10 @@ fn a_name_that_lets_in_is_never_told() {
     assert!(live(&heard).contains("join_method: token"), "{}", live(&heard));
     let seen = heard.look(&digits);
     assert!(seen.contains(&format!("name: (secret {digits})")), "{seen}");
-    assert!(seen.contains("create token/(secret ") && seen.contains("there is no token"), "{seen}");
+    assert!(
+        seen.contains("create token/(secret ") && seen.contains("no token of that name"),
+        "{seen}"
+    );
     heard.scan();
 
     // Edited.

@@ -56,6 +56,8 @@ fn an_agent_whose_state_is_taken_away_ends() {
 #[test]
 fn an_agent_whose_log_is_taken_away_ends_and_keeps_what_it_knows() {
     let (place, mut agent) = with_role();
+    // The outcome is written after the role can be seen.
+    until("the outcome is on disk", &agent, || place.ok(&["history"]).contains(": done"));
     let known = place.ok(&["history"]);
     fs::remove_file(place.state().join("state.db-wal")).unwrap();
     place.put("kube.yaml", KUBE);
@@ -96,7 +98,7 @@ fn a_hangup_ends_it_gracefully() {
     agent.signal("-HUP");
     let status = agent.ended();
     assert!(status.success(), "{status}: {}", agent.log());
-    until("it says so", &agent, || agent.log().contains("finishing what is in flight"));
+    until("it says so", &agent, || agent.log().contains("shutting down"));
     assert!(!place.state().join("reconciler.sock").exists(), "the socket is left");
 }
 
@@ -225,14 +227,14 @@ fn without_an_agent_the_status_says_what_is_wrong_and_what_waits() {
     assert!(well.contains("role/visitor") && well.contains("Everything is in sync."), "{well}");
     place.put("broken.yaml", "x: [");
     let broken = place.ok(&["status"]);
-    assert!(broken.contains("the source has 1 error; see `reconciler validate`"), "{broken}");
+    assert!(broken.contains("1 error in the source; run `reconciler validate`"), "{broken}");
     assert!(broken.contains("Not everything is in sync yet."), "{broken}");
     for name in ["broken.yaml", "role.yaml", "other.yaml"] {
         place.remove(name);
     }
     let empty = place.ok(&["status"]);
     assert!(empty.contains("held: delete role/visitor: "), "{empty}");
-    assert!(empty.contains("to let it through: reconciler approve "), "{empty}");
+    assert!(empty.contains("to approve: reconciler approve "), "{empty}");
 }
 
 /// A create whose answer was lost with the agent, of what nobody declares any more.
