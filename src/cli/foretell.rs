@@ -279,7 +279,7 @@ resources = [{ labels = { region = "us-west-*" } }]
             ),
             (
                 &["env=prod", "region"],
-                "depends on what is not known: region\nserved by us-east-1; perhaps by west\n",
+                "depends on unknown values: region\nserved by us-east-1; possibly by west\n",
                 r#"{"format_version":1,"match":null,"depends_on":["region"],
                     "served_by":["us-east-1"],"perhaps_served_by":["west"]}"#,
             ),
@@ -296,7 +296,7 @@ resources = [{ labels = { region = "us-west-*" } }]
             assert_eq!(answer(CONFIG, words), (text, json), "{words:?}");
         }
         let (text, json) = answer("", &["a=b"]);
-        assert!(text.starts_with("matches item 1: *=*\nwho serves it is not known"), "{text}");
+        assert!(text.starts_with("matches item 1: *=*\nservice unknown"), "{text}");
         assert_eq!(json["served_by"], serde_json::Value::Null);
     }
 

@@ -92,3 +92,20 @@ impl FormatTime for Wall {
         write!(w, "{}", Columns(self.0.now().wall))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Columns;
+    use crate::model::Timestamp;
+
+    #[test]
+    fn a_time_is_as_wide_as_any_other() {
+        for (millis, shown) in [
+            (1_700_000_000_000, "2023-11-14T22:13:20.000Z"),
+            (1_700_000_000_100, "2023-11-14T22:13:20.100Z"),
+            (1_700_000_000_123, "2023-11-14T22:13:20.123Z"),
+        ] {
+            assert_eq!(Columns(Timestamp(millis)).to_string(), shown);
+        }
+    }
+}

@@ -180,16 +180,21 @@ pub(super) fn history(
     };
     let mut found = of(id.as_ref())?;
     if found.is_empty()
-        && let Some(id) = id.filter(|id| id.kind.has_secret_names())
+        && let Some(id) = id.as_ref().filter(|id| id.kind.has_secret_names())
         && let Some(offline) = Offline::read(&setup.state)?
-        && let Some(other) = other_meaning(&id, &offline.identity.key)
+        && let Some(other) = other_meaning(id, &offline.identity.key)
     {
         found = of(Some(&other))?;
     }
     found.reverse();
     let text = lines(&found);
     if text.is_empty() {
-        let of = what.map(|what| format!(" for {what}")).unwrap_or_default();
+        let of = match &id {
+            // What was typed may be a secret with a letter missing.
+            Some(id) if id.kind.has_secret_names() => format!(" for a {} of that name", id.kind),
+            Some(id) => format!(" for {id}"),
+            None => String::new(),
+        };
         to.remark(&format!("no history{of}\n"))?;
     }
     to.print(&text)?;

@@ -70,3 +70,12 @@ fn a_format_that_a_command_does_not_have_is_refused() {
         place.ok(&["plan", "--format", format]);
     }
 }
+
+#[test]
+fn what_has_no_history_is_named_unless_it_is_a_secret() {
+    let place = Place::new("");
+    let history = |what: &[&str]| said(&place.run(&[&["history"], what].concat()));
+    assert_eq!(history(&[]), "no history\n");
+    assert_eq!(history(&["role/none"]), "no history for role/none\n");
+    assert_eq!(history(&["token/hunter2"]), "no history for a token of that name\n");
+}
