@@ -11,12 +11,14 @@ fn said(output: &Output) -> String {
 
 #[test]
 fn who_gives_up_says_what_was_seen_last() {
-    let place = Place::new("");
-    let output = place.run(&["wait", "role/none", "--timeout", "3s"]);
+    // Two looks are answered, and the third is cut off.
+    let slow = Place::new("faults = \"latency 1500\"");
+    let output = slow.run(&["wait", "role/none", "--timeout", "4s"]);
     assert_eq!(output.status.code(), Some(1));
     let text = said(&output);
-    assert!(text.contains("timed out after 3s waiting for role/none: not found"), "{text}");
+    assert!(text.contains("timed out after 4s waiting for role/none: not found"), "{text}");
 
+    let place = Place::new("");
     place.put("role.yaml", ROLE);
     place.ok(&["--once"]);
     let text = said(&place.run(&["wait", "role/visitor", "--gone", "--timeout", "3s"]));
