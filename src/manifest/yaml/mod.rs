@@ -69,7 +69,7 @@ pub fn parse<'a>(text: &'a str, base: u32, findings: &mut Findings<'_>) -> Parse
     let clean = findings.out.len() == before;
     if clean
         && !second::is_plain(text)
-        && let Err(problem) = second::agrees(text, &node)
+        && let Err(problem) = second::agrees(text, base, &node)
     {
         let at = shift(&problem.range, base);
         let hint = problem.hint.as_deref();

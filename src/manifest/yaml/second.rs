@@ -1,86 +1,174 @@
 //! The second reader: libyaml, the ancestor of the parser in Go that Teleport uses.
 //!
 //! Where the two see different structure or different text, one of them is not what Teleport
-//! sees, and the document is refused. It costs as much as the first reading, so a document of
-//! nothing but plain lines (`key: word`, `- word`, `[word, word]`, simple quotes, comments), where
-//! they cannot differ, is spared; a property test compares them on such documents.
+//! sees, and the document is refused. What a text means (a number, what its tag makes of it) is
+//! no matter here: Teleport's own rules for that are `scalar`'s. It costs as much as the first
+//! reading, so a document of nothing but plain lines (`key: word`, `- word`, `[word, word]`,
+//! simple quotes, comments), where they cannot differ, is spared; a property test compares them
+//! on such documents.
 
-use serde_yaml::Value;
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::syntax::{Problem, around, tab};
 use crate::manifest::codes;
 use crate::model::tree::NodeValue;
-use crate::model::{Node, Scalar, ScalarStyle};
+use crate::model::{Node, ScalarStyle};
 
-/// Reads the text again and compares.
+/// Reads the text again and compares. `base` is the offset of `text` in its file.
 ///
 /// # Errors
 /// The refusal, or the first place where they differ.
-pub fn agrees(text: &str, node: &Node) -> Result<(), Problem> {
-    let disagreement = |range, message: String| Problem {
-        code: codes::READERS_DISAGREE,
-        range,
-        message,
-        hint: Some("write it more plainly: quote text, put spaces after colons".into()),
-    };
+pub fn agrees(text: &str, base: u32, node: &Node) -> Result<(), Problem> {
+    let last = Cell::new(node.span.start);
+    let same = |json| Same { node, json, last: &last };
     // Teleport reads JSON by a reader of JSON, which knows escapes that YAML does not (`\ud83d\ude80`).
-    let is_json = text.trim_start().starts_with('{');
-    let json = is_json.then(|| serde_json::from_str::<Value>(text).ok()).flatten();
-    match json.map_or_else(|| serde_yaml::from_str::<Value>(text), Ok) {
-        Err(error) => {
-            let offset = error.location().map_or(0, |location| location.index());
-            // A tab is the usual reason; else libyaml's own words without its line and column.
-            if let Some(found) = tab(text, offset) {
-                return Err(found);
+    if text.trim_start().starts_with('{') {
+        let mut reader = serde_json::Deserializer::from_str(text);
+        match same(true).deserialize(&mut reader).and_then(|()| reader.end()) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_data() && serde_json::from_str::<IgnoredAny>(text).is_ok() => {
+                return Err(difference(text, base, last.get()));
             }
-            let words = error.to_string();
-            let words = words.split(" at line ").next().unwrap_or_default();
-            Err(disagreement(
-                around(text, offset),
-                format!("Teleport's YAML reader refuses this: {words}"),
-            ))
+            Err(_not_json) => last.set(node.span.start),
         }
-        Ok(theirs) if same(&theirs, node) => Ok(()),
-        Ok(_) => {
-            let message = "Teleport's YAML reader would understand this document differently";
-            let start = text.find(|c: char| !c.is_whitespace()).unwrap_or(0);
-            Err(disagreement(around(text, start), message.into()))
+    }
+    let Err(error) = same(false).deserialize(serde_yaml::Deserializer::from_str(text)) else {
+        return Ok(());
+    };
+    if error.to_string() == REPETITION {
+        return Err(Problem {
+            code: codes::TOO_MANY_NODES,
+            range: around(text, offset(base, last.get())),
+            message: "the document repeats aliases too often".into(),
+            hint: Some("write out what is needed".into()),
+        });
+    }
+    // What comparing complains of may quote the document. A reading that looks at no value
+    // complains of syntax alone, in words that are the same for every document.
+    let Err(error) = serde_yaml::from_str::<IgnoredAny>(text) else {
+        return Err(difference(text, base, last.get()));
+    };
+    let at = error.location().map_or(0, |location| location.index());
+    // A tab is the usual reason; else the words without their line and column.
+    if let Some(found) = tab(text, at) {
+        return Err(found);
+    }
+    let words = error.to_string();
+    let words = words.split(" at line ").next().unwrap_or_default();
+    let message = format!("Teleport's YAML reader refuses this: {words}");
+    Err(disagreement(around(text, at), message))
+}
+
+/// What the reader says of aliases that stand for far more than was written.
+const REPETITION: &str = "repetition limit exceeded";
+
+fn offset(base: u32, at: u32) -> usize {
+    usize::try_from(at.saturating_sub(base)).unwrap_or(0)
+}
+
+fn difference(text: &str, base: u32, at: u32) -> Problem {
+    let message = "Teleport's YAML reader would understand this differently";
+    disagreement(around(text, offset(base, at)), message.into())
+}
+
+fn disagreement(range: std::ops::Range<usize>, message: String) -> Problem {
+    let hint = Some("write it more plainly: quote text, put spaces after colons".into());
+    Problem { code: codes::READERS_DISAGREE, range, message, hint }
+}
+
+/// Reads what must have the same structure as a node, and the same text wherever that is text.
+#[derive(Clone, Copy)]
+struct Same<'a> {
+    node: &'a Node<'a>,
+    /// JSON has no text of what is no string.
+    json: bool,
+    /// Where the last node begins that was compared.
+    last: &'a Cell<u32>,
+}
+
+impl<'a> Same<'a> {
+    fn of(self, node: &'a Node<'a>) -> Self {
+        Self { node, ..self }
+    }
+
+    fn check<E: de::Error>(is_same: bool) -> Result<(), E> {
+        if is_same { Ok(()) } else { Err(E::custom("different")) }
+    }
+
+    /// For what JSON writes without quotes.
+    fn bare<E: de::Error>(self) -> Result<(), E> {
+        let is_plain = matches!(&self.node.value,
+            NodeValue::Scalar { style, .. } if *style == ScalarStyle::Plain);
+        Self::check(self.json && is_plain)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Same<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        self.last.set(self.node.span.start);
+        match &self.node.value {
+            NodeValue::Scalar { .. } | NodeValue::List(_) | NodeValue::Map(_) if self.json => {
+                reader.deserialize_any(self)
+            }
+            // Gives every scalar as it was written, whatever its tag.
+            NodeValue::Scalar { .. } => reader.deserialize_str(self),
+            NodeValue::List(_) => reader.deserialize_seq(self),
+            NodeValue::Map(_) => reader.deserialize_map(self),
         }
     }
 }
 
-/// Whether both have the same structure, and the same text wherever theirs is text.
-fn same(theirs: &Value, ours: &Node) -> bool {
-    match (theirs, &ours.value) {
-        (Value::Tagged(tagged), NodeValue::Scalar { .. }) => {
-            !matches!(tagged.value, Value::Sequence(_) | Value::Mapping(_))
+impl<'de> Visitor<'de> for Same<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the same")
+    }
+
+    fn visit_str<E: de::Error>(self, theirs: &str) -> Result<(), E> {
+        Self::check(matches!(&self.node.value, NodeValue::Scalar { text, .. } if &**text == theirs))
+    }
+
+    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
+        self.bare()
+    }
+
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
+        self.bare()
+    }
+
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
+        self.bare()
+    }
+
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
+        self.bare()
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        self.bare()
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut theirs: A) -> Result<(), A::Error> {
+        let NodeValue::List(ours) = &self.node.value else { return Self::check(false) };
+        for item in ours {
+            Self::check(theirs.next_element_seed(self.of(item))?.is_some())?;
         }
-        (Value::Tagged(tagged), NodeValue::List(_) | NodeValue::Map(_)) => {
-            same(&tagged.value, ours)
+        Self::check(theirs.next_element::<IgnoredAny>()?.is_none())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut theirs: A) -> Result<(), A::Error> {
+        let NodeValue::Map(ours) = &self.node.value else { return Self::check(false) };
+        for (key, value) in ours {
+            Self::check(theirs.next_key_seed(self.of(key))?.is_some())?;
+            theirs.next_value_seed(self.of(value))?;
         }
-        (Value::String(theirs), NodeValue::Scalar { text, .. }) => theirs == text,
-        (
-            Value::Null | Value::Bool(_) | Value::Number(_),
-            NodeValue::Scalar { scalar, style, .. },
-        ) => *style == ScalarStyle::Plain || !matches!(scalar, Scalar::String(_)),
-        (Value::Sequence(theirs), NodeValue::List(ours)) => {
-            theirs.len() == ours.len() && theirs.iter().zip(ours).all(|(t, o)| same(t, o))
-        }
-        (Value::Mapping(theirs), NodeValue::Map(ours)) => {
-            theirs.len() == ours.len()
-                && theirs.iter().zip(ours).all(|((their_key, their_value), (key, value))| {
-                    same(their_key, key) && same(their_value, value)
-                })
-        }
-        (
-            Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::String(_)
-            | Value::Sequence(_)
-            | Value::Mapping(_),
-            _,
-        ) => false,
+        Self::check(theirs.next_key::<IgnoredAny>()?.is_none())
     }
 }
 
