@@ -23,6 +23,7 @@ use reconciler::model::{
 };
 
 mod leaks;
+mod limits;
 
 const KEY: FingerprintKey = FingerprintKey([7; 32]);
 

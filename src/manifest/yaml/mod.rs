@@ -17,6 +17,7 @@ pub mod syntax;
 
 use self::syntax::Problem;
 use super::codes;
+use super::split::DOCUMENT_BYTES_MAX;
 use crate::model::tree::NodeValue;
 use crate::model::{Code, Findings, Node, Place, Scalar, ScalarStyle, Severity};
 
@@ -25,6 +26,10 @@ pub const DEPTH_MAX: usize = 64;
 
 /// Most nodes of one document once its aliases are filled in.
 pub const NODES_MAX: usize = 100_000;
+
+/// Most bytes of text of a document with aliases once these are filled in: what Teleport's own
+/// messages end at.
+pub const FILLED_BYTES_MAX: usize = 4 * DOCUMENT_BYTES_MAX;
 
 /// What one document turned out to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,7 +58,8 @@ pub fn parse<'a>(text: &'a str, base: u32, findings: &mut Findings<'_>) -> Parse
     options.block_nesting_limit = DEPTH_MAX;
     let parser = Parser::new_from_str_with_options(text, options);
     let anchors = BTreeMap::new();
-    let mut builder = Builder { parser, text, base, findings, anchors, nodes: 0, merges: false };
+    let (size, kept) = (Size::default(), Size::default());
+    let mut builder = Builder { parser, text, base, findings, anchors, size, kept, merges: false };
     let built = builder.document();
     let merges = builder.merges;
     let node = match built {
@@ -85,14 +91,37 @@ fn shift(range: &std::ops::Range<usize>, base: u32) -> std::ops::Range<u32> {
     offset(range.start)..offset(range.end)
 }
 
+/// How much a part of a document is once its aliases are filled in.
+#[derive(Debug, Clone, Copy, Default)]
+struct Size {
+    nodes: usize,
+    /// Of scalars.
+    bytes: usize,
+}
+
+impl Size {
+    fn plus(self, other: Self) -> Self {
+        let nodes = self.nodes.saturating_add(other.nodes);
+        Self { nodes, bytes: self.bytes.saturating_add(other.bytes) }
+    }
+
+    fn minus(self, other: Self) -> Self {
+        let nodes = self.nodes.saturating_sub(other.nodes);
+        Self { nodes, bytes: self.bytes.saturating_sub(other.bytes) }
+    }
+}
+
 struct Builder<'a, 'f, 'g> {
     parser: Parser<'a, StrInput<'a>>,
     text: &'a str,
     base: u32,
     findings: &'f mut Findings<'g>,
-    /// Finished nodes with an anchor, and how many nodes each is.
-    anchors: BTreeMap<usize, (Node<'a>, usize)>,
-    nodes: usize,
+    /// Finished nodes with an anchor, and how much each is.
+    anchors: BTreeMap<usize, (Node<'a>, Size)>,
+    /// Of the document so far.
+    size: Size,
+    /// Of all anchors: anchors inside of each other keep their innermost nodes many times.
+    kept: Size,
     merges: bool,
 }
 
@@ -150,43 +179,67 @@ impl<'a> Builder<'a, '_, '_> {
         start..start + written.trim_end().len()
     }
 
-    fn count(&mut self, nodes: usize, span: Span) -> Result<(), Problem> {
-        self.nodes = self.nodes.saturating_add(nodes);
-        if self.nodes <= NODES_MAX {
-            return Ok(());
-        }
-        let message =
-            format!("the document has more than {NODES_MAX} values once aliases are filled in");
+    /// What has no aliases is as large as it was written.
+    fn limit(&self, size: Size, span: Span) -> Result<Size, Problem> {
+        let message = if size.nodes > NODES_MAX {
+            format!("the document has more than {NODES_MAX} values once its aliases are filled in")
+        } else if size.bytes > FILLED_BYTES_MAX.max(self.text.len()) {
+            format!(
+                "the document has more than {FILLED_BYTES_MAX} bytes once its aliases are filled in"
+            )
+        } else {
+            return Ok(size);
+        };
         let hint = Some("write out what is needed".to_owned());
         Err(Problem { code: codes::TOO_MANY_NODES, range: self.range(span), message, hint })
     }
 
+    fn count(&mut self, nodes: usize, bytes: usize, span: Span) -> Result<(), Problem> {
+        self.size = self.limit(self.size.plus(Size { nodes, bytes }), span)?;
+        Ok(())
+    }
+
+    fn alias(&mut self, id: usize, span: Span) -> Result<Node<'a>, Problem> {
+        let Some(size) = self.anchors.get(&id).map(|(_, size)| *size) else {
+            return Err(self.inside_itself(span));
+        };
+        // Before anything is copied.
+        self.count(size.nodes, size.bytes, span)?;
+        let found = self.anchors.get(&id).map(|(node, _)| node.clone());
+        found.ok_or_else(|| self.inside_itself(span))
+    }
+
+    fn inside_itself(&self, span: Span) -> Problem {
+        let message = "an alias inside what it stands for".to_owned();
+        let hint = Some("write out what is meant".to_owned());
+        Problem { code: codes::SYNTAX, range: self.range(span), message, hint }
+    }
+
     #[expect(clippy::wildcard_enum_match_arm, reason = "the parser's enum may grow")]
     fn node(&mut self, event: Event<'a>, span: Span) -> Result<Node<'a>, Problem> {
-        let nodes_before = self.nodes;
-        self.count(1, span)?;
+        let before = self.size;
         let (node, anchor) = match event {
+            Event::Alias(id) => return self.alias(id, span),
             Event::Scalar(text, style, anchor, tag) => {
+                self.count(1, text.len(), span)?;
                 let tag = tag.map(|tag| format!("{}{}", tag.handle(), tag.suffix()));
                 (self.scalar(text, style, tag.as_deref(), span), anchor)
             }
-            Event::SequenceStart(style, anchor, _) => (self.sequence(style, span)?, anchor),
-            Event::MappingStart(style, anchor, _) => (self.mapping(style, span)?, anchor),
-            Event::Alias(id) => {
-                let Some((node, size)) = self.anchors.get(&id).cloned() else {
-                    let message = "an alias inside what it stands for".to_owned();
-                    let range = self.range(span);
-                    let hint = Some("write out what is meant".to_owned());
-                    return Err(Problem { code: codes::SYNTAX, range, message, hint });
-                };
-                self.count(size, span)?;
-                return Ok(node);
+            Event::SequenceStart(style, anchor, _) => {
+                self.count(1, 0, span)?;
+                (self.sequence(style, span)?, anchor)
+            }
+            Event::MappingStart(style, anchor, _) => {
+                self.count(1, 0, span)?;
+                (self.mapping(style, span)?, anchor)
             }
             // The end of what has not begun, or an event of a later version of the parser.
             _ => return Err(self.unexpected(span)),
         };
         if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), self.nodes - nodes_before));
+            let size = self.size.minus(before);
+            self.kept = self.limit(self.kept.plus(size), span)?;
+            self.anchors.insert(anchor, (node.clone(), size));
         }
         Ok(node)
     }
