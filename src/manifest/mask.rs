@@ -1,5 +1,6 @@
 //! Source lines without their secrets, for showing.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
@@ -13,10 +14,12 @@ use crate::model::tree::NodeValue;
 use crate::model::{Findings, Node};
 
 /// The text of a file with every secret value replaced, character for character, so that lines
-/// and columns stay. Where a document cannot be read, or its kind is not known, every value is
-/// replaced whose key has the name of any secret field. Bytes that are not UTF-8 become `?`.
+/// and columns stay: what the fields of its kind hold, and, wherever it stands and whatever the
+/// kind is, what stands under a key that has nearly the name of any secret field. Bytes that are
+/// not UTF-8 become `?`.
 pub fn source(bytes: &[u8]) -> String {
     let mut masked = Vec::new();
+    let names = secret_names();
     let path = std::sync::Arc::from("");
     let mut findings = Findings { path, out: &mut Vec::new() };
     let mut end = 0;
@@ -38,6 +41,9 @@ pub fn source(bytes: &[u8]) -> String {
         };
         end = range.end;
         let kind = tree.as_ref().and_then(|root| root.get("kind")?.text()).and_then(kind::find);
+        if let Some(root) = &tree {
+            anywhere(root, &names, &mut masked);
+        }
         match (&tree, kind) {
             (Some(root), Some(kind)) => {
                 message(root, schema::of(kind), &mut masked);
@@ -45,10 +51,10 @@ pub fn source(bytes: &[u8]) -> String {
                     masked.extend(untold::spans(kind, root).iter().map(offsets));
                 }
             }
-            (Some(_) | None, _) => by_name(bytes, range, &mut masked),
+            (Some(_) | None, _) => by_name(bytes, range, &names, &mut masked),
         }
     }
-    by_name(bytes, end..bytes.len(), &mut masked);
+    by_name(bytes, end..bytes.len(), &names, &mut masked);
     replace(bytes, &masked)
 }
 
@@ -79,9 +85,11 @@ fn replace(bytes: &[u8], masked: &[Range<usize>]) -> String {
 /// The end of a remark behind a secret on its line, which may repeat it; without one, where the
 /// secret ends.
 fn remark_end(bytes: &[u8], end: usize) -> usize {
-    let line = bytes.get(end..).unwrap_or_default().split(|byte| *byte == b'\n').next();
-    let line = line.unwrap_or_default();
-    if line.trim_ascii_start().starts_with(b"#") { end + line.len() } else { end }
+    let rest = bytes.get(end..).unwrap_or_default();
+    // Many secrets may stand in one long line: only where there is a remark its end is looked for.
+    let is_remark = rest.iter().find(|byte| !matches!(byte, b' ' | b'\t')) == Some(&b'#');
+    let line = rest.split(|byte| *byte == b'\n').next().filter(|_| is_remark);
+    end + line.map_or(0, <[u8]>::len)
 }
 
 fn message(node: &Node, schema: &Schema, masked: &mut Vec<Range<usize>>) {
@@ -100,6 +108,28 @@ fn message(node: &Node, schema: &Schema, masked: &mut Vec<Range<usize>>) {
             form(value, &field.form, masked);
         }
     }
+}
+
+/// Masks what stands under the name of a secret field where the kind has no such field: who put
+/// it there by mistake must not see it shown.
+fn anywhere(node: &Node, names: &BTreeSet<String>, masked: &mut Vec<Range<usize>>) {
+    match &node.value {
+        NodeValue::Scalar { .. } => {}
+        NodeValue::List(items) => items.iter().for_each(|item| anywhere(item, names, masked)),
+        NodeValue::Map(entries) => {
+            for (key, value) in entries {
+                if key.text().is_some_and(|name| is_near(name, names)) {
+                    mask(key, value, masked);
+                } else {
+                    anywhere(value, names, masked);
+                }
+            }
+        }
+    }
+}
+
+fn is_near(name: &str, names: &BTreeSet<String>) -> bool {
+    nearest(name, names.iter().map(String::as_str)).is_some()
 }
 
 fn form(node: &Node, form: &Form, masked: &mut Vec<Range<usize>>) {
@@ -159,7 +189,7 @@ fn tells_secret_kind(text: &[u8]) -> bool {
 fn secret_names() -> BTreeSet<String> {
     fn collect(schema: &Schema, out: &mut BTreeSet<String>) {
         for (name, field) in &schema.fields {
-            // Everything has a name; where it may be a secret, `names_secrets` finds out.
+            // Everything has a name; where it may be a secret, the kind says so.
             if field.secret && name != NAME {
                 out.insert(fold(name));
             }
@@ -181,10 +211,15 @@ fn secret_names() -> BTreeSet<String> {
 }
 
 /// Masks what follows a secret's name: the rest of its line, and the deeper lines below.
-fn by_name(bytes: &[u8], range: Range<usize>, masked: &mut Vec<Range<usize>>) {
-    let mut names = secret_names();
+fn by_name(
+    bytes: &[u8],
+    range: Range<usize>,
+    names: &BTreeSet<String>,
+    masked: &mut Vec<Range<usize>>,
+) {
+    let mut names = Cow::Borrowed(names);
     if tells_secret_kind(bytes.get(range.clone()).unwrap_or_default()) {
-        names.insert(NAME.into());
+        names.to_mut().insert(NAME.into());
     }
     let mut start = range.start;
     // Indentation of the line with the secret, while its block lasts.
@@ -213,6 +248,6 @@ fn secret_colon(line: &[u8], names: &BTreeSet<String>) -> Option<usize> {
         let before = before.strip_suffix(b"\"").or(before.strip_suffix(b"'")).unwrap_or(before);
         let name: Vec<u8> = before.iter().rev().take_while(|byte| word(byte)).copied().collect();
         let name: String = name.iter().rev().map(|byte| char::from(*byte)).collect();
-        nearest(&name, names.iter().map(String::as_str)).is_some()
+        is_near(&name, names)
     })
 }

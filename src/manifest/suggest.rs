@@ -4,9 +4,12 @@
 /// keystrokes away (one for every three letters).
 pub fn nearest<'a>(typed: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = fold(typed);
-    let allowed = (folded.chars().count() / 3).max(1);
+    let length = folded.chars().count();
+    let allowed = (length / 3).max(1);
     words
         .into_iter()
+        // Each letter more or less is a keystroke; comparing costs more than counting.
+        .filter(|word| length <= WORD_MAX && fold(word).chars().count().abs_diff(length) <= allowed)
         .map(|word| (distance(&folded, &fold(word)), word))
         .filter(|(distance, _)| *distance <= allowed)
         .min()

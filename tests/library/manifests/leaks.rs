@@ -52,3 +52,24 @@ fn a_tag_that_fits_is_no_reason_to_refuse() {
         assert!(errors(&reading).is_empty(), "{option}\n{shown}");
     }
 }
+
+#[test]
+fn a_secret_in_a_place_of_its_own_making_is_not_shown_either() {
+    let role = "kind: role\nversion: v7\n";
+    for text in [
+        "kind: trusted_cluster\nversion: v2\nmetadata: {name: root, token: SECRET}\n".to_owned(),
+        "kind: trusted_cluster\nversion: v2\nmetadata: {name: root}\ntoken: SECRET\nspec: {}\n".into(),
+        "kind: trusted_cluster\nversion: v2\nmetadata: {name: root}\nspec:\n- token: SECRET\n".into(),
+        "kind: trusted_cluster\nversion: v2\nmetadata: {name: root}\nspec: [{tokn: SECRET}, x]\n".into(),
+        r#"{"kind": "kube_cluster", "kubeconfig": "SECRET", "version": "v3", "metadata": {"name": "k"}}"#
+            .into(),
+        format!("{role}metadata: {{name: r}}\nspec: {{x: {{Token: [SECRET, {{a: SECRET}}]}}}}\n"),
+        format!("{role}metadata: {{name: r, x: {{token: &a SECRET}}}}\nspec: {{y: *a}}\n"),
+        "kind: rol\nversion: v7\nmetadata: {name: r, x: {token: SECRET}}\n".into(),
+    ] {
+        let text = text.replace("SECRET", "s3cr3t");
+        let (reading, shown) = told(&text);
+        assert!(!errors(&reading).is_empty(), "{text}");
+        assert!(!shown.contains("s3cr3t"), "{text}\n{shown}");
+    }
+}
