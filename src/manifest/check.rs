@@ -34,7 +34,7 @@ impl fmt::Display for Path<'_> {
         if let Some(outer) = self.outer {
             write!(f, "{outer}.")?;
         }
-        f.write_str(self.name)
+        f.write_str(&leaf::short(self.name))
     }
 }
 

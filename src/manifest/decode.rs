@@ -17,7 +17,7 @@ const CHILDREN: &str = "children/";
 const SHARE_MIN: usize = 64;
 
 /// Most findings kept of one file.
-pub const FINDINGS_PER_FILE_MAX: usize = 1000;
+pub const FINDINGS_PER_FILE_MAX: usize = Findings::MAX;
 
 /// What files said the last time, by path and content. Holds no trees.
 #[derive(Debug)]
@@ -184,15 +184,18 @@ fn share_texts<'a>(
 /// Keeps the number of findings within bounds.
 fn cut(found: &mut Vec<Diagnostic>) {
     let Some(at) = found.get(FINDINGS_PER_FILE_MAX).map(|first| first.at.clone()) else { return };
-    let message = format!("{} more findings are not shown", found.len() - FINDINGS_PER_FILE_MAX);
+    let is_error = |finding: &Diagnostic| finding.severity == Severity::Error;
+    let has_errors = found.iter().any(is_error);
     found.truncate(FINDINGS_PER_FILE_MAX);
+    // The only error may be the one that is left out.
+    let hides_all = has_errors && !found.iter().any(is_error);
     found.push(Diagnostic {
         at,
-        severity: Severity::Warning,
+        severity: if hides_all { Severity::Error } else { Severity::Warning },
         code: codes::TOO_MANY_FINDINGS,
-        message,
+        message: format!("only the first {FINDINGS_PER_FILE_MAX} findings of this file are shown"),
         also: Vec::new(),
-        hint: Some("mend the first ones".into()),
+        hint: Some("fix those first".into()),
     });
 }
 

@@ -54,8 +54,13 @@ pub(super) fn read_file(
             Piece::Broken(range) => reading.unknown.push(place(&split::span(&range), findings)),
             Piece::Text(range) => {
                 let text = bytes.get(range.clone()).map(std::str::from_utf8);
-                if let Some(Ok(text)) = text {
-                    read_document((text, &range), secrets, key, findings, &mut reading);
+                let Some(Ok(text)) = text else { continue };
+                // Of this document alone: another one must not use up what is kept of errors.
+                let (path, mut own) = (Arc::clone(&findings.path), Vec::new());
+                let mut found = Findings { path, out: &mut own };
+                read_document((text, &range), secrets, key, &mut found, &mut reading);
+                for finding in own {
+                    findings.push(finding);
                 }
             }
         }
@@ -67,6 +72,7 @@ fn place(span: &Range<u32>, findings: &Findings<'_>) -> Place {
     Place { path: Arc::clone(&findings.path), start: span.start, end: span.end }
 }
 
+/// `findings`: of nothing but this document.
 fn read_document(
     (text, range): (&str, &Range<usize>),
     secrets: &Secrets,
@@ -75,7 +81,6 @@ fn read_document(
     reading: &mut FileReading,
 ) {
     let base = split::span(range).start;
-    let before = findings.out.len();
     let mut root = match yaml::parse(text, base, findings) {
         Parsed::Empty => return,
         Parsed::Broken => {
@@ -88,9 +93,9 @@ fn read_document(
     };
     let at = whole_lines(text, base, &root, findings);
     let mut filling = Filling { secrets, used: &mut reading.used };
-    let document = resource(&mut root, &at, before, &mut filling, key, findings);
+    let document = resource(&mut root, &at, &mut filling, key, findings);
     if let Some(kind) = named_kind(&root).filter(|kind| kind.name.has_secret_names()) {
-        untold::hide(kind, &root, findings.out.get_mut(before..).unwrap_or_default());
+        untold::hide(kind, &root, findings.out);
     }
     match document {
         Some(document) => reading.documents.push(document),
@@ -107,19 +112,13 @@ fn whole_lines(text: &str, base: u32, root: &Node, findings: &Findings<'_>) -> P
     place(&(start..root.span.end.max(start)), findings)
 }
 
-/// `before`: how many findings there were before this document's text was parsed.
 fn resource(
     root: &mut Node,
     at: &Place,
-    before: usize,
     filling: &mut Filling<'_>,
     key: &FingerprintKey,
     findings: &mut Findings<'_>,
 ) -> Option<Document> {
-    let errors = |findings: &Findings<'_>| {
-        let new = findings.out.iter().skip(before);
-        new.filter(|finding| finding.severity == Severity::Error).count()
-    };
     let kind = find_kind(root, findings)?;
     check_version(root, kind, findings);
     let name = find_name(root, findings);
@@ -129,11 +128,11 @@ fn resource(
     // What is no field hides nothing of what stands in the others; what has another form does.
     let is_readable =
         |it: &Diagnostic| it.severity != Severity::Error || it.code == codes::UNKNOWN_FIELD;
-    if findings.out.iter().skip(before).all(is_readable) {
+    if findings.out.iter().all(is_readable) {
         (kind.check)(root, findings);
     }
     let (name, named_at) = name?;
-    let is_right = errors(findings) == 0;
+    let is_right = findings.out.iter().all(|finding| finding.severity != Severity::Error);
     // What is wrong with it may be what says that its name is a secret: then nobody knows what
     // the name stands for.
     if !is_right && kind.name.has_secret_names() {

@@ -31,6 +31,11 @@ impl At<'_> {
         findings.add(Severity::Error, code, &self.node.span, message, hint);
     }
 
+    /// The field, for a message. Labels have any name, and each may be in many messages.
+    fn name(&self) -> String {
+        short(self.name)
+    }
+
     /// What was written, for a message.
     fn shown(&self) -> String {
         match &self.node.value {
@@ -43,7 +48,7 @@ impl At<'_> {
 
     /// Reports that something else is wanted.
     pub(super) fn wrong(&self, wanted: &str, hint: &str, findings: &mut Findings<'_>) {
-        let message = format!("`{}` is {wanted}, not {}", self.name, self.kind_of());
+        let message = format!("`{}` is {wanted}, not {}", self.name(), self.kind_of());
         self.error(codes::WRONG_TYPE, message, Some(hint), findings);
     }
 
@@ -71,14 +76,14 @@ impl At<'_> {
                 // References were filled in before. What is left stands in a name, or is the
                 // content of another reference.
                 if self.secret && reference::is_meant(value) {
-                    let message = format!("`{}` cannot refer to a secret", self.name);
+                    let message = format!("`{}` cannot refer to a secret", self.name());
                     let hint = "write the value itself";
                     self.error(codes::SECRET_REFERENCE, message, Some(hint), findings);
                     return None;
                 }
                 if self.secret && secret::is_shown(value) {
                     let message =
-                        format!("`{}` is the fingerprint of a secret, not the secret", self.name);
+                        format!("`{}` is the fingerprint of a secret, not the secret", self.name());
                     let hint = "`reconciler get` shows fingerprints: write the secret itself, or \
                                 a reference to it (`secret://NAME/KEY`, `file://PATH`, `env://NAME`)";
                     self.error(codes::FINGERPRINT, message, Some(hint), findings);
@@ -90,7 +95,7 @@ impl At<'_> {
             Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_) => {
                 let message = format!(
                     "`{}` is text, but YAML reads {} as {}",
-                    self.name,
+                    self.name(),
                     self.shown(),
                     meaning(scalar, self.secret)
                 );
@@ -139,7 +144,8 @@ impl At<'_> {
                 if FALSE_WORDS.contains(&text.as_str()) {
                     return Some(false);
                 }
-                let message = format!("`{}` is `true` or `false`, not {}", self.name, self.shown());
+                let message =
+                    format!("`{}` is `true` or `false`, not {}", self.name(), self.shown());
                 let hint = "tctl would read it as `false` without a word";
                 self.error(codes::BAD_WORD, message, Some(hint), findings);
             }
@@ -178,7 +184,8 @@ impl At<'_> {
     }
 
     fn out_of_range(&self, min: i64, max: i64, findings: &mut Findings<'_>) {
-        let message = format!("`{}` lies between {min} and {max}, not {}", self.name, self.shown());
+        let message =
+            format!("`{}` lies between {min} and {max}, not {}", self.name(), self.shown());
         self.error(codes::OUT_OF_RANGE, message, Some("write one between them"), findings);
     }
 
@@ -209,7 +216,7 @@ impl At<'_> {
         } else {
             "encode with `base64`, padding (`=`) included"
         };
-        let message = format!("`{}` is not valid base64", self.name);
+        let message = format!("`{}` is not valid base64", self.name());
         self.error(codes::BAD_BASE64, message, Some(hint), findings);
         None
     }
@@ -230,7 +237,7 @@ impl At<'_> {
                 }
                 Some(_) | None => "write it as `30s`, `1h30m`, `24h`".to_owned(),
             };
-            let message = format!("`{}` is a duration, not {}", self.name, self.kind_of());
+            let message = format!("`{}` is a duration, not {}", self.name(), self.kind_of());
             self.error(codes::BAD_DURATION, message, Some(&hint), findings);
             return None;
         };
@@ -294,7 +301,7 @@ impl At<'_> {
             Some(near) => format!("is `{near}` meant?"),
             None => format!("there are {}", list(&known)),
         };
-        let message = format!("`{}` cannot be {}", self.name, self.shown());
+        let message = format!("`{}` cannot be {}", self.name(), self.shown());
         self.error(codes::BAD_WORD, message, Some(&hint), findings);
         None
     }
@@ -325,7 +332,7 @@ fn meaning(scalar: &Scalar, secret: bool) -> String {
 }
 
 /// Most characters of a value in a message.
-const SHOWN_MAX: usize = 60;
+pub(super) const SHOWN_MAX: usize = 60;
 
 /// The beginning of a long text, on one line.
 pub(super) fn short(text: &str) -> String {

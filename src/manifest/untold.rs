@@ -4,7 +4,7 @@
 //! role. So nothing of it is shown but the words that the kind itself knows.
 
 use std::collections::BTreeSet;
-use std::ops::Range;
+use std::ops::{Bound, Range};
 
 use super::leaf;
 use crate::kind::schema::{self, Form, Inside, Schema};
@@ -25,11 +25,8 @@ pub(super) fn hide(kind: &Kind, root: &Node, findings: &mut [Diagnostic]) {
         return;
     }
     let known = vocabulary(kind);
-    let mut typed = BTreeSet::new();
-    each(root, &known, &mut |node| forms_of(node, &mut typed));
-    let mut typed: Vec<&str> = typed.iter().map(String::as_str).collect();
-    // The longest first: a part must not spoil the whole.
-    typed.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    let mut typed = Typed::default();
+    each(root, &known, &mut |node| typed.learn(node));
     let veil = |text: &mut String| *text = veiled(text, &typed, &known);
     for finding in findings {
         veil(&mut finding.message);
@@ -68,42 +65,98 @@ fn each(node: &Node, known: &BTreeSet<String>, seen: &mut impl FnMut(&Node)) {
     }
 }
 
-/// All forms in which a message may show a text.
-fn forms_of(node: &Node, out: &mut BTreeSet<String>) {
-    let NodeValue::Scalar { text, scalar, .. } = &node.value else { return };
-    match scalar {
-        Scalar::Int(number) => {
-            out.insert(number.to_string());
-        }
-        Scalar::Float(number) => {
-            out.insert(number.to_string());
-        }
-        Scalar::Null | Scalar::Bool(_) | Scalar::String(_) => {}
-    }
-    out.insert(text.to_string());
-    out.insert(text.trim().to_owned());
-    out.insert(leaf::short(text).trim_end_matches('…').to_owned());
-    out.remove("");
+/// What was typed, to be found in messages: in time that does not grow with how much it is.
+#[derive(Default)]
+struct Typed {
+    /// All forms in which a message may show a text, cut to [`START_MAX`].
+    starts: BTreeSet<String>,
+    /// Whether a backtick is among it, which upsets the pairs in messages.
+    has_backticks: bool,
 }
 
-fn veiled(text: &str, typed: &[&str], known: &BTreeSet<String>) -> String {
+/// Characters of a typed text that are looked for; what follows them is hidden with them.
+const START_MAX: usize = leaf::SHOWN_MAX;
+
+impl Typed {
+    fn learn(&mut self, node: &Node) {
+        let NodeValue::Scalar { text, scalar, .. } = &node.value else { return };
+        self.has_backticks |= text.contains('`');
+        match scalar {
+            Scalar::Int(number) => self.form(&number.to_string()),
+            Scalar::Float(number) => self.form(&number.to_string()),
+            Scalar::Null | Scalar::Bool(_) | Scalar::String(_) => {}
+        }
+        self.form(text);
+        self.form(text.trim());
+        self.form(leaf::short(text).trim_end_matches('…'));
+    }
+
+    fn form(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.starts.insert(text.chars().take(START_MAX).collect());
+        }
+    }
+
+    /// The longest of the typed texts that a text begins with.
+    fn at_start<'a>(&self, text: &'a str) -> Option<&'a str> {
+        // All that begins like the one that is wanted stands between it and `text`, in order:
+        // so does the nearest before `text`, and what both have in common begins with it too.
+        let mut rest = text;
+        loop {
+            let up_to = (Bound::Unbounded, Bound::Included(rest));
+            let near = self.starts.range::<str, _>(up_to).next_back()?;
+            let common = rest.char_indices().zip(near.chars()).find(|((_, a), b)| a != b);
+            let Some(((at, _), _)) = common else { return rest.get(..near.len()) };
+            rest = rest.get(..at)?;
+        }
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        text.char_indices().any(|(at, _)| self.at_start(text.get(at..).unwrap_or("")).is_some())
+    }
+
+    /// A text without what was typed.
+    fn taken_from(&self, text: &str) -> String {
+        let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+        while let Some(first) = rest.chars().next() {
+            let typed = self.at_start(rest).filter(|typed| typed.len() >= WORD_MIN);
+            let Some(typed) = typed else {
+                out.push(first);
+                rest = rest.get(first.len_utf8()..).unwrap_or_default();
+                continue;
+            };
+            out.push_str(HIDDEN);
+            // Of a text that was cut nobody knows where it ends.
+            let is_whole = typed.chars().count() < START_MAX;
+            rest = rest.get(typed.len()..).filter(|_| is_whole).unwrap_or_default();
+        }
+        out
+    }
+}
+
+fn veiled(text: &str, typed: &Typed, known: &BTreeSet<String>) -> String {
+    if let (true, Some(first), Some(last)) = (typed.has_backticks, text.find('`'), text.rfind('`'))
+    {
+        let outside = |part: Option<&str>| typed.taken_from(part.unwrap_or_default());
+        return format!(
+            "{}`{HIDDEN}`{}",
+            outside(text.get(..first)),
+            outside(text.get(last + 1..))
+        );
+    }
     let parts = text.split('`').enumerate().map(|(index, part)| {
         let is_quoted = index % 2 == 1;
         // `spec.allow` is made of words of the kind.
         let is_ours = is_quoted && part.split(['.', '"']).all(|word| known.contains(word));
         if is_ours {
             part.to_owned()
-        } else if is_quoted && typed.iter().any(|it| part.contains(it)) {
+        } else if is_quoted && typed.is_in(part) {
             HIDDEN.to_owned()
         } else {
-            let long = typed.iter().filter(|it| it.len() >= WORD_MIN);
-            long.fold(part.to_owned(), |part, it| part.replace(it, HIDDEN))
+            typed.taken_from(part)
         }
     });
-    let told = parts.collect::<Vec<_>>().join("`");
-    // A typed backtick upsets the pairs.
-    let long = typed.iter().filter(|it| it.contains('`'));
-    long.fold(told, |told, it| told.replace(it, HIDDEN))
+    parts.collect::<Vec<_>>().join("`")
 }
 
 /// The words of a kind: its fields, and what may stand in them.

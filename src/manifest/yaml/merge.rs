@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::manifest::codes;
 use crate::model::tree::NodeValue;
-use crate::model::{Findings, Node, Place, ScalarStyle, Severity};
+use crate::model::{Findings, Node, ScalarStyle, Severity};
 
 /// Whether a key is `<<` without quotes.
 pub(super) fn is_merge(key: &Node) -> bool {
@@ -61,16 +61,10 @@ fn fill_map<'a>(
             match index.get(&text) {
                 Some(&(at, false)) => {
                     let message = format!("`{text}` stands before the `<<` that sets it again");
-                    let hint = Some("move `<<` to the top of the mapping");
-                    let span = key.span.clone();
-                    findings.add(Severity::Error, codes::DUPLICATE_KEY, &span, message, hint);
-                    if let (Some((first, _)), Some(finding)) =
-                        (out.get(at), findings.out.last_mut())
-                    {
-                        let (start, end) = (first.span.start, first.span.end);
-                        let path = findings.path.clone();
-                        finding.also.push((Place { path, start, end }, "first here".into()));
-                    }
+                    let hint = "move `<<` to the top of the mapping";
+                    let first = out.get(at).map_or(&key.span, |(first, _)| &first.span);
+                    let first = (first, "first here");
+                    findings.add_beside(codes::DUPLICATE_KEY, &key.span, message, hint, first);
                 }
                 Some((_, true)) => {}
                 None => {

@@ -19,7 +19,7 @@ use self::syntax::Problem;
 use super::codes;
 use super::split::DOCUMENT_BYTES_MAX;
 use crate::model::tree::NodeValue;
-use crate::model::{Code, Findings, Node, Place, Scalar, ScalarStyle, Severity};
+use crate::model::{Code, Findings, Node, Scalar, ScalarStyle, Severity};
 
 /// Deepest nesting of lists and mappings. Teleport's own resources stay below 12.
 pub const DEPTH_MAX: usize = 64;
@@ -340,15 +340,8 @@ impl<'a> Builder<'a, '_, '_> {
             }
             let message = format!("`{text}` stands twice");
             let hint = "keep one of them; tctl would silently take the last";
-            self.error(codes::DUPLICATE_KEY, key, message, hint);
-            let also = Place {
-                path: self.findings.path.clone(),
-                start: first.span.start,
-                end: first.span.end,
-            };
-            if let Some(finding) = self.findings.out.last_mut() {
-                finding.also.push((also, "first here".into()));
-            }
+            let first = (&first.span, "first here");
+            self.findings.add_beside(codes::DUPLICATE_KEY, &key.span, message, hint, first);
         }
     }
 

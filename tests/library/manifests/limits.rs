@@ -1,7 +1,10 @@
 //! Small files that would cost much.
 
+use std::fmt::Write as _;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use reconciler::manifest::decode::FINDINGS_PER_FILE_MAX;
 use reconciler::manifest::{codes, yaml};
 
 use super::{errors, one, read, role};
@@ -45,4 +48,57 @@ fn an_alias_counts_as_often_as_what_it_stands_for() {
     let text = format!("{}spec: {{allow: {{logins: [&a root{often}]}}}}\n", role("r"));
     let reading = read(&one("a.yaml", text.as_bytes()));
     assert!(errors(&reading).is_empty(), "{:?}", reading.findings);
+}
+
+/// A token with that many labels of one form.
+fn labelled(kind: &str, count: usize, label: impl Fn(usize) -> String) -> String {
+    let mut out = format!("kind: {kind}\nversion: v7\nmetadata:\n  name: r\n  labels:\n");
+    for number in 0..count {
+        writeln!(out, "    {}: x", label(number)).unwrap();
+    }
+    out
+}
+
+/// Takes minutes where each finding is compared with each text.
+#[test]
+fn many_findings_about_many_texts_are_told_at_once() {
+    let text = labelled("token", 25_000, |n| format!("\"bad key {n}\""));
+    let reading = read(&one("a.yaml", text.replace("v7", "v2").as_bytes()));
+    assert_eq!(reading.findings.len(), FINDINGS_PER_FILE_MAX + 1);
+    assert!(!reading.is_whole());
+    assert!(reading.findings.iter().all(|it| !it.message.contains("bad key")));
+}
+
+#[test]
+fn an_error_behind_more_findings_than_are_kept_counts() {
+    let text = labelled("role", FINDINGS_PER_FILE_MAX + 100, |n| format!("teleport.dev/{n}"));
+    for (text, is_right) in
+        [(format!("{text}    a: x\n"), true), (format!("{text}    \u{e4}: x\n"), false)]
+    {
+        let reading = read(&one("a.yaml", text.as_bytes()));
+        assert_eq!(reading.findings.len(), FINDINGS_PER_FILE_MAX + 1);
+        assert_eq!(reading.has_errors(), !is_right);
+        assert_eq!(
+            (reading.manifests.len(), reading.frozen.len()),
+            (is_right.into(), (!is_right).into())
+        );
+    }
+    // Nor is one document's lot another's.
+    let two = format!("{text}---\n{}nonsense: 1\n", role("other"));
+    let reading = read(&one("a.yaml", two.as_bytes()));
+    assert_eq!((reading.manifests.len(), reading.frozen.len()), (1, 1));
+    assert!(reading.has_errors());
+}
+
+#[test]
+fn a_long_label_is_not_repeated_in_every_finding() {
+    let items = "[x], ".repeat(FINDINGS_PER_FILE_MAX);
+    let text = format!(
+        "kind: role\nversion: v7\nmetadata: {{name: r}}\nspec: {{allow: {{node_labels: {{? {} : [{items}]}}}}}}\n",
+        "x".repeat(100_000)
+    );
+    let reading = read(&one("a.yaml", text.as_bytes()));
+    assert!(reading.findings.len() >= FINDINGS_PER_FILE_MAX);
+    let told: usize = reading.findings.iter().map(|it| it.message.len()).sum();
+    assert!(told < 1_000_000, "{told}");
 }
