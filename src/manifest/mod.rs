@@ -43,6 +43,7 @@ pub mod yaml;
 mod directive;
 mod document;
 mod leaf;
+mod lines;
 mod untold;
 
 use std::collections::BTreeMap;

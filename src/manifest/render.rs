@@ -5,32 +5,18 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use annotate_snippets::renderer::DecorStyle;
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
 use super::Snapshot;
 use super::mask;
 use crate::model::{Diagnostic, Place, Severity, clean};
 
+use super::lines::Lines;
+pub use super::lines::position;
 pub use super::locate::locate;
 
-/// Longest line that is shown in full, bytes; of a longer one, what surrounds the finding.
+/// Most bytes of a line that are shown on each side of the beginning of a finding.
 const LINE_MAX: usize = 200;
-
-/// Line and column of an offset: from one, in characters. Bytes that are not UTF-8 count one.
-pub fn position(bytes: &[u8], offset: usize) -> (usize, usize) {
-    let before = bytes.get(..offset.min(bytes.len())).unwrap_or_default();
-    let line = before.split(|byte| *byte == b'\n').count();
-    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    let written = before.get(start..).unwrap_or_default();
-    let columns: usize = written
-        .utf8_chunks()
-        .map(|chunk| {
-            let valid = chunk.valid().chars().filter(|c| *c != '\u{FEFF}').count();
-            valid + chunk.invalid().len()
-        })
-        .sum();
-    (line, columns + 1)
-}
 
 fn place_of(place: &Place, snapshot: &Snapshot) -> (usize, usize) {
     snapshot.files.get(&place.path).map_or((1, 1), |bytes| position(bytes, place.range().start))
@@ -44,19 +30,29 @@ pub fn line(finding: &Diagnostic, snapshot: &Snapshot) -> String {
     format!("{path}:{line}:{column}: {severity}[{code}]: {message}")
 }
 
+/// All places of a finding.
+fn places(finding: &Diagnostic) -> impl Iterator<Item = &Place> {
+    std::iter::once(&finding.at).chain(finding.also.iter().map(|(at, _)| at))
+}
+
 /// All findings, each with its line underlined, other places and remedy.
 pub fn text(findings: &[Diagnostic], snapshot: &Snapshot, colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
     let mut sources: BTreeMap<Arc<str>, Option<String>> = BTreeMap::new();
-    for finding in findings {
-        for place in std::iter::once(&finding.at).chain(finding.also.iter().map(|(at, _)| at)) {
-            sources.entry(Arc::clone(&place.path)).or_insert_with(|| {
-                snapshot.files.get(&place.path).map(|bytes| mask::source(bytes))
-            });
-        }
+    for place in findings.iter().flat_map(places) {
+        sources
+            .entry(Arc::clone(&place.path))
+            .or_insert_with(|| snapshot.files.get(&place.path).map(|bytes| mask::source(bytes)));
     }
-    let source = |place: &Place| sources.get(&place.path).and_then(Option::as_deref);
+    let sources: BTreeMap<&str, Source<'_>> = sources
+        .iter()
+        .filter_map(|(path, text)| {
+            let text = text.as_deref()?;
+            Some((&**path, Source { text, lines: Lines::of(text.as_bytes()) }))
+        })
+        .collect();
+    let source = |place: &Place| sources.get(&*place.path);
     let mut out = String::new();
     for finding in findings {
         out.push_str(&renderer.render(&[group(finding, &source)]));
@@ -65,21 +61,30 @@ pub fn text(findings: &[Diagnostic], snapshot: &Snapshot, colour: bool) -> Strin
     out
 }
 
-fn group<'a>(finding: &'a Diagnostic, source: &impl Fn(&Place) -> Option<&'a str>) -> Group<'a> {
+/// A file for showing.
+struct Source<'a> {
+    text: &'a str,
+    lines: Lines<'a>,
+}
+
+fn group<'a>(
+    finding: &'a Diagnostic,
+    source: &impl Fn(&Place) -> Option<&'a Source<'a>>,
+) -> Group<'a> {
     let level = match finding.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
         Severity::Note => Level::NOTE,
     };
     let title = level.primary_title(&finding.message).id(finding.code.0);
-    let mut group = match snippet(&finding.at, source(&finding.at), AnnotationKind::Primary, "") {
-        Some(snippet) => title.element(snippet),
-        None => title.element(Origin::path(clean(&finding.at.path))),
-    };
+    let mut group = Group::with_title(title);
+    match snippet(&finding.at, source(&finding.at), AnnotationKind::Primary, "") {
+        Some(elements) => group = group.elements(elements),
+        None => group = group.element(Origin::path(clean(&finding.at.path))),
+    }
     for (place, label) in &finding.also {
-        if let Some(snippet) = snippet(place, source(place), AnnotationKind::Context, label) {
-            group = group.element(snippet);
-        }
+        let elements = snippet(place, source(place), AnnotationKind::Context, label);
+        group = group.elements(elements.into_iter().flatten());
     }
     match &finding.hint {
         Some(hint) => group.element(Level::HELP.message(hint)),
@@ -87,36 +92,37 @@ fn group<'a>(finding: &'a Diagnostic, source: &impl Fn(&Place) -> Option<&'a str
     }
 }
 
-/// The first line of a place with the place underlined.
+/// The first line of a place with the place underlined; of a long line, what surrounds it.
 fn snippet<'a>(
     place: &'a Place,
-    source: Option<&'a str>,
+    source: Option<&'a Source<'a>>,
     kind: AnnotationKind,
     label: &'a str,
-) -> Option<Snippet<'a, annotate_snippets::Annotation<'a>>> {
-    let source = source?;
-    let at = place.range().start.min(source.len());
-    let before = source.get(..at)?;
-    let start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    let end = source.get(at..)?.find('\n').map_or(source.len(), |newline| at + newline);
-    let number = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-    let line = source.get(start..end)?.trim_end();
-    let line = cut(line, LINE_MAX.max(at - start + LINE_MAX / 2));
+) -> Option<Vec<Element<'a>>> {
+    let Source { text, lines } = source?;
+    let at = place.range().start.min(text.len());
+    let first = text.floor_char_boundary(at.saturating_sub(LINE_MAX));
+    let before = text.get(first..at)?;
+    let newline = before.rfind('\n');
+    let start = newline.map_or(first, |newline| first + newline + 1);
+    let last = text.floor_char_boundary(at + LINE_MAX);
+    let after = text.get(at..last)?;
+    let end = after.find('\n').map_or(last, |newline| at + newline);
+    let (number, column) = lines.position(at);
+    let line = text.get(start..end)?.trim_end();
     let from = (at - start).min(line.len());
     let to = place.range().end.saturating_sub(start).clamp(from, line.len());
     let span: Range<usize> = from..to;
     let annotation = kind.span(span);
     let annotation = if label.is_empty() { annotation } else { annotation.label(label) };
-    Some(Snippet::source(line).line_start(number).path(clean(&place.path)).annotation(annotation))
-}
-
-/// A line cut at a character.
-fn cut(line: &str, at: usize) -> &str {
-    let mut at = at.min(line.len());
-    while !line.is_char_boundary(at) {
-        at -= 1;
+    let snippet = Snippet::source(line).line_start(number).annotation(annotation);
+    let path = clean(&place.path);
+    if newline.is_some() || first == 0 {
+        return Some(vec![snippet.path(path).into()]);
     }
-    line.get(..at).unwrap_or(line)
+    // Columns count from the beginning of the line, which is not shown.
+    let origin = Origin::path(path).line(number).char_column(column);
+    Some(vec![origin.into(), snippet.into()])
 }
 
 /// A finding for programs. Lines and columns as in [`position`].
@@ -163,10 +169,15 @@ pub struct JsonAlso {
 
 /// All findings for `--format json`.
 pub fn json(findings: &[Diagnostic], snapshot: &Snapshot) -> Vec<JsonFinding> {
-    let place = |place: &Place| {
+    let mut files: BTreeMap<&str, Lines<'_>> = BTreeMap::new();
+    for place in findings.iter().flat_map(places) {
         let bytes: &[u8] = snapshot.files.get(&place.path).map_or(&[], |bytes| bytes);
-        let (line, column) = position(bytes, place.range().start);
-        let (end_line, end_column) = position(bytes, place.range().end);
+        files.entry(&place.path).or_insert_with(|| Lines::of(bytes));
+    }
+    let place = |place: &Place| {
+        let at = |offset| files.get(&*place.path).map_or((1, 1), |lines| lines.position(offset));
+        let (line, column) = at(place.range().start);
+        let (end_line, end_column) = at(place.range().end);
         JsonPlace { path: place.path.to_string(), line, column, end_line, end_column }
     };
     findings

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reconciler::manifest::decode::FINDINGS_PER_FILE_MAX;
-use reconciler::manifest::{codes, yaml};
+use reconciler::manifest::{codes, render, yaml};
 
 use super::{errors, one, read, role};
 
@@ -101,4 +101,39 @@ fn a_long_label_is_not_repeated_in_every_finding() {
     assert!(reading.findings.len() >= FINDINGS_PER_FILE_MAX);
     let told: usize = reading.findings.iter().map(|it| it.message.len()).sum();
     assert!(told < 1_000_000, "{told}");
+}
+
+/// Takes minutes where each place is looked for from the file's beginning.
+#[test]
+fn places_at_the_end_of_a_long_file_are_found_at_once() {
+    let filler = "# filler\n".repeat(100_000);
+    let documents = format!("---\n{}\n{filler}", role("r")).repeat(30);
+    let fields: String = (0..FINDINGS_PER_FILE_MAX).map(|n| format!("f{n}: 1\n")).collect();
+    let text = format!("{documents}---\n{}{fields}", role("last"));
+    let snapshot = one("a.yaml", text.as_bytes());
+    let findings = read(&snapshot).findings;
+    let last = text.lines().count();
+    let json = render::json(&findings, &snapshot);
+    assert!(json.iter().any(|it| it.at.line == last && it.at.column == 1));
+    let shown = render::text(&findings, &snapshot, false);
+    assert!(shown.contains(&format!("a.yaml:{last}:1\n")));
+}
+
+#[test]
+fn of_a_long_line_only_what_surrounds_the_finding_is_shown() {
+    let labels: String = (0..10_000).map(|n| format!("l{n}: \u{e4}, ")).collect();
+    let text = format!(
+        "{{kind: role, version: v7, metadata: {{name: r, labels: {{{labels}z: 1}}}}, nonsense: 2}}\n"
+    );
+    let snapshot = one("a.yaml", text.as_bytes());
+    let findings = read(&snapshot).findings;
+    assert_eq!(findings.len(), 2, "{findings:?}");
+    let shown = render::text(&findings, &snapshot, false);
+    assert!(shown.len() < 2_000, "{} bytes", shown.len());
+    for finding in &findings {
+        let line = render::line(finding, &snapshot);
+        let place = line.split(": ").next().unwrap();
+        assert!(shown.contains(&format!(" {place}\n")), "{place}\n{shown}");
+    }
+    assert!(shown.contains("z: 1") && shown.contains("nonsense: 2"), "{shown}");
 }
