@@ -24,7 +24,7 @@
 //! | `role forward word`: a word that is no boolean (`maybe`) | `false` | error | a switch must not turn off by a typing mistake |
 //! | `trusted v1`: a version that the kind never had | taken, and changed | error | the file says what the server stores |
 //! | no row: a key set before `<<` and again by it | the merged one wins | error, both places | YAML's own rule says the opposite |
-//! | no row: a plain key like `y` or `010`, which YAML reads as `true` or `8` | renamed | error | the label would have another name |
+//! | no row: a plain key like `y`, `010` or `1.50`, which YAML reads as `true`, `8` or a fraction | renamed | error | the label would have another name |
 //! | no row: text on the line of `---`, or after `...` | skipped | read; error | nothing that somebody wrote is skipped |
 //! | no row: what libyaml and our parser read differently | as libyaml reads it | error | nobody can tell what is meant |
 //! | no row: a reference (`secret://…`) as a secret | taken as the secret | what it refers to | secrets need not stand in manifests |

@@ -356,7 +356,8 @@ fn is_nothing(node: &Node) -> bool {
         if text.is_empty() && *style == ScalarStyle::Plain)
 }
 
-/// What is wrong with a key: one that Go would turn into another text, or that is none.
+/// What is wrong with a key: one that Go would turn into another text, or that is none. Of a
+/// number with a fraction or an exponent it keeps 32 bits, and nobody writes those as a name.
 fn bad_key(key: &Node) -> Option<(String, &'static str)> {
     let NodeValue::Scalar { scalar, text, .. } = &key.value else {
         return Some(("a list or mapping as key".into(), "a key is text"));
@@ -366,7 +367,9 @@ fn bad_key(key: &Node) -> Option<(String, &'static str)> {
         Scalar::Null => return Some(("a key that is null".into(), "write the key, or quote it")),
         Scalar::Bool(value) => value.to_string(),
         Scalar::Int(value) => value.to_string(),
-        Scalar::Float(value) => value.to_string(),
+        Scalar::Float(_) => {
+            return Some((format!("the key `{text}` is read as a number"), "quote it"));
+        }
     };
     (read_as != *text).then(|| (format!("the key `{text}` is read as `{read_as}`"), "quote it"))
 }
