@@ -3,12 +3,12 @@
 use super::canonical::{DIRECTIVE_LABELS, SERVER_LABELS};
 use super::{ORIGIN_LABEL, OWNER_LABEL, codes, label_key_is_valid};
 use crate::model::tree::NodeValue;
-use crate::model::{Findings, Node, Scalar, Severity};
+use crate::model::{Findings, Node, Severity};
 
 /// The node at a path of keys, unless it is absent or null.
 pub(super) fn at<'a>(node: &'a Node<'a>, path: &[&str]) -> Option<&'a Node<'a>> {
     let found = path.iter().try_fold(node, |node, key| node.get(key))?;
-    (!is_null(found)).then_some(found)
+    (!found.is_null()).then_some(found)
 }
 
 /// As [`at`], but neither empty text nor an empty list or mapping.
@@ -18,11 +18,6 @@ pub(super) fn filled<'a>(node: &'a Node<'a>, path: &[&str]) -> Option<&'a Node<'
         NodeValue::List(items) => !items.is_empty(),
         NodeValue::Map(entries) => !entries.is_empty(),
     })
-}
-
-/// Whether nothing stands there.
-pub(super) fn is_null(node: &Node) -> bool {
-    matches!(&node.value, NodeValue::Scalar { scalar: Scalar::Null, .. })
 }
 
 /// The items of a list; none of anything else.

@@ -46,7 +46,7 @@ pub fn document(root: &Node, schema: &Schema, findings: &mut Findings<'_>) -> Va
 
 fn message(node: &Node, schema: &Schema, path: &Path<'_>, findings: &mut Findings<'_>) -> Value {
     let NodeValue::Map(entries) = &node.value else {
-        if !is_null(node) {
+        if !node.is_null() {
             let at = At { node, name: path.name, secret: false };
             at.wrong(
                 "a mapping of fields",
@@ -84,7 +84,7 @@ fn message(node: &Node, schema: &Schema, path: &Path<'_>, findings: &mut Finding
 const PASTED: &[&str] = &["metadata.id", "metadata.revision", "metadata.namespace", "status"];
 
 fn server_owned(key: &Node, value: &Node, path: &str, findings: &mut Findings<'_>) {
-    if !is_null(value) {
+    if !value.is_null() {
         let message = format!("`{path}` is set by the server and ignored here");
         findings.add(Severity::Note, codes::SERVER_OWNED, &key.span, message, None);
     }
@@ -92,7 +92,7 @@ fn server_owned(key: &Node, value: &Node, path: &str, findings: &mut Findings<'_
 
 /// A field's value; nothing where it is unset or wrong.
 fn read(node: &Node, field: &Field, path: &Path<'_>, findings: &mut Findings<'_>) -> Option<Value> {
-    if is_null(node) {
+    if node.is_null() {
         return None;
     }
     form(node, &field.form, field.secret, path, findings)
@@ -135,7 +135,7 @@ fn form(
             entries(&at, findings, |name, value, findings| labels(value, name, findings))
         }
         Form::Traits => entries(&at, findings, |name, value, findings| {
-            if is_null(value) {
+            if value.is_null() {
                 return Some(Value::List(Vec::new()));
             }
             items(value, &Form::Text, false, &Path { outer: None, name }, findings)
@@ -143,7 +143,7 @@ fn form(
         Form::List(inner) => items(node, inner, secret, path, findings),
         Form::Map(inner) => entries(&at, findings, |name, value, findings| {
             let path = path.field(name);
-            if is_null(value) {
+            if value.is_null() {
                 empty(inner)
             } else {
                 self::form(value, inner, secret, &path, findings)
@@ -194,7 +194,7 @@ fn items(
         return None;
     };
     let read = |item: &Node, findings: &mut Findings<'_>| {
-        if is_null(item) { empty(inner) } else { form(item, inner, secret, path, findings) }
+        if item.is_null() { empty(inner) } else { form(item, inner, secret, path, findings) }
     };
     Some(Value::List(items.iter().filter_map(|item| read(item, findings)).collect()))
 }
@@ -245,9 +245,4 @@ pub(super) fn list(words: &[&str]) -> String {
         words.iter().take(LISTED_MAX).map(|word| format!("`{word}`")).collect();
     let more = if words.len() > LISTED_MAX { ", …" } else { "" };
     format!("{}{more}", shown.join(", "))
-}
-
-/// Whether a node was written as nothing, which means unset.
-pub(super) fn is_null(node: &Node) -> bool {
-    matches!(&node.value, NodeValue::Scalar { scalar: Scalar::Null, .. })
 }

@@ -181,7 +181,7 @@ fn find_kind(root: &Node, findings: &mut Findings<'_>) -> Option<&'static Kind> 
         return None;
     };
     let names: Vec<&str> = KINDS.iter().map(|kind| kind.name.as_str()).collect();
-    let Some(node) = root.get("kind").filter(|node| !check::is_null(node)) else {
+    let Some(node) = root.get(KIND).filter(|node| !node.is_null()) else {
         // The key is an unknown field; with what it says, the other fields are judged too.
         if let Some(kind) = misspelled_kind(entries) {
             return Some(kind);
@@ -198,7 +198,7 @@ fn find_kind(root: &Node, findings: &mut Findings<'_>) -> Option<&'static Kind> 
         findings.add(Severity::Error, codes::WRONG_TYPE, &node.span, message, Some(&hint));
         return None;
     };
-    if times(root, "kind") > 1 {
+    if times(root, KIND) > 1 {
         return None;
     }
     if let Some(kind) = kind::find(word) {
@@ -239,8 +239,8 @@ fn misspelled_kind(entries: &[(Node, Node)]) -> Option<&'static Kind> {
 fn check_version(root: &Node, kind: &Kind, findings: &mut Findings<'_>) {
     let newest = kind.versions.first().copied().unwrap_or_default();
     let node = root.get("version").filter(|node| node.text() != Some(""));
-    let Some(node) = node.filter(|node| !check::is_null(node)) else {
-        let at = root.get("kind").map_or(&root.span, |node| &node.span);
+    let Some(node) = node.filter(|node| !node.is_null()) else {
+        let at = root.get(KIND).map_or(&root.span, |node| &node.span);
         let message = format!("`version` is missing from this `{}`", kind.name);
         let hint = format!("add `version: {newest}`");
         findings.add(Severity::Error, codes::VERSION_MISSING, at, message, Some(&hint));
@@ -257,17 +257,17 @@ fn check_version(root: &Node, kind: &Kind, findings: &mut Findings<'_>) {
 
 /// The name and where it stands.
 fn find_name(root: &Node, findings: &mut Findings<'_>) -> Option<(String, Range<u32>)> {
-    let metadata = root.get("metadata").filter(|node| !check::is_null(node));
+    let metadata = root.get("metadata").filter(|node| !node.is_null());
     let node = metadata.and_then(|metadata| metadata.get("name"));
     match node {
-        Some(node) if !check::is_null(node) && node.text() != Some("") => {
+        Some(node) if !node.is_null() && node.text() != Some("") => {
             let certain = times(root, "metadata") == 1
                 && metadata.is_some_and(|metadata| times(metadata, "name") == 1);
             let name = text(Some(node)).filter(|_| certain)?;
             Some((name.to_owned(), node.span.clone()))
         }
         Some(_) | None => {
-            let fallback = metadata.or(root.get("kind")).unwrap_or(root);
+            let fallback = metadata.or(root.get(KIND)).unwrap_or(root);
             let at = node.unwrap_or(fallback);
             let message = "`metadata.name` is missing";
             let hint = Some("name the resource");

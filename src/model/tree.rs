@@ -65,6 +65,11 @@ impl Node<'_> {
         }
     }
 
+    /// Whether it was written as nothing, which means unset.
+    pub fn is_null(&self) -> bool {
+        matches!(&self.value, NodeValue::Scalar { scalar: Scalar::Null, .. })
+    }
+
     /// The value of a key in a mapping.
     pub fn get(&self, key: &str) -> Option<&Self> {
         match &self.value {
