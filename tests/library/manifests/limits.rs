@@ -1,13 +1,15 @@
 //! Small files that would cost much.
 
-use std::fmt::Write as _;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reconciler::manifest::decode::FINDINGS_PER_FILE_MAX;
 use reconciler::manifest::{codes, render, yaml};
 
 use super::{errors, one, read, role};
+
+fn many(count: usize, part: impl Fn(usize) -> String) -> String {
+    (0..count).fold(String::new(), |all, number| all + &part(number))
+}
 
 /// A long text and what stands for it many times: gigabytes.
 fn long_and_often() -> String {
@@ -20,7 +22,7 @@ fn aliases_do_not_fill_in_more_bytes_than_a_message_has() {
         let findings = read(&one("a.yaml", text.as_bytes())).findings;
         findings.first().map(|it| (it.code.0, it.message.clone()))
     };
-    let nested = (0..60).map(|n| format!("&a{n} [")).collect::<String>();
+    let nested = many(60, |n| format!("&a{n} ["));
     for text in [
         format!("{}{}", role("r"), long_and_often()),
         // In steps, each of which is small.
@@ -28,6 +30,15 @@ fn aliases_do_not_fill_in_more_bytes_than_a_message_has() {
             "{}x: [&a {}, &b [*a, *a, *a], &c [*b, *b, *b], *c]\n",
             role("r"),
             "x".repeat(300_000)
+        ),
+        // Below all limits of ours, and more than the second reader follows.
+        format!(
+            "{}a0: &a0 x\n{}",
+            role("r"),
+            many(3, |n| {
+                let below = format!("*a{n}, ").repeat(21);
+                format!("a{}: &a{} [{below}]\n", n + 1, n + 1)
+            })
         ),
         // What is kept for aliases that nobody wrote.
         format!("{}x: {nested}{}x{}\n", role("r"), "x, ".repeat(3_000), "]".repeat(60)),
@@ -52,11 +63,8 @@ fn an_alias_counts_as_often_as_what_it_stands_for() {
 
 /// A token with that many labels of one form.
 fn labelled(kind: &str, count: usize, label: impl Fn(usize) -> String) -> String {
-    let mut out = format!("kind: {kind}\nversion: v7\nmetadata:\n  name: r\n  labels:\n");
-    for number in 0..count {
-        writeln!(out, "    {}: x", label(number)).unwrap();
-    }
-    out
+    let labels = many(count, |number| format!("    {}: x\n", label(number)));
+    format!("kind: {kind}\nversion: v7\nmetadata:\n  name: r\n  labels:\n{labels}")
 }
 
 /// Takes minutes where each finding is compared with each text.
@@ -108,7 +116,7 @@ fn a_long_label_is_not_repeated_in_every_finding() {
 fn places_at_the_end_of_a_long_file_are_found_at_once() {
     let filler = "# filler\n".repeat(100_000);
     let documents = format!("---\n{}\n{filler}", role("r")).repeat(30);
-    let fields: String = (0..FINDINGS_PER_FILE_MAX).map(|n| format!("f{n}: 1\n")).collect();
+    let fields = many(FINDINGS_PER_FILE_MAX, |n| format!("f{n}: 1\n"));
     let text = format!("{documents}---\n{}{fields}", role("last"));
     let snapshot = one("a.yaml", text.as_bytes());
     let findings = read(&snapshot).findings;
@@ -121,7 +129,7 @@ fn places_at_the_end_of_a_long_file_are_found_at_once() {
 
 #[test]
 fn of_a_long_line_only_what_surrounds_the_finding_is_shown() {
-    let labels: String = (0..10_000).map(|n| format!("l{n}: \u{e4}, ")).collect();
+    let labels = many(10_000, |n| format!("l{n}: \u{e4}, "));
     let text = format!(
         "{{kind: role, version: v7, metadata: {{name: r, labels: {{{labels}z: 1}}}}, nonsense: 2}}\n"
     );
