@@ -86,7 +86,13 @@ const PASTED: &[&str] = &["metadata.id", "metadata.revision", "metadata.namespac
 fn server_owned(key: &Node, value: &Node, path: &str, findings: &mut Findings<'_>) {
     if !value.is_null() {
         let message = format!("`{path}` is set by the server and ignored here");
-        findings.add(Severity::Note, codes::SERVER_OWNED, &key.span, message, None);
+        findings.add(
+            Severity::Note,
+            codes::SERVER_OWNED,
+            &key.span,
+            message,
+            Some("you can remove it"),
+        );
     }
 }
 
@@ -230,8 +236,9 @@ fn unknown_field(
     let ours = schema.fields.iter().filter(|(_, field)| !field.server_owned);
     let known: Vec<&str> = ours.map(|(name, _)| name.as_str()).collect();
     let hint = match nearest(name, known.iter().copied()) {
-        Some(near) => format!("is `{near}` meant?"),
-        None => format!("there are {}", list(&known)),
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => "remove it".into(),
+        None => format!("known fields: {}", list(&known)),
     };
     findings.add(Severity::Error, codes::UNKNOWN_FIELD, &key.span, message, Some(&hint));
 }

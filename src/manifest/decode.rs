@@ -83,7 +83,7 @@ fn read_all<'a>(
             at: at.clone(),
             severity: Severity::Error,
             code: codes::UNREADABLE,
-            message: format!("it cannot be read: {reason}"),
+            message: format!("the file cannot be read: {reason}"),
             also: Vec::new(),
             hint: Some((*remedy).to_owned()),
         });
@@ -154,7 +154,7 @@ fn read_file(
     let mut reading = if path.starts_with(CHILDREN) {
         let message = "files below `children/` describe the inside of a child cluster, which this \
                        version does not manage";
-        let hint = Some("the file is left out");
+        let hint = Some("the file is ignored; keep it elsewhere to silence this");
         findings.add(Severity::Warning, codes::CHILD_FILE, &(0..0), message, hint);
         FileReading::default()
     } else {
@@ -195,7 +195,7 @@ fn cut(found: &mut Vec<Diagnostic>) {
         code: codes::TOO_MANY_FINDINGS,
         message: format!("only the first {FINDINGS_PER_FILE_MAX} findings of this file are shown"),
         also: Vec::new(),
-        hint: Some("fix those first".into()),
+        hint: Some("fix the first ones".into()),
     });
 }
 

@@ -37,8 +37,10 @@ pub(super) fn read(root: &Node, findings: &mut Findings<'_>) -> Directives {
     for (key, value) in labels {
         let Some(name) = key.text() else { continue };
         if name == ORIGIN_LABEL {
-            let message = format!("the label `{name}` is not set by manifests and ignored here");
-            findings.add(Severity::Note, codes::SERVER_LABEL, &key.span, message, None);
+            let message =
+                format!("the label `{name}` cannot be set by manifests and is ignored here");
+            let hint = Some("you can remove it");
+            findings.add(Severity::Note, codes::SERVER_LABEL, &key.span, message, hint);
         } else if name.starts_with(PREFIX) {
             directive(name, key, value, &mut directives, findings);
         }
@@ -77,7 +79,7 @@ fn directive(
         },
         PAUSED_UNTIL => match Timestamp::parse(text) {
             Some(until) => return directives.paused_until = Some(until),
-            None => "a time, `\"2030-01-01T00:00:00Z\"`",
+            None => "a time like `\"2030-01-01T00:00:00Z\"`",
         },
         _ if LATER.contains(&name) => {
             let message = format!("`{name}` is not supported by this version yet");
@@ -88,15 +90,15 @@ fn directive(
         _ => {
             let message = format!("there is no directive `{name}`");
             let hint = match nearest(name, DIRECTIVES.iter().copied()) {
-                Some(near) => format!("is `{near}` meant?"),
-                None => format!("there are {}", check::list(DIRECTIVES)),
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known directives: {}", check::list(DIRECTIVES)),
             };
             let hint = Some(hint.as_str());
             findings.add(Severity::Error, codes::UNKNOWN_DIRECTIVE, &key.span, message, hint);
             return;
         }
     };
-    let message = format!("`{name}` is {wanted}");
-    let hint = Some("write that, or remove the label");
+    let message = format!("`{name}` must be {wanted}");
+    let hint = Some("use such a value, or remove the label");
     findings.add(Severity::Error, codes::BAD_DIRECTIVE, &value.span, message, hint);
 }

@@ -187,14 +187,14 @@ fn find_kind(root: &Node, findings: &mut Findings<'_>) -> Option<&'static Kind> 
             return Some(kind);
         }
         let first = entries.first().map_or(&root.span, |(key, _)| &key.span);
-        let hint = format!("there are {}", check::list(&names));
+        let hint = format!("known kinds: {}", check::list(&names));
         let message = "`kind` is missing";
         findings.add(Severity::Error, codes::KIND_MISSING, first, message, Some(&hint));
         return None;
     };
     let Some(word) = text(Some(node)) else {
-        let message = "`kind` is text";
-        let hint = format!("there are {}", check::list(&names));
+        let message = "`kind` must be text";
+        let hint = format!("known kinds: {}", check::list(&names));
         findings.add(Severity::Error, codes::WRONG_TYPE, &node.span, message, Some(&hint));
         return None;
     };
@@ -212,9 +212,11 @@ fn find_kind(root: &Node, findings: &mut Findings<'_>) -> Option<&'static Kind> 
     }
     let message = format!("the kind `{word}` is not managed by this version");
     let hint = match nearest(word, names.iter().copied()) {
-        Some(near) => format!("is `{near}` meant?"),
-        None if root.get("apiVersion").is_some() => "this is a manifest for Kubernetes".into(),
-        None => format!("there are {}", check::list(&names)),
+        Some(near) => format!("did you mean `{near}`?"),
+        None if root.get("apiVersion").is_some() => {
+            "this is a Kubernetes manifest: keep it elsewhere".into()
+        }
+        None => format!("known kinds: {}", check::list(&names)),
     };
     findings.add(Severity::Error, codes::KIND_UNKNOWN, &node.span, message, Some(&hint));
     None
@@ -250,7 +252,7 @@ fn check_version(root: &Node, kind: &Kind, findings: &mut Findings<'_>) {
     let Some(version) = text(Some(node)) else { return };
     if !kind.versions.contains(&version) {
         let message = format!("`{}` has no version `{version}`", kind.name);
-        let hint = format!("there are {}", check::list(kind.versions));
+        let hint = format!("known versions: {}", check::list(kind.versions));
         findings.add(Severity::Error, codes::VERSION_UNKNOWN, &node.span, message, Some(&hint));
     }
 }
@@ -270,7 +272,7 @@ fn find_name(root: &Node, findings: &mut Findings<'_>) -> Option<(String, Range<
             let fallback = metadata.or(root.get(KIND)).unwrap_or(root);
             let at = node.unwrap_or(fallback);
             let message = "`metadata.name` is missing";
-            let hint = Some("name the resource");
+            let hint = Some("give the resource a name");
             findings.add(Severity::Error, codes::NAME_MISSING, &at.span, message, hint);
             None
         }

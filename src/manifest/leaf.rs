@@ -48,7 +48,7 @@ impl At<'_> {
 
     /// Reports that something else is wanted.
     pub(super) fn wrong(&self, wanted: &str, hint: &str, findings: &mut Findings<'_>) {
-        let message = format!("`{}` is {wanted}, not {}", self.name(), self.kind_of());
+        let message = format!("`{}` must be {wanted}, not {}", self.name(), self.kind_of());
         self.error(codes::WRONG_TYPE, message, Some(hint), findings);
     }
 
@@ -94,7 +94,7 @@ impl At<'_> {
             Scalar::Null => Some(String::new()),
             Scalar::Bool(_) | Scalar::Int(_) | Scalar::Float(_) => {
                 let message = format!(
-                    "`{}` is text, but YAML reads {} as {}",
+                    "`{}` must be text, but YAML reads {} as {}",
                     self.name(),
                     self.shown(),
                     meaning(scalar, self.secret)
@@ -104,7 +104,9 @@ impl At<'_> {
                 let hint = match (self.secret, *style) {
                     (true, _) | (false, ScalarStyle::Text) => "quote it".to_owned(),
                     (false, ScalarStyle::Plain) if account => {
-                        format!("an account id is text: quote it, `\"{text}\"`, or zeros are lost")
+                        format!(
+                            "an account id is text: quote it (`\"{text}\"`), or its leading zeros are lost"
+                        )
                     }
                     (false, ScalarStyle::Plain) => format!("quote it: `\"{}\"`", short(text)),
                 };
@@ -145,8 +147,8 @@ impl At<'_> {
                     return Some(false);
                 }
                 let message =
-                    format!("`{}` is `true` or `false`, not {}", self.name(), self.shown());
-                let hint = "tctl would read it as `false` without a word";
+                    format!("`{}` must be `true` or `false`, not {}", self.name(), self.shown());
+                let hint = "write one of them: tctl would silently read it as `false`";
                 self.error(codes::BAD_WORD, message, Some(hint), findings);
             }
             Scalar::Null | Scalar::Int(_) | Scalar::Float(_) => {
@@ -185,8 +187,8 @@ impl At<'_> {
 
     fn out_of_range(&self, min: i64, max: i64, findings: &mut Findings<'_>) {
         let message =
-            format!("`{}` lies between {min} and {max}, not {}", self.name(), self.shown());
-        self.error(codes::OUT_OF_RANGE, message, Some("write one between them"), findings);
+            format!("`{}` must be between {min} and {max}, not {}", self.name(), self.shown());
+        self.error(codes::OUT_OF_RANGE, message, Some("use a number in that range"), findings);
     }
 
     /// Standard base64, without its line breaks; a list of bytes is what Go accepts too.
@@ -212,9 +214,9 @@ impl At<'_> {
         } else if packed.contains(' ') {
             "there are spaces in it: begin the block with `|`, not `>`"
         } else if packed.contains(['-', '_']) {
-            "this is the alphabet for URLs: encode with `base64`"
+            "this is the URL-safe alphabet: encode it with `base64`"
         } else {
-            "encode with `base64`, padding (`=`) included"
+            "encode it with `base64`, padding (`=`) included"
         };
         let message = format!("`{}` is not valid base64", self.name());
         self.error(codes::BAD_BASE64, message, Some(hint), findings);
@@ -235,9 +237,9 @@ impl At<'_> {
                         short(number)
                     )
                 }
-                Some(_) | None => "write it as `30s`, `1h30m`, `24h`".to_owned(),
+                Some(_) | None => "write it like `30s`, `1h30m` or `24h`".to_owned(),
             };
-            let message = format!("`{}` is a duration, not {}", self.name(), self.kind_of());
+            let message = format!("`{}` must be a duration, not {}", self.name(), self.kind_of());
             self.error(codes::BAD_DURATION, message, Some(&hint), findings);
             return None;
         };
@@ -245,7 +247,7 @@ impl At<'_> {
             return Some(duration::show(nanoseconds));
         }
         let message = format!("{} is not a duration", self.shown());
-        let hint = "write it as `30s`, `1h30m`, `24h`";
+        let hint = "write it like `30s`, `1h30m` or `24h`";
         self.error(codes::BAD_DURATION, message, Some(hint), findings);
         None
     }
@@ -262,7 +264,7 @@ impl At<'_> {
             return Some(at.to_string());
         }
         let message = format!("{} is not a time", self.shown());
-        let hint = "write RFC 3339, `2030-01-01T00:00:00Z`";
+        let hint = "write it in RFC 3339, like `2030-01-01T00:00:00Z`";
         self.error(codes::BAD_TIMESTAMP, message, Some(hint), findings);
         None
     }
@@ -298,8 +300,8 @@ impl At<'_> {
             words.iter().map(|(word, _)| word.as_str()).filter(|word| !word.is_empty()).collect();
         let near = self.node.text().and_then(|text| nearest(text, known.iter().copied()));
         let hint = match near {
-            Some(near) => format!("is `{near}` meant?"),
-            None => format!("there are {}", list(&known)),
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("allowed values: {}", list(&known)),
         };
         let message = format!("`{}` cannot be {}", self.name(), self.shown());
         self.error(codes::BAD_WORD, message, Some(&hint), findings);
@@ -314,7 +316,7 @@ pub(super) fn as_list_hint(at: &At<'_>) -> String {
             format!("write `[{text}]`")
         }
         NodeValue::Scalar { .. } | NodeValue::List(_) | NodeValue::Map(_) => {
-            "write its items below it, each behind `- `".into()
+            "write its items below it, each after `- `".into()
         }
     }
 }

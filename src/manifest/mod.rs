@@ -74,7 +74,7 @@ pub struct Unreadable {
 impl Unreadable {
     /// What the file system refuses, in its words.
     pub fn refused(reason: impl Into<String>) -> Self {
-        let remedy = "give the agent the right to read it, or exclude it (`source.exclude`)";
+        let remedy = "allow the agent to read it, or exclude it (`source.exclude`)";
         Self { reason: reason.into(), remedy }
     }
 }

@@ -32,7 +32,8 @@ pub enum Piece {
 /// Cuts a file. Reports what makes a piece unreadable.
 pub fn pieces(bytes: &[u8], findings: &mut Findings<'_>) -> Vec<Piece> {
     if bytes.len() > FILE_BYTES_MAX {
-        let message = format!("the file has {} bytes, {FILE_BYTES_MAX} are the limit", bytes.len());
+        let message =
+            format!("the file has {} bytes, more than the limit of {FILE_BYTES_MAX}", bytes.len());
         let hint = Some("split it");
         findings.add(Severity::Error, codes::FILE_TOO_LARGE, &(0..0), message, hint);
         return vec![Piece::Broken(0..0)];
@@ -46,7 +47,8 @@ pub fn pieces(bytes: &[u8], findings: &mut Findings<'_>) -> Vec<Piece> {
     if bytes.starts_with(BYTE_ORDER_MARK) {
         start = BYTE_ORDER_MARK.len();
         let message = "the byte order mark is ignored";
-        findings.add(Severity::Note, codes::BYTE_ORDER_MARK, &span(&(0..start)), message, None);
+        let hint = Some("save the file without it");
+        findings.add(Severity::Note, codes::BYTE_ORDER_MARK, &span(&(0..start)), message, hint);
     }
     let mut out = Vec::new();
     for range in ranges(bytes, start) {
@@ -129,10 +131,12 @@ fn json_ranges(bytes: &[u8], range: Range<usize>, out: &mut Vec<Range<usize>>) {
 fn piece(bytes: &[u8], range: Range<usize>, findings: &mut Findings<'_>) -> Piece {
     let raw = bytes.get(range.clone()).unwrap_or_default();
     if raw.len() > DOCUMENT_BYTES_MAX {
-        let message =
-            format!("the document has {} bytes, {DOCUMENT_BYTES_MAX} are the limit", raw.len());
+        let message = format!(
+            "the document has {} bytes, more than the limit of {DOCUMENT_BYTES_MAX}",
+            raw.len()
+        );
         let at = span(&(range.start..range.start));
-        let hint = Some("make several resources of it: none needs as much");
+        let hint = Some("split it into several resources: none needs that much");
         findings.add(Severity::Error, codes::DOCUMENT_TOO_LARGE, &at, message, hint);
         return Piece::Broken(range);
     }

@@ -51,7 +51,7 @@ fn fill_map<'a>(
             continue;
         }
         let Some(merged) = merged(value) else {
-            let message = "`<<` merges something that is no mapping";
+            let message = "`<<` merges something that is not a mapping";
             let hint = Some("refer to a mapping, or to a list of mappings");
             findings.add(Severity::Error, codes::BAD_MERGE, &key.span, message, hint);
             continue;
@@ -60,7 +60,7 @@ fn fill_map<'a>(
             let text = name.text().unwrap_or_default().to_owned();
             match index.get(&text) {
                 Some(&(at, false)) => {
-                    let message = format!("`{text}` stands before the `<<` that sets it again");
+                    let message = format!("`{text}` is set before the `<<` that sets it again");
                     let hint = "move `<<` to the top of the mapping";
                     let first = out.get(at).map_or(&key.span, |(first, _)| &first.span);
                     let first = (first, "first here");

@@ -166,7 +166,7 @@ impl<'a> Builder<'a, '_, '_> {
     }
 
     fn unexpected(&self, span: Span) -> Problem {
-        let message = "text that belongs to nothing".to_owned();
+        let message = "text that belongs to no key".to_owned();
         let hint = Some("remove it, or give it a key".to_owned());
         Problem { code: codes::SYNTAX, range: self.range(span), message, hint }
     }
@@ -210,7 +210,7 @@ impl<'a> Builder<'a, '_, '_> {
     }
 
     fn inside_itself(&self, span: Span) -> Problem {
-        let message = "an alias inside what it stands for".to_owned();
+        let message = "an alias inside its own anchor".to_owned();
         let hint = Some("write out what is meant".to_owned());
         Problem { code: codes::SYNTAX, range: self.range(span), message, hint }
     }
@@ -269,7 +269,7 @@ impl<'a> Builder<'a, '_, '_> {
         let span = shift(&range, self.base);
         let scalar = scalar::resolve(text.clone(), style, tag).unwrap_or_else(|message| {
             let hint = match tag {
-                Some(_) => Some("remove the tag, or mend the value"),
+                Some(_) => Some("remove the tag, or fix the value"),
                 None => Some("quote the value"),
             };
             self.findings.add(Severity::Error, codes::BAD_SCALAR, &span, message, hint);
@@ -338,7 +338,7 @@ impl<'a> Builder<'a, '_, '_> {
             if before != text {
                 continue;
             }
-            let message = format!("`{text}` stands twice");
+            let message = format!("`{text}` appears twice");
             let hint = "keep one of them; tctl would silently take the last";
             let first = (&first.span, "first here");
             self.findings.add_beside(codes::DUPLICATE_KEY, &key.span, message, hint, first);
@@ -360,7 +360,7 @@ fn is_nothing(node: &Node) -> bool {
 /// number with a fraction or an exponent it keeps 32 bits, and nobody writes those as a name.
 fn bad_key(key: &Node) -> Option<(String, &'static str)> {
     let NodeValue::Scalar { scalar, text, .. } = &key.value else {
-        return Some(("a list or mapping as key".into(), "a key is text"));
+        return Some(("a list or mapping as a key".into(), "write text as the key"));
     };
     let read_as = match scalar {
         Scalar::String(_) => return None,

@@ -53,7 +53,7 @@ fn typed<'a>(text: Cow<'a, str>, name: &str) -> Result<Scalar<'a>, String> {
         Scalar::Float(_) => name == "float",
         Scalar::String(_) => false,
     };
-    if fits { Ok(scalar) } else { Err(format!("a value that is not what its tag `!!{name}` says")) }
+    if fits { Ok(scalar) } else { Err(format!("a value that does not match its tag `!!{name}`")) }
 }
 
 /// A scalar without quotes.

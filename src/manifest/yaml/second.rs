@@ -75,7 +75,7 @@ fn difference(text: &str, base: u32, at: u32) -> Problem {
 }
 
 fn disagreement(range: std::ops::Range<usize>, message: String) -> Problem {
-    let hint = Some("write it more plainly: quote text, put spaces after colons".into());
+    let hint = Some("write it more plainly: quote text, and put spaces after colons".into());
     Problem { code: codes::READERS_DISAGREE, range, message, hint }
 }
 

@@ -59,11 +59,13 @@ pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
         ErrorKind::InvalidQuotedScalarIndent => (
             codes::SYNTAX,
             "a quote is not closed, or its text is not indented".into(),
-            Some("close it on its line"),
+            Some("close it on the same line"),
         ),
-        ErrorKind::MismatchedFlowCollectionEnd { open, close } => {
-            (codes::SYNTAX, format!("`{open}` is closed by `{close}`"), Some("close it by its own"))
-        }
+        ErrorKind::MismatchedFlowCollectionEnd { open, close } => (
+            codes::SYNTAX,
+            format!("`{open}` is closed by `{close}`"),
+            Some("close it with its own bracket"),
+        ),
         ErrorKind::UnexpectedEofFlowSequence => {
             (codes::SYNTAX, "`[` is not closed".into(), Some("close it with `]`"))
         }
@@ -71,12 +73,14 @@ pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
             (codes::SYNTAX, "`{` is not closed".into(), Some("close it with `}`"))
         }
         ErrorKind::UnknownAnchor => {
-            let hint = "an anchor (`&name`) must stand before it in the same document";
-            (codes::SYNTAX, "an alias that stands for nothing".into(), Some(hint))
+            let hint = "define the anchor (`&name`) earlier in the same document";
+            (codes::SYNTAX, "an alias without an anchor".into(), Some(hint))
         }
-        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => {
-            (codes::SYNTAX, "no `key: value` here".into(), Some("is a colon or a quote missing?"))
-        }
+        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => (
+            codes::SYNTAX,
+            "this is no `key: value`".into(),
+            Some("look for a missing colon or quote"),
+        ),
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
@@ -84,7 +88,8 @@ pub(super) fn problem(text: &str, error: &ScanError) -> Problem {
             (codes::TAB, "a tab where spaces belong".into(), Some("use spaces"))
         }
         _ => {
-            let hint = "quote text that has characters of YAML in it, and mind the indentation";
+            let hint =
+                "quote text that contains special characters of YAML, and check the indentation";
             (codes::SYNTAX, error.info(), Some(hint))
         }
     };

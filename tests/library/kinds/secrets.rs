@@ -140,7 +140,7 @@ fn a_broken_document_about_a_token_tells_nothing_of_its_name() {
 fn what_the_kind_itself_knows_is_told() {
     let (_, shown) = told(&token("{roles: [Node, Node], join_method: iam, alow: [x]}"));
     assert!(shown.contains("there is no field `(not shown)` in `spec`"), "{shown}");
-    assert!(shown.contains("is `allow` meant?"), "{shown}");
+    assert!(shown.contains("did you mean `allow`?"), "{shown}");
     let (_, shown) = told(&token("{roles: [Node, Node], join_method: iam}"));
     assert!(shown.contains("the role `Node` stands twice"), "{shown}");
     assert!(shown.contains("the join method `iam` needs `allow` rules"), "{shown}");

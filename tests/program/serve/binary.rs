@@ -166,7 +166,7 @@ fn a_directory_with_an_error_is_not_loaded_at_all() {
     fs::write(dir.join("roles/visitor.yaml"), wrong).unwrap();
     let said = refused(&mut served);
     assert!(said.contains("roles/visitor.yaml:6:5"), "{said}");
-    assert!(said.contains("is `logins` meant?"), "{said}");
+    assert!(said.contains("did you mean `logins`?"), "{said}");
     // What only the plane can know: it is told with its place, and nothing else is kept.
     fs::write(dir.join("roles/visitor.yaml"), VISITOR).unwrap();
     let user = "\n---\nkind: user\nversion: v2\nmetadata: {name: bob}\nspec: {roles: [nobody]}\n";
