@@ -1,11 +1,23 @@
 //! Small files that would cost much.
 
+use std::time::{Duration, Instant};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use reconciler::manifest::decode::FINDINGS_PER_FILE_MAX;
 use reconciler::manifest::{codes, render, yaml};
 
 use super::{errors, one, read, role};
+
+/// How often as long as the same for another file what is timed may take, whatever else the
+/// machine does: far more than it takes, and far less than it took.
+const OFTEN: u32 = 20;
+
+#[expect(clippy::disallowed_methods, reason = "only compared with itself")]
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let started = Instant::now();
+    (work(), started.elapsed())
+}
 
 fn many(count: usize, part: impl Fn(usize) -> String) -> String {
     (0..count).fold(String::new(), |all, number| all + &part(number))
@@ -71,7 +83,9 @@ fn labelled(kind: &str, count: usize, label: impl Fn(usize) -> String) -> String
 #[test]
 fn many_findings_about_many_texts_are_told_at_once() {
     let text = labelled("token", 25_000, |n| format!("\"bad key {n}\""));
-    let reading = read(&one("a.yaml", text.replace("v7", "v2").as_bytes()));
+    let (_, of_role) = timed(|| read(&one("a.yaml", text.replace("token", "role").as_bytes())));
+    let (reading, took) = timed(|| read(&one("a.yaml", text.replace("v7", "v2").as_bytes())));
+    assert!(took < of_role * OFTEN, "{took:?}, {of_role:?}");
     assert_eq!(reading.findings.len(), FINDINGS_PER_FILE_MAX + 1);
     assert!(!reading.is_whole());
     assert!(reading.findings.iter().all(|it| !it.message.contains("bad key")));
@@ -115,15 +129,18 @@ fn a_long_label_is_not_repeated_in_every_finding() {
 #[test]
 fn places_at_the_end_of_a_long_file_are_found_at_once() {
     let filler = "# filler\n".repeat(100_000);
-    let documents = format!("---\n{}\n{filler}", role("r")).repeat(30);
+    let documents = format!("---\n{}\n{filler}", role("r")).repeat(10);
     let fields = many(FINDINGS_PER_FILE_MAX, |n| format!("f{n}: 1\n"));
     let text = format!("{documents}---\n{}{fields}", role("last"));
     let snapshot = one("a.yaml", text.as_bytes());
     let findings = read(&snapshot).findings;
     let last = text.lines().count();
-    let json = render::json(&findings, &snapshot);
+    let (_, of_first) = timed(|| render::text(&findings[..1], &snapshot, false));
+    let (json, took) = timed(|| render::json(&findings, &snapshot));
+    assert!(took < of_first * OFTEN, "{took:?}, {of_first:?}");
     assert!(json.iter().any(|it| it.at.line == last && it.at.column == 1));
-    let shown = render::text(&findings, &snapshot, false);
+    let (shown, took) = timed(|| render::text(&findings, &snapshot, false));
+    assert!(took < of_first * OFTEN, "{took:?}, {of_first:?}");
     assert!(shown.contains(&format!("a.yaml:{last}:1\n")));
 }
 
