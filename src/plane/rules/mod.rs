@@ -8,6 +8,7 @@ mod authority;
 mod bot;
 mod cluster;
 mod go_regex;
+mod go_regex_class;
 mod kube_cluster;
 mod kube_server;
 mod kube_service;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::go_regex;
 use crate::plane::status::Status;
 use crate::wire::message::types;
 
@@ -52,11 +53,13 @@ fn is_template(local: &str) -> bool {
     local.as_bytes().windows(2).any(|pair| matches!(pair, [b'$', next] if *next != b'$'))
 }
 
-/// Refuses a regular expression that is none. Texts are Go's where they were seen.
+/// Refuses a regular expression that Go cannot read. Texts are Go's where they were seen.
 fn check_pattern(pattern: &str) -> Result<(), Status> {
-    let Err(error) = regex_syntax::Parser::new().parse(pattern) else { return Ok(()) };
+    if go_regex::is_valid(pattern) {
+        return Ok(());
+    }
     let mut text = format!("invalid expression: `{pattern}`");
-    if let regex_syntax::Error::Parse(error) = &error
+    if let Err(regex_syntax::Error::Parse(error)) = regex_syntax::Parser::new().parse(pattern)
         && *error.kind() == regex_syntax::ast::ErrorKind::ClassUnclosed
     {
         let rest = pattern.get(error.span().start.offset..).unwrap_or(pattern);

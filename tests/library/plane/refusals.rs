@@ -9,13 +9,16 @@ use reconciler::manifest::{Snapshot, decode};
 use reconciler::model::{FingerprintKey, Severity, Value};
 use reconciler::plane::Settings;
 use reconciler::plane::status::code;
-use reconciler::wire::message::proto;
+use reconciler::wire::message::{proto, types};
 use serde::Deserialize;
 
 use super::support::{AUTH, World};
 
 /// What was given to a real server by `tctl create -f`, and its words, if it refused.
 const TABLE: &str = include_str!("../../data/refusals.jsonl");
+
+/// Expressions, and whether Go compiles them.
+const EXPRESSIONS: &str = include_str!("../../data/go-expressions.jsonl");
 
 #[derive(Deserialize)]
 struct Row {
@@ -31,15 +34,16 @@ impl Row {
 }
 
 fn rows() -> Vec<Row> {
-    let rows: Vec<Row> = TABLE.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines = TABLE.lines();
+    let rows: Vec<Row> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
     assert!(rows.len() > 45, "{}", rows.len());
     rows
 }
 
 #[test]
 fn the_plane_refuses_what_a_real_server_refuses() {
-    let mut world = World::new(Settings::default());
     for row in rows() {
+        let mut world = World::new(Settings::default());
         let shown = row.document.to_string();
         let kind = kind::find(row.document["kind"].as_str().unwrap()).unwrap();
         // As YAML: durations and switches are words there.
@@ -100,4 +104,63 @@ fn what_is_upserted_is_looked_at_as_well() {
     let refused = world.raw(&path, &role("a/b").encode_to_vec()).unwrap_err();
     assert_eq!(refused.code, code::INVALID_ARGUMENT);
     assert!(refused.message.ends_with("\"/roles/a/b/params\""), "{}", refused.message);
+}
+
+#[derive(Deserialize)]
+struct Expression {
+    expression: String,
+    valid: bool,
+}
+
+fn trusting(remote: &str) -> types::TrustedClusterV2 {
+    let mut cluster = super::support::trusted("root");
+    remote.clone_into(&mut cluster.spec.as_mut().unwrap().role_map[0].remote);
+    cluster
+}
+
+#[test]
+fn expressions_of_role_maps_are_gos() {
+    let mut world = World::new(Settings::default());
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for line in EXPRESSIONS.lines() {
+        let Expression { expression, valid } = serde_json::from_str(line).unwrap();
+        let cluster = trusting(&expression);
+        let answer = world.raw(&format!("{AUTH}UpsertTrustedCluster"), &cluster.encode_to_vec());
+        let said = answer.err().map(|status| status.message).unwrap_or_default();
+        let refused = said.contains("error parsing regexp");
+        if refused == valid {
+            wrong.push(format!("{expression}, valid {valid}: {said}"));
+        }
+        // The check beforehand is no parser, but refuses nothing that is good.
+        let document = serde_json::json!({"kind": "trusted_cluster", "version": "v2",
+            "metadata": {"name": "root"}, "spec": {"web_proxy_addr": "a:443", "token": "t",
+            "role_map": [{"remote": expression, "local": ["access"]}]}});
+        let reading = decode::read(&snapshot(&document), &FingerprintKey([0; 32]));
+        let found = reading.findings.iter().find(|it| it.code.0 == "K045");
+        if valid && found.is_some() {
+            wrong.push(format!("{expression} beforehand: {found:?}"));
+        }
+        seen += 1;
+    }
+    assert_eq!(wrong, [""; 0]);
+    assert!(seen > 600, "{seen}");
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "what is measured is real time")]
+fn a_long_expression_is_read_in_time() {
+    let mut world = World::new(Settings::default());
+    for part in ["{", "[[:", "(?", "\\Q", "[a-", "{1", "a*\\Q\\E", "(a)*", "(?:"] {
+        let remote = format!("^{}$", part.repeat(160_000 / part.len()));
+        let start = std::time::Instant::now();
+        let cluster = trusting(&remote);
+        let _answer = world.raw(&format!("{AUTH}UpsertTrustedCluster"), &cluster.encode_to_vec());
+        let document = serde_json::json!({"kind": "trusted_cluster", "version": "v2",
+            "metadata": {"name": "root"}, "spec": {"role_map": [{"remote": remote}]}});
+        decode::read(&snapshot(&document), &FingerprintKey([0; 32]));
+        // Quadratic work takes tens of seconds here.
+        let took = start.elapsed();
+        assert!(took < std::time::Duration::from_secs(8), "{part}: {took:?}");
+    }
 }
