@@ -176,6 +176,12 @@ fn system_role(written: &str) -> Option<&'static str> {
     found.map(|(_, shown)| *shown)
 }
 
+/// Whether this is the name of a system role: certificates of Teleport's own services carry it,
+/// and no other role may.
+pub(super) fn is_system_role(name: &str) -> bool {
+    SYSTEM_ROLES.iter().any(|(_, shown)| *shown == name)
+}
+
 /// Words for each system role, and how Teleport spells it.
 const SYSTEM_ROLES: &[(&[&str], &str)] = &[
     (&["auth"], "Auth"),

@@ -4,7 +4,7 @@ mod grants;
 mod kubernetes;
 
 use crate::kind::check::{at, entries, error, filled, items, metadata, warning};
-use crate::kind::codes;
+use crate::kind::{codes, token};
 use crate::model::{Findings, Node};
 
 /// Checks one role.
@@ -16,7 +16,7 @@ pub(super) fn check(role: &Node, findings: &mut Findings<'_>) {
     for part in ["allow", "deny"] {
         let Some(conditions) = at(role, &["spec", part]) else { continue };
         rules(conditions, findings);
-        kubernetes::resources(conditions, version, findings);
+        kubernetes::resources(part, conditions, version, findings);
         grants::conditions(part, conditions, findings);
     }
     for (name, labels) in entries(at(role, &["spec", "allow"])) {
@@ -34,32 +34,10 @@ fn version(role: &Node) -> u8 {
     text.strip_prefix('v').and_then(|number| number.parse().ok()).unwrap_or(8)
 }
 
-/// Names that certificates of Teleport's own services carry as their role.
-const SYSTEM_ROLES: &[&str] = &[
-    "Admin",
-    "App",
-    "Auth",
-    "Bot",
-    "Db",
-    "Discovery",
-    "Instance",
-    "Kube",
-    "MDM",
-    "Node",
-    "Nop",
-    "Okta",
-    "ProvisionToken",
-    "Proxy",
-    "RemoteProxy",
-    "Signup",
-    "Trusted_cluster",
-    "WindowsDesktop",
-];
-
 fn system_name(role: &Node, findings: &mut Findings<'_>) {
     if let Some(name) = at(role, &["metadata", "name"])
         && let Some(text) = name.text()
-        && SYSTEM_ROLES.contains(&text)
+        && token::is_system_role(text)
     {
         let message = format!("`{text}` is a role of Teleport's own services");
         error(findings, codes::SYSTEM_ROLE, name, message, "choose another name");
@@ -79,7 +57,7 @@ fn options(role: &Node, version: u8, findings: &mut Findings<'_>) {
         && let Some(text) = lock.text()
         && !matches!(text, "strict" | "best_effort")
     {
-        let message = format!("`{text}` is no lock mode");
+        let message = format!("`{text}` is not a valid lock mode");
         error(findings, codes::LOCK, lock, message, "use `strict` or `best_effort`");
     }
     if let (Some(_), Some(newer)) =

@@ -24,20 +24,40 @@ const ORIGINS: &[&str] = &[
     "integration_awsrolesanywhere",
 ];
 
-/// Fills what is not set and refuses what cannot be: name, label keys, origin.
+/// Fills what is not set and refuses what cannot be: name, namespace, label keys, origin.
 pub(super) fn check(metadata: &mut types::Metadata) -> Result<(), Status> {
-    check_parts(&metadata.name, &metadata.labels)?;
     if metadata.namespace.is_empty() {
         NAMESPACE.clone_into(&mut metadata.namespace);
     }
-    Ok(())
+    check_name(&metadata.name)?;
+    check_namespace(&metadata.namespace)?;
+    check_labels(&metadata.labels)
 }
 
-/// The same for metadata of either form.
+/// The same for metadata whose namespace is not looked at.
 pub(super) fn check_parts(name: &str, labels: &BTreeMap<String, String>) -> Result<(), Status> {
-    if name.is_empty() {
-        return Err(Status::invalid("missing parameter Name"));
+    check_name(name)?;
+    check_labels(labels)
+}
+
+fn check_name(name: &str) -> Result<(), Status> {
+    if name.is_empty() { Err(Status::invalid("missing parameter Name")) } else { Ok(()) }
+}
+
+/// Refuses every namespace but the one that is left.
+pub(super) fn check_namespace(namespace: &str) -> Result<(), Status> {
+    if namespace == NAMESPACE {
+        return Ok(());
     }
+    Err(Status::invalid(format!(
+        "namespace {} invalid, custom namespaces are deprecated; the namespace field should be \
+         omitted or set to {}",
+        quoted(namespace),
+        quoted(NAMESPACE)
+    )))
+}
+
+fn check_labels(labels: &BTreeMap<String, String>) -> Result<(), Status> {
     for key in labels.keys() {
         if !label_key(key) {
             return Err(Status::invalid(format!("invalid label key: \"{key}\"")));

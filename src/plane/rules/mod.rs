@@ -21,6 +21,7 @@ mod remote_cluster;
 mod role;
 mod role_defaults;
 mod role_grants;
+mod role_kubernetes;
 mod role_map;
 mod role_rules;
 mod semaphore;

@@ -82,11 +82,8 @@ fn list(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     let wanted = items.filter_map(|(name, item)| {
         let role = load(item).ok()?;
         let metadata = role.metadata.as_ref()?;
-        let system = metadata.labels.contains_key("teleport.internal/resource-type")
-            && metadata
-                .labels
-                .get("teleport.internal/resource-type")
-                .is_some_and(|it| it == "system");
+        let of_type = metadata.labels.get("teleport.internal/resource-type");
+        let system = of_type.is_some_and(|it| it == "system");
         let shown = !(filter.skip_system_roles && system)
             && metadata::search(metadata, &filter.search_keywords);
         shown.then(|| (name.to_owned(), role))
@@ -178,25 +175,26 @@ fn prepare(
 ) -> Result<(String, types::RoleV6, String), Status> {
     // 18.0.0 panics on a request without a role; an oracle had better answer.
     let mut role = role.ok_or_else(|| Status::invalid("missing parameter role"))?;
+    role_rules::check_forwarding(&role)?;
     let metadata = role.metadata.get_or_insert_default();
     metadata::check(metadata)?;
     let sent = std::mem::take(&mut metadata.revision);
     let name = metadata.name.clone();
     role_defaults::drop_newer(&mut role);
     role_defaults::set(&mut role);
-    if token_rules::is_system_role(&name) {
-        return Err(Status::invalid(format!("reserved role: {name}")));
-    }
     role_rules::check(&role)?;
     if !tx.settings.enterprise {
         role_rules::check_edition(&role)?;
     }
-    let spec = role.spec.get_or_insert_default();
-    role_grants::check_requests(spec)?;
+    role_grants::check_requests(role.spec.get_or_insert_default())?;
     if !tx.settings.enterprise {
         role_rules::check_hardware_keys(&role)?;
     }
     role_grants::check_reasons(role.spec.get_or_insert_default())?;
+    role_rules::check_idp(&role)?;
+    if token_rules::is_system_role(&name) {
+        return Err(Status::invalid(format!("reserved role: {name}")));
+    }
     metadata::check_backend_key(&format!("/roles/{name}/params"), &name)?;
     Ok((name, role, sent))
 }

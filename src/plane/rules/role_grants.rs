@@ -37,14 +37,17 @@ pub(super) fn check(spec: &types::RoleSpecV6) -> Result<(), Status> {
                 Status::invalid(format!("validating spec.{side}.spiffe[{index}]\n\t{why}"))
             })?;
         }
-        if let Some(impersonate) = &conditions.impersonate
-            && !impersonate.users.is_empty()
-            && impersonate.roles.is_empty()
-        {
-            return Err(Status::invalid(
-                "please set both impersonate.users and impersonate.roles for user impersonation",
-            ));
-        }
+    }
+    Ok(())
+}
+
+/// Refuses users without roles.
+pub(super) fn check_impersonation(
+    impersonate: Option<&types::ImpersonateConditions>,
+) -> Result<(), Status> {
+    if impersonate.is_some_and(|it| !it.users.is_empty() && it.roles.is_empty()) {
+        let text = "please set both impersonate.users and impersonate.roles for user impersonation";
+        return Err(Status::invalid(text));
     }
     Ok(())
 }

@@ -1,98 +1,53 @@
 //! What the server refuses in a role, after defaults.
 
-use super::metadata::quoted;
-use super::role_grants;
+use super::{metadata, role_grants, role_kubernetes};
 use crate::plane::status::Status;
 use crate::wire::message::types;
 
-/// Kinds of Kubernetes resources that versions up to 7 know.
-const KUBERNETES_KINDS: &[&str] = &[
-    "*",
-    "pod",
-    "secret",
-    "configmap",
-    "namespace",
-    "service",
-    "serviceaccount",
-    "kube_node",
-    "persistentvolume",
-    "persistentvolumeclaim",
-    "deployment",
-    "replicaset",
-    "statefulset",
-    "daemonset",
-    "clusterrole",
-    "kube_role",
-    "clusterrolebinding",
-    "rolebinding",
-    "cronjob",
-    "job",
-    "certificatesigningrequest",
-    "ingress",
-];
-
-/// Those among them that belong to no namespace.
-const CLUSTER_WIDE_KINDS: &[&str] = &[
-    "kube_node",
-    "persistentvolume",
-    "clusterrole",
-    "clusterrolebinding",
-    "certificatesigningrequest",
-    "namespace",
-];
-
-/// Kinds of the core group in version 8, which need no group.
-const CORE_KINDS: &[&str] = &[
-    "configmaps",
-    "endpoints",
-    "events",
-    "limitranges",
-    "namespaces",
-    "nodes",
-    "persistentvolumeclaims",
-    "persistentvolumes",
-    "pods",
-    "podtemplates",
-    "replicationcontrollers",
-    "resourcequotas",
-    "secrets",
-    "serviceaccounts",
-    "services",
-];
-
-const KUBERNETES_VERBS: &[&str] = &[
-    "*",
-    "get",
-    "create",
-    "update",
-    "patch",
-    "delete",
-    "list",
-    "watch",
-    "deletecollection",
-    "exec",
-    "portforward",
-];
-
-/// Refuses what no edition accepts.
+/// Refuses what no edition accepts, in the order of the server, which decides the text.
 pub(super) fn check(role: &types::RoleV6) -> Result<(), Status> {
-    let Some(spec) = &role.spec else { return Ok(()) };
     let version = role.version.as_str();
-    if let Some(options) = &spec.options {
-        check_options(options, version)?;
+    let spec = role.spec.clone().unwrap_or_default();
+    let options = spec.options.clone().unwrap_or_default();
+    let allow = spec.allow.clone().unwrap_or_default();
+    let deny = spec.deny.clone().unwrap_or_default();
+    check_namespaces("allow", &allow.namespaces)?;
+    role_kubernetes::check(&allow.kubernetes_resources, version)?;
+    role_kubernetes::check(&deny.kubernetes_resources, version)?;
+    check_namespaces("deny", &deny.namespaces)?;
+    for request in [&allow.request, &deny.request].into_iter().flatten() {
+        role_kubernetes::check_request(&request.kubernetes_resources, version)?;
     }
-    for (side, conditions) in [("allow", &spec.allow), ("deny", &spec.deny)] {
-        if let Some(conditions) = conditions {
-            check_conditions(side, conditions, version)?;
-        }
-    }
-    if let Some(allow) = &spec.allow {
-        check_wildcards(allow)?;
-    }
-    role_grants::check(spec)?;
-    let deny = spec.deny.as_ref().and_then(|deny| deny.impersonate.as_ref());
-    if deny.is_some_and(|impersonate| !impersonate.r#where.is_empty()) {
+    check_options(&options)?;
+    check_wildcards(&allow)?;
+    role_grants::check(&spec)?;
+    check_rules("allow", &allow.rules)?;
+    check_rules("deny", &deny.rules)?;
+    role_grants::check_impersonation(allow.impersonate.as_ref())?;
+    if deny.impersonate.as_ref().is_some_and(|impersonate| !impersonate.r#where.is_empty()) {
         return Err(Status::invalid("'where' is not supported in deny.impersonate conditions"));
+    }
+    role_grants::check_impersonation(deny.impersonate.as_ref())
+}
+
+/// Refuses two forms of the same option, which is looked at before all else.
+pub(super) fn check_forwarding(role: &types::RoleV6) -> Result<(), Status> {
+    let options = role.spec.as_ref().and_then(|spec| spec.options.as_ref());
+    let both =
+        |it: &types::RoleOptions| it.port_forwarding.is_some() && it.ssh_port_forwarding.is_some();
+    if options.is_some_and(both) {
+        return Err(Status::invalid(
+            "options define both 'port_forwarding' and 'ssh_port_forwarding', only one can be set",
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses the option that ended with version 7; the last look at what a role says.
+pub(super) fn check_idp(role: &types::RoleV6) -> Result<(), Status> {
+    let options = role.spec.as_ref().and_then(|spec| spec.options.as_ref());
+    if role.version == "v8" && options.is_some_and(|options| options.idp.is_some()) {
+        return Err(Status::invalid("idp option is only supported in role version 7 and below"));
     }
     Ok(())
 }
@@ -142,7 +97,7 @@ pub(super) fn check_hardware_keys(role: &types::RoleV6) -> Result<(), Status> {
     }
 }
 
-fn check_options(options: &types::RoleOptions, version: &str) -> Result<(), Status> {
+fn check_options(options: &types::RoleOptions) -> Result<(), Status> {
     let invalid = |option: &str, value: &str| {
         Err(Status::invalid(format!("invalid value for role option {option}: {value}")))
     };
@@ -154,32 +109,23 @@ fn check_options(options: &types::RoleOptions, version: &str) -> Result<(), Stat
     if !["", "strict", "best_effort"].contains(&options.lock.as_str()) {
         return invalid("lock", &options.lock);
     }
-    if options.port_forwarding.is_some() && options.ssh_port_forwarding.is_some() {
-        return Err(Status::invalid(
-            "options define both 'port_forwarding' and 'ssh_port_forwarding', only one can be set",
-        ));
-    }
-    if version == "v8" && options.idp.is_some() {
-        return Err(Status::invalid("role option idp is not supported in role version \"v8\""));
+    Ok(())
+}
+
+fn check_namespaces(side: &str, namespaces: &[String]) -> Result<(), Status> {
+    for (index, namespace) in namespaces.iter().enumerate() {
+        if namespace != "*" {
+            metadata::check_namespace(namespace).map_err(|status| Status {
+                message: format!("{side}: namespaces[{index}]: {}", status.message),
+                ..status
+            })?;
+        }
     }
     Ok(())
 }
 
-fn check_conditions(
-    side: &str,
-    conditions: &types::RoleConditions,
-    version: &str,
-) -> Result<(), Status> {
-    for (index, namespace) in conditions.namespaces.iter().enumerate() {
-        if !["default", "*"].contains(&namespace.as_str()) {
-            return Err(Status::invalid(format!(
-                "{side}: namespaces[{index}]: namespace {} invalid, custom namespaces are \
-                 deprecated; the namespace field should be omitted or set to \"default\"",
-                quoted(namespace)
-            )));
-        }
-    }
-    for (index, rule) in conditions.rules.iter().enumerate() {
+fn check_rules(side: &str, rules: &[types::Rule]) -> Result<(), Status> {
+    for (index, rule) in rules.iter().enumerate() {
         let missing = if rule.resources.is_empty() {
             "resources to match"
         } else if rule.verbs.is_empty() {
@@ -191,7 +137,7 @@ fn check_conditions(
             "failed to process '{side}' rule {index}: missing {missing}"
         )));
     }
-    conditions.kubernetes_resources.iter().try_for_each(|it| check_kubernetes(it, version))
+    Ok(())
 }
 
 fn check_wildcards(allow: &types::RoleConditions) -> Result<(), Status> {
@@ -206,78 +152,6 @@ fn check_wildcards(allow: &types::RoleConditions) -> Result<(), Status> {
         if list.iter().any(|it| it == "*") {
             return Err(Status::invalid(format!("wildcard{what} is not allowed in {field}")));
         }
-    }
-    Ok(())
-}
-
-fn check_kubernetes(resource: &types::KubernetesResource, version: &str) -> Result<(), Status> {
-    let invalid = |text: String| Err(Status::invalid(format!("KubernetesResource {text}")));
-    for verb in &resource.verbs {
-        if !KUBERNETES_VERBS.contains(&verb.as_str()) && !verb.contains("{{") {
-            return invalid(format!(
-                "verb {} is invalid or unsupported; Supported: [{}]",
-                quoted(verb),
-                KUBERNETES_VERBS.join(" ")
-            ));
-        }
-        if verb == "*" && resource.verbs.len() > 1 {
-            return invalid("verb \"*\" cannot be used with other verbs".to_owned());
-        }
-    }
-    let kind = resource.kind.as_str();
-    if version == "v8" {
-        check_kubernetes_v8(resource)?;
-    } else {
-        if !KUBERNETES_KINDS.contains(&kind) {
-            return invalid(format!(
-                "kind {} is invalid or unsupported; Supported: [{}]",
-                quoted(kind),
-                KUBERNETES_KINDS.join(" ")
-            ));
-        }
-        if version != "v7" && kind != "pod" {
-            return invalid(format!(
-                "kind {} is not supported in role version {}. Upgrade the role version to \"v8\"",
-                quoted(kind),
-                quoted(version)
-            ));
-        }
-        if !resource.api_group.is_empty() {
-            return invalid(format!(
-                "api_group {} is not supported in role version {}. Upgrade the role version to \
-                 \"v8\"",
-                quoted(&resource.api_group),
-                quoted(version)
-            ));
-        }
-        if resource.namespace.is_empty() && !CLUSTER_WIDE_KINDS.contains(&kind) {
-            return invalid("must include Namespace".to_owned());
-        }
-    }
-    if resource.name.is_empty() {
-        return invalid("must include Name".to_owned());
-    }
-    Ok(())
-}
-
-fn check_kubernetes_v8(resource: &types::KubernetesResource) -> Result<(), Status> {
-    let kind = resource.kind.as_str();
-    if kind.is_empty() {
-        return Err(Status::invalid("KubernetesResource kind is required in role version \"v8\""));
-    }
-    let singular = kind != "*" && KUBERNETES_KINDS.contains(&kind);
-    if singular && ["", "*"].contains(&resource.api_group.as_str()) {
-        return Err(Status::invalid(format!(
-            "KubernetesResource kind {} is invalid. Please use plural name for Kubernetes \
-             resources in role version \"v8\"",
-            quoted(kind)
-        )));
-    }
-    if resource.api_group.is_empty() && !CORE_KINDS.contains(&kind) {
-        return Err(Status::invalid(format!(
-            "KubernetesResource api_group is required for resource {} in role version \"v8\"",
-            quoted(kind)
-        )));
     }
     Ok(())
 }

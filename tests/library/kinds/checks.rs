@@ -201,12 +201,33 @@ const CHECKS: &[(&str, &str, &[(&str, &str)])] = &[
     (
         "role",
         r#"{"version":"v8","spec":{"allow":{"kubernetes_resources":[{"kind":"pod","name":"*"},{"kind":"*","name":"*"}]}}}"#,
-        &[("K027", r#""pod""#)],
+        &[("K027", r#""pod""#), ("K030", r#"{"kind":"*","name":"*"}"#)],
     ),
     (
         "role",
+        r#"{"version":"v8","spec":{"allow":{"kubernetes_resources":[{"kind":"pods","name":"*","verbs":["{{external.verbs}}"]},{"kind":"deployments","name":"*","api_group":"apps"},{"kind":"bindings","name":"*","namespace":"a"},{"kind":"pod","name":"*","api_group":"example.com"},{"name":"*"}]}}}"#,
+        &[
+            ("K028", r#"{"kind":"pods","name":"*","verbs":["{{external.verbs}}"]}"#),
+            ("K028", r#"{"api_group":"apps","kind":"deployments","name":"*"}"#),
+            ("K027", r#""pod""#),
+            ("K027", r#"{"name":"*"}"#),
+        ],
+    ),
+    (
+        "role",
+        r#"{"version":"v8","spec":{"allow":{"kubernetes_labels":{"a":"b"},"kubernetes_resources":[{"kind":"*","name":"*","namespace":"*","verbs":["*"]}]}}}"#,
+        &[],
+    ),
+    (
+        "role",
+        r#"{"version":"v7","spec":{"allow":{"request":{"kubernetes_resources":[{"kind":"pod"},{"kind":"*"},{"kind":"pods"}]}},"deny":{"request":{"kubernetes_resources":[{}]}}}}"#,
+        &[("K027", r#""pods""#), ("K027", "{}")],
+    ),
+    ("role", r#"{"metadata":{"name":"AccessGraphPlugin"}}"#, &[("K034", r#""AccessGraphPlugin""#)]),
+    (
+        "role",
         r#"{"version":"v7","spec":{"deny":{"kubernetes_resources":[{"kind":"pod","name":"*","namespace":"*","verbs":["eat"],"api_group":"x"}]}}}"#,
-        &[("K029", r#""eat""#), ("K030", r#""x""#)],
+        &[("K030", r#""x""#), ("K029", r#""eat""#)],
     ),
     (
         "role",

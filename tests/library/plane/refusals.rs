@@ -9,6 +9,7 @@ use reconciler::manifest::{Snapshot, decode};
 use reconciler::model::{FingerprintKey, Severity, Value};
 use reconciler::plane::Settings;
 use reconciler::plane::status::code;
+use reconciler::wire::message::teleport::users::v1 as users;
 use reconciler::wire::message::{proto, types};
 use serde::Deserialize;
 
@@ -16,6 +17,9 @@ use super::support::{AUTH, World};
 
 /// What was given to a real server by `tctl create -f`, and its words, if it refused.
 const TABLE: &str = include_str!("../../data/refusals.jsonl");
+
+/// What the source of 18.0.0 says of further documents.
+const FROM_SOURCE: &str = include_str!("../../data/source-refusals.jsonl");
 
 /// Expressions, and whether Go compiles them.
 const EXPRESSIONS: &str = include_str!("../../data/go-expressions.jsonl");
@@ -34,9 +38,9 @@ impl Row {
 }
 
 fn rows() -> Vec<Row> {
-    let lines = TABLE.lines();
+    let lines = TABLE.lines().chain(FROM_SOURCE.lines());
     let rows: Vec<Row> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(rows.len() > 45, "{}", rows.len());
+    assert!(rows.len() > 84, "{}", rows.len());
     rows
 }
 
@@ -162,5 +166,56 @@ fn a_long_expression_is_read_in_time() {
         // Quadratic work takes tens of seconds here.
         let took = start.elapsed();
         assert!(took < std::time::Duration::from_secs(8), "{part}: {took:?}");
+    }
+}
+
+#[test]
+fn requests_for_kinds_of_newer_servers_are_warned_of() {
+    for kind in ["pods", "deployments"] {
+        let document = serde_json::json!({"kind": "role", "version": "v8",
+            "metadata": {"name": "r"},
+            "spec": {"allow": {"request": {"kubernetes_resources": [{"kind": kind}]}}}});
+        let reading = decode::read(&snapshot(&document), &FingerprintKey([0; 32]));
+        let found: Vec<_> = reading.findings.iter().map(|it| (it.code.0, it.severity)).collect();
+        assert_eq!(found, [("K027", Severity::Warning)]);
+    }
+}
+
+#[test]
+fn there_is_one_namespace() {
+    let mut world = World::new(Settings::default());
+    let metadata = || {
+        let namespace = "foo".to_owned();
+        Some(types::Metadata { name: "a".to_owned(), namespace, ..Default::default() })
+    };
+    let role = types::RoleV6 { metadata: metadata(), ..super::support::role("a") };
+    let user = types::UserV2 { metadata: metadata(), ..super::support::user("a", &[]) };
+    let token = types::ProvisionTokenV2 { metadata: metadata(), ..Default::default() };
+    let trusted = types::TrustedClusterV2 { metadata: metadata(), ..trusting("access") };
+    let token = proto::create_token_v2_request::Token::V2(token);
+    let users = super::support::USERS;
+    for (path, body) in [
+        (
+            format!("{AUTH}CreateRole"),
+            proto::CreateRoleRequest { role: Some(role) }.encode_to_vec(),
+        ),
+        (
+            format!("{users}CreateUser"),
+            users::CreateUserRequest { user: Some(user) }.encode_to_vec(),
+        ),
+        (
+            format!("{AUTH}CreateTokenV2"),
+            proto::CreateTokenV2Request { token: Some(token) }.encode_to_vec(),
+        ),
+        (format!("{AUTH}UpsertTrustedCluster"), trusted.encode_to_vec()),
+    ] {
+        let refused = world.raw(&path, &body).unwrap_err();
+        assert_eq!(refused.code, code::INVALID_ARGUMENT, "{path}");
+        assert_eq!(
+            refused.message,
+            "namespace \"foo\" invalid, custom namespaces are deprecated; the namespace field \
+             should be omitted or set to \"default\"",
+            "{path}"
+        );
     }
 }

@@ -77,7 +77,7 @@ const CONDITIONS: &str = r#"logins: [ubuntu, '{{internal.logins}}']
       suggested_reviewers: [zoe, adam]
       search_as_roles: [search]
       max_duration: 4h0m0s
-      kubernetes_resources: [{kind: pods, api_group: apps}]
+      kubernetes_resources: [{kind: pod, api_group: apps}]
       reason: {mode: required, prompt: which ticket?}
     kubernetes_users: [jane, ann]
     app_labels: {a: b}
@@ -223,6 +223,8 @@ fn others(leaf: &Value) -> Vec<Value> {
     match leaf {
         Value::Bool(value) => vec![Value::Bool(!value)],
         Value::Int(number) => vec![Value::Int(number + 1)],
+        // What requests are limited to: of another kind the reader only warns in version 8.
+        Value::String(text) if text == "pod" => vec![Value::String("secret".to_owned())],
         Value::String(text) => std::iter::once(format!("{text}x"))
             .chain(words.iter().map(|word| (*word).to_owned()))
             .filter(|other| other != text)
@@ -398,7 +400,7 @@ async fn each_value_of_an_older_large_role_alone_is_one_update_of_its_path() {
     for (first, version) in ["v3", "v4", "v5", "v6"].into_iter().enumerate() {
         tried += each_value_alone(version, first, 4).await;
     }
-    assert_eq!(tried, 224);
+    assert_eq!(tried, 222);
 }
 
 #[tokio::test]
