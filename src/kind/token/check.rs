@@ -25,6 +25,11 @@ pub(super) fn check(token: &Node, findings: &mut Findings<'_>) {
     };
     let node = method.unwrap_or(spec);
     if name == BY_NAME {
+        if let Some(rules) = filled(spec, &["allow"]) {
+            let message = "the join method `token` takes no `allow` rules";
+            let hint = "remove them, or name the method that they belong to: `ec2` or `iam`";
+            error(findings, codes::TOKEN_RULE, rules, message, hint);
+        }
         return;
     }
     if let Some(method) = METHODS.iter().find(|method| method.name == name) {
@@ -32,8 +37,8 @@ pub(super) fn check(token: &Node, findings: &mut Findings<'_>) {
     } else {
         let names: Vec<String> =
             METHODS.iter().map(|method| format!("`{}`", method.name)).collect();
-        let message = format!("there is no join method `{name}`");
-        let hint = format!("there are {}", names.join(", "));
+        let message = format!("`{name}` is not a valid join method");
+        let hint = format!("use one of {}", names.join(", "));
         error(findings, codes::TOKEN_METHOD, node, message, &hint);
     }
 }
@@ -56,7 +61,7 @@ fn roles(spec: &Node, findings: &mut Findings<'_>) {
         let text = role.text().unwrap_or_default();
         match system_role(text) {
             None => {
-                let message = format!("`{text}` is no system role");
+                let message = format!("`{text}` is not a valid system role");
                 let hint = "roles of tokens are Teleport's own: `Node`, `Kube`, `Bot`, …";
                 error(findings, codes::TOKEN_ROLES, role, message, hint);
             }

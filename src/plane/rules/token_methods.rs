@@ -1,5 +1,7 @@
 //! What the join methods of further clouds and build systems demand of a token.
 
+use x509_cert::der::Decode as _;
+
 use super::token_rules::{invalid, one_rule, part, require, within};
 use crate::plane::status::Status;
 use crate::wire::message::types::{ProvisionTokenSpecV2, provision_token_spec_v2_circle_ci};
@@ -73,6 +75,13 @@ pub(super) fn check_spacelift(spec: &ProvisionTokenSpecV2) -> Result<(), Status>
 pub(super) fn check_tpm(spec: &ProvisionTokenSpecV2) -> Result<(), Status> {
     let tpm = part(spec.tpm.as_ref(), "spec.tpm: must be configured for the join method \"tpm\"")?;
     let failed = within("spec.tpm: failed validation");
+    for (index, authority) in tpm.ek_cert_allowed_c_as.iter().enumerate() {
+        check_certificate(authority).map_err(|why| {
+            within("spec.tpm: failed validation")(Status::invalid(format!(
+                "ekcert_allowed_cas[{index}]: {why}"
+            )))
+        })?;
+    }
     if tpm.allow.is_empty() {
         return Err(failed(Status::invalid("allow: at least one rule must be set")));
     }
@@ -86,6 +95,28 @@ pub(super) fn check_tpm(spec: &ProvisionTokenSpecV2) -> Result<(), Status> {
         )))),
         None => Ok(()),
     }
+}
+
+/// Refuses text whose first PEM block is no certificate.
+fn check_certificate(text: &str) -> Result<(), &'static str> {
+    let begin = text.find("-----BEGIN ").and_then(|at| text.get(at..));
+    let block = begin.ok_or("no pem block found")?;
+    let (label, der) = x509_cert::der::pem::decode_vec(first_block(block).as_bytes())
+        .map_err(|_broken| "no pem block found")?;
+    if label != "CERTIFICATE" {
+        return Err("pem block is not 'CERTIFICATE' type");
+    }
+    // The rest of the real text is the certificate reader's own.
+    x509_cert::Certificate::from_der(&der).map(drop).map_err(|_broken| "parsing certificate")
+}
+
+/// A block without what stands behind it, which the reader would not take.
+fn first_block(text: &str) -> &str {
+    let end = text.find("-----END ").and_then(|at| {
+        let line = text.get(at..)?.lines().next()?;
+        at.checked_add(line.trim_end().len())
+    });
+    end.and_then(|end| text.get(..end)).unwrap_or(text)
 }
 
 pub(super) fn check_terraform(spec: &ProvisionTokenSpecV2) -> Result<(), Status> {

@@ -426,6 +426,16 @@ const CHECKS: &[(&str, &str, &[(&str, &str)])] = &[
     ("token", r#"{"spec":{"roles":["node"]}}"#, &[]),
     (
         "token",
+        r#"{"spec":{"roles":["node"],"join_method":"token","allow":[{"aws_account":"1"}]}}"#,
+        &[("K074", r#"[{"aws_account":"1"}]"#)],
+    ),
+    (
+        "token",
+        r#"{"spec":{"roles":["node"],"join_method":"tpm","tpm":{"ekcert_allowed_cas":["nonsense"],"allow":[{"ek_public_hash":"p"}]}}}"#,
+        &[("K075", r#""nonsense""#)],
+    ),
+    (
+        "token",
         r#"{"metadata":{"name":"a/b c"},"spec":{"roles":["node"],"join_method":"magic"}}"#,
         &[("K004", r#""a/b c""#), ("K071", r#""magic""#)],
     ),

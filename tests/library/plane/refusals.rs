@@ -40,7 +40,7 @@ impl Row {
 fn rows() -> Vec<Row> {
     let lines = TABLE.lines().chain(FROM_SOURCE.lines());
     let rows: Vec<Row> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(rows.len() > 84, "{}", rows.len());
+    assert!(rows.len() > 85, "{}", rows.len());
     rows
 }
 
@@ -217,5 +217,34 @@ fn there_is_one_namespace() {
              should be omitted or set to \"default\"",
             "{path}"
         );
+    }
+}
+
+#[test]
+fn authorities_of_endorsement_keys_are_certificates() {
+    let key = "-----BEGIN PUBLIC KEY-----\nMAA=\n-----END PUBLIC KEY-----\n";
+    let broken = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    let whole = rcgen::generate_simple_self_signed(Vec::new()).unwrap().cert.pem();
+    let rows = [
+        ("nonsense", Some("ekcert_allowed_cas[0]: no pem block found"), true),
+        (key, Some("ekcert_allowed_cas[0]: pem block is not 'CERTIFICATE' type"), true),
+        // What is inside of a certificate is for the server to read.
+        (broken, Some("ekcert_allowed_cas[0]: parsing certificate"), false),
+        (whole.as_str(), None, false),
+    ];
+    for (authority, expected, found_beforehand) in rows {
+        let document = serde_json::json!({"kind": "token", "version": "v2",
+            "metadata": {"name": "t"}, "spec": {"roles": ["Node"], "join_method": "tpm",
+            "tpm": {"ekcert_allowed_cas": [authority], "allow": [{"ek_public_hash": "a"}]}}});
+        let reading = decode::read(&snapshot(&document), &FingerprintKey([0; 32]));
+        let found = reading.findings.iter().any(|it| it.code.0 == "K075");
+        assert_eq!(found, found_beforehand, "{authority}");
+        let kind = kind::find("token").unwrap();
+        let body = canonical::from_value(kind, &Value::from_serde(document)).unwrap();
+        let request = call::create(kind, body).unwrap();
+        let mut world = World::new(Settings { enterprise: true, ..Settings::default() });
+        let refused = world.raw(request.path, &request.body).err();
+        let last = refused.map(|it| it.message.lines().last().unwrap().trim().to_owned());
+        assert_eq!(last.as_deref(), expected, "{authority}");
     }
 }

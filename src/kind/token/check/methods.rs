@@ -1,5 +1,8 @@
 //! What each join method demands, 18.0.0.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::kind::check::{at, error, filled, items};
 use crate::kind::codes;
 use crate::model::{Findings, Node};
@@ -67,7 +70,7 @@ pub(super) static METHODS: &[Method] = &[
         hosts: &["hostname"],
         ..ruled("spacelift", &[&["space_id", "caller_id"]])
     },
-    ruled("tpm", &[&["ek_public_hash", "ek_certificate_serial"]]),
+    Method { more: tpm, ..ruled("tpm", &[&["ek_public_hash", "ek_certificate_serial"]]) },
     ruled(
         "terraform_cloud",
         &[
@@ -119,8 +122,8 @@ fn kubernetes(block: &Node, findings: &mut Findings<'_>) {
         }
         ("in_cluster" | "static_jwks" | "oidc", _) => {}
         (word, _) => {
-            let message = format!("there is no type `{word}`");
-            let hint = "there are `in_cluster`, `static_jwks` and, in newer versions, `oidc`";
+            let message = format!("`{word}` is not a valid type");
+            let hint = "use `in_cluster`, `static_jwks` or, with newer versions, `oidc`";
             error(findings, codes::TOKEN_KEYS, kind.unwrap_or(block), message, hint);
         }
     }
@@ -133,5 +136,43 @@ fn bound_keypair(block: &Node, findings: &mut Findings<'_>) {
         let message = "the first join needs a key or a secret";
         let hint = "set `onboarding.initial_public_key`";
         error(findings, codes::TOKEN_FIELD, node, message, hint);
+    }
+}
+
+fn tpm(block: &Node, findings: &mut Findings<'_>) {
+    for authority in items(at(block, &["ekcert_allowed_cas"])) {
+        if let Err(why) = certificate(authority.text().unwrap_or_default()) {
+            let message = format!("the authority of endorsement keys cannot be read: {why}");
+            let hint = "paste the certificate, from `-----BEGIN CERTIFICATE-----` to its `END`";
+            error(findings, codes::TOKEN_FIELD, authority, message, hint);
+        }
+    }
+}
+
+/// First byte of a certificate in DER: a sequence.
+const SEQUENCE: u8 = 0x30;
+
+/// Looks for the first PEM block, which must be a certificate. What is inside of one is the
+/// server's to read: nothing is refused here that it could take.
+fn certificate(text: &str) -> Result<(), &'static str> {
+    let none = "it is not a PEM block";
+    let (_, rest) = text.split_once("-----BEGIN ").ok_or(none)?;
+    let (label, rest) = rest.split_once("-----").ok_or(none)?;
+    let (body, _) = rest.split_once("-----END ").ok_or("its `END` line is missing")?;
+    if label != "CERTIFICATE" {
+        // A broken block before the good one is skipped by the server.
+        return if rest.contains("-----BEGIN CERTIFICATE-----") {
+            Ok(())
+        } else {
+            Err("it is PEM, but not a certificate")
+        };
+    }
+    let packed: String = body.split_ascii_whitespace().collect();
+    let headers = body.contains(':');
+    match STANDARD.decode(packed) {
+        Ok(der) if der.first() == Some(&SEQUENCE) => Ok(()),
+        Ok(_) => Err("there is no certificate in it"),
+        Err(_) if headers => Ok(()),
+        Err(_) => Err("the text between its lines is not base64"),
     }
 }
