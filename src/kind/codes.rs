@@ -66,6 +66,7 @@ codes! {
     METADATA_LOST = "K065": "The server keeps nothing of this metadata.";
     BOT_NAME = "K066": "The bot needs a name; it is the name of the token to join with, too.";
     REGIONS = "K067": "A workload cluster needs a region.";
+    CLUSTER_NAME = "K068": "The name of a workload cluster becomes part of a domain name.";
 
     TOKEN_METHOD = "K071": "The join method is not known.";
     TOKEN_BLOCK = "K072": "The join method needs its own block of settings.";

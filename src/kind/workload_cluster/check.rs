@@ -1,7 +1,7 @@
 //! Rules of a workload cluster beyond its field list.
 
 use crate::kind::canonical::DIRECTIVE_LABELS;
-use crate::kind::check::{at, entries, error, filled, items, metadata, warning};
+use crate::kind::check::{at, entries, error, filled, is_storable, items, metadata, warning};
 use crate::kind::codes;
 use crate::model::{Findings, Node};
 
@@ -11,9 +11,13 @@ const JOIN_METHOD: &str = "iam";
 /// Digits of an AWS account.
 const ACCOUNT_DIGITS: usize = 12;
 
+/// Longest label of a domain name.
+const NAME_MAX: usize = 63;
+
 /// Checks one workload cluster.
 pub(super) fn check(cluster: &Node, findings: &mut Findings<'_>) {
     metadata(cluster, findings);
+    name(cluster, findings);
     lost(cluster, findings);
     let spec = at(cluster, &["spec"]).unwrap_or(cluster);
     if filled(spec, &["regions"]).is_none() {
@@ -31,6 +35,26 @@ pub(super) fn check(cluster: &Node, findings: &mut Findings<'_>) {
         error(findings, codes::BOT_NAME, node, "`bot.name` is missing", hint);
     }
     token(spec, findings);
+}
+
+/// The name becomes the first label of the child's domain. Which names Teleport Cloud takes is
+/// not published, but a name outside of the rule for domains cannot work, and to learn that late
+/// is costly: the name cannot be changed, and a deleted one stays blocked.
+fn name(cluster: &Node, findings: &mut Findings<'_>) {
+    let Some(name) = filled(cluster, &["metadata", "name"]) else { return };
+    let text = name.text().unwrap_or_default();
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    // What cannot be stored is reported as that.
+    if is_storable(text)
+        && (!text.bytes().all(plain)
+            || text.starts_with('-')
+            || text.ends_with('-')
+            || text.len() > NAME_MAX)
+    {
+        let message = format!("`{text}` cannot be part of the domain `{text}.teleport.sh`");
+        let hint = "use lowercase letters, digits and `-` inside, 63 characters at most";
+        error(findings, codes::CLUSTER_NAME, name, message, hint);
+    }
 }
 
 fn token(spec: &Node, findings: &mut Findings<'_>) {
@@ -66,14 +90,14 @@ fn allow(rule: &Node, findings: &mut Findings<'_>) {
         && let Some(text) = account.text()
         && !(text.len() == ACCOUNT_DIGITS && text.bytes().all(|b| b.is_ascii_digit()))
     {
-        let message = format!("`{text}` is no AWS account");
+        let message = format!("`{text}` is not a valid AWS account");
         warning(findings, codes::ACCOUNT, account, message, "an account has twelve digits");
     }
     if let Some(arn) = arn
         && let Some(text) = arn.text()
         && !text.starts_with("arn:")
     {
-        let message = format!("`{text}` is no AWS ARN");
+        let message = format!("`{text}` is not a valid AWS ARN");
         let hint = "for example `arn:aws:sts::123456789012:assumed-role/ROLE/SESSION`";
         warning(findings, codes::ARN, arn, message, hint);
     }

@@ -384,6 +384,11 @@ const CHECKS: &[(&str, &str, &[(&str, &str)])] = &[
     ),
     (
         "workload_cluster",
+        r#"{"metadata":{"name":"My_Cluster.A"},"spec":{"regions":[{"name":"us-west-2"}],"bot":{"name":"b"},"token":{"join_method":"iam","allow":[{"aws_account":"123456789012"}]}}}"#,
+        &[("K068", r#""My_Cluster.A""#)],
+    ),
+    (
+        "workload_cluster",
         r#"{"spec":{}}"#,
         &[("K067", "{}"), ("K066", "{}"), ("K060", "{}"), ("K061", "{}")],
     ),
