@@ -130,7 +130,7 @@ pub(super) fn label_key(key: &Node, findings: &mut Findings<'_>) {
             findings,
             codes::LABEL_KEY,
             key,
-            format!("`{text}` is no label key"),
+            format!("`{text}` is not a valid label key"),
             "a label key has ASCII letters, digits and `/._:*-`, at least one",
         );
     }

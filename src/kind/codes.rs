@@ -80,9 +80,9 @@ codes! {
 
     ROLE_EMPTY = "K080": "The name of a role is not empty.";
     TRAIT_EMPTY = "K081": "A trait without a name or values vanishes.";
-    BOT_TTL = "K082": "A session of a bot cannot last less than nothing.";
+    BOT_TTL = "K082": "The longest session of a bot must not be negative.";
 
-    KUBECONFIG = "K090": "The content is no kubeconfig.";
+    KUBECONFIG = "K090": "The content is not a valid kubeconfig.";
     KUBECONFIG_CONTEXT = "K091": "A kubeconfig needs a current context, with cluster and user.";
     KUBECONFIG_SERVER = "K092": "The address of the API server must be one for the host that serves the cluster.";
     KUBECONFIG_FILE = "K093": "A kubeconfig for another host cannot refer to files.";

@@ -18,7 +18,7 @@ pub(super) fn check(bot: &Node, findings: &mut Findings<'_>) {
         && let NodeValue::Scalar { text, .. } = &node.value
         && duration::parse(text).is_ok_and(|limit| limit < 0)
     {
-        let message = "the server takes 30 hours for a session of less than nothing";
+        let message = "`max_session_ttl` must not be negative; the server takes 30 hours instead";
         warning(findings, codes::BOT_TTL, node, message, "write how long it may last, `12h`");
     }
     for one in items(at(bot, &["spec", "traits"])) {

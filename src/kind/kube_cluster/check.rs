@@ -40,7 +40,7 @@ fn name(cluster: &Node, findings: &mut Findings<'_>) {
             findings,
             codes::KUBE_NAME,
             name,
-            format!("`{text}` is no name for a Kubernetes cluster"),
+            format!("`{text}` is not a valid name for a Kubernetes cluster"),
             "use letters, digits, `.`, `_` and `-`",
         );
     }

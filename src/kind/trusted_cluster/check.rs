@@ -74,7 +74,7 @@ fn role_map(entries: &[Node], findings: &mut Findings<'_>) {
         for local in items(at(entry, &["local"])) {
             let (message, hint) = match local.text().unwrap_or_default() {
                 "" => ("a local role is empty", "name a role of this cluster"),
-                "*" => ("`*` is no local role", "name each role, or use `$1`"),
+                "*" => ("`*` is not a valid local role", "name each role, or use `$1`"),
                 _ => continue,
             };
             error(findings, codes::ROLE_MAP_LOCAL, local, message, hint);

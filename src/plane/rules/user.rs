@@ -122,7 +122,7 @@ pub(super) fn page_of(
 fn create(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     let request: users::CreateUserRequest = decode(body)?;
     tx.allow(KIND, "create")?;
-    let (mut user, _sent) = prepare(tx, request.user)?;
+    let (mut user, _sent) = prepare(request.user)?;
     check_roles(tx, &user)?;
     let created = created_by(&mut user);
     if unset(created) {
@@ -152,7 +152,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, mut user: types::UserV2) -> Result<types::
 fn update(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     let request: users::UpdateUserRequest = decode(body)?;
     tx.allow(KIND, "update")?;
-    let (mut user, sent) = prepare(tx, request.user)?;
+    let (mut user, sent) = prepare(request.user)?;
     check_roles(tx, &user)?;
     let name = name_of(&user);
     if let Some(before) = tx.cached(KIND, &name) {
@@ -168,7 +168,7 @@ fn update(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
 fn upsert(tx: &mut Tx<'_>, body: &[u8]) -> Result<Vec<u8>, Status> {
     let request: users::UpsertUserRequest = decode(body)?;
     tx.allow_all(KIND, &["update", "create"])?;
-    let (mut user, _sent) = prepare(tx, request.user)?;
+    let (mut user, _sent) = prepare(request.user)?;
     check_roles(tx, &user)?;
     let created = created_by(&mut user);
     if unset(created) {
@@ -202,7 +202,7 @@ fn current_unserved(_tx: &mut Tx<'_>, _body: &[u8]) -> Result<Vec<u8>, Status> {
 }
 
 /// Checks a sent user and sets the defaults: the user, and the revision that was sent.
-fn prepare(_tx: &Tx<'_>, user: Option<types::UserV2>) -> Result<(types::UserV2, String), Status> {
+fn prepare(user: Option<types::UserV2>) -> Result<(types::UserV2, String), Status> {
     let mut user = user.ok_or_else(|| Status::invalid("missing parameter user"))?;
     let metadata = user.metadata.get_or_insert_default();
     metadata::check(metadata)?;

@@ -36,7 +36,7 @@ fn spiffe(condition: &Node, findings: &mut Findings<'_>) {
             let text = path.text().unwrap_or_default();
             let regex = text.starts_with('^') && text.ends_with('$');
             if !text.starts_with('/') && !regex {
-                let message = format!("`{text}` is no path of SPIFFE ids");
+                let message = format!("`{text}` is not a valid path of SPIFFE ids");
                 error(findings, codes::SPIFFE, path, message, hint);
             }
         }
@@ -44,7 +44,7 @@ fn spiffe(condition: &Node, findings: &mut Findings<'_>) {
     for network in items(at(condition, &["ip_sans"])) {
         let text = network.text().unwrap_or_default();
         if !is_network(text) {
-            let message = format!("`{text}` is no network");
+            let message = format!("`{text}` is not a valid network");
             let hint = "write address and prefix, `10.0.0.0/8`; one address is `10.1.2.3/32`";
             error(findings, codes::SPIFFE, network, message, hint);
         }
@@ -115,7 +115,7 @@ fn requests(part: &str, conditions: &Node, findings: &mut Findings<'_>) {
         && let Some(text) = mode.text()
         && !matches!(text, "required" | "optional")
     {
-        let message = format!("`{text}` is no mode of reasons");
+        let message = format!("`{text}` is not a valid reason mode");
         error(findings, codes::REQUEST, mode, message, "use `required` or `optional`");
     }
 }
