@@ -166,20 +166,17 @@ impl Names {
             }
             rest = tail;
         }
-        match base {
-            Some(mut whole) => {
-                whole.extend_from_slice(rest);
-                self.inner.insert(whole);
-            }
-            None => {
-                let alias = rest.first().and_then(|first| self.aliases.get(first));
-                let whole = match (alias, rest) {
-                    (Some(alias), [_, tail @ ..]) => [alias.as_slice(), tail].concat(),
-                    (Some(_) | None, _) => rest.to_vec(),
-                };
-                self.outer.insert(whole.join("::"));
-            }
+        if let Some(mut whole) = base {
+            whole.extend_from_slice(rest);
+            self.inner.insert(whole);
+            return;
         }
+        let alias = rest.first().and_then(|first| self.aliases.get(first));
+        let whole = match (alias, rest) {
+            (Some(alias), [_, tail @ ..]) => [alias.as_slice(), tail].concat(),
+            (Some(_) | None, _) => rest.to_vec(),
+        };
+        self.outer.insert(whole.join("::"));
     }
 
     fn add_use(&mut self, tree: &syn::UseTree, path: &mut Vec<String>) {
@@ -271,13 +268,20 @@ impl<'ast> Visit<'ast> for Names {
     fn visit_attribute(&mut self, _comments_and_lints: &'ast syn::Attribute) {}
 }
 
+/// What each file names.
+type All = BTreeMap<String, Names>;
+
+fn names() -> All {
+    sources().into_iter().map(|(path, text)| (path.clone(), Names::of(&path, &text))).collect()
+}
+
 /// Which part names which, with one place each.
-fn borders(sources: &Sources) -> BTreeMap<(&'static str, &'static str), String> {
+fn borders(all: &All) -> BTreeMap<(&'static str, &'static str), String> {
     let mut found = BTreeMap::new();
-    for (path, text) in sources {
+    for (path, names) in all {
         let Some(part) = part_of(&module_of(path)) else { continue };
-        for named in Names::of(path, text).inner {
-            if let Some(other) = part_of(&named).filter(|other| *other != part) {
+        for named in &names.inner {
+            if let Some(other) = part_of(named).filter(|other| *other != part) {
                 found.entry((part, other)).or_insert_with(|| path.clone());
             }
         }
@@ -285,24 +289,23 @@ fn borders(sources: &Sources) -> BTreeMap<(&'static str, &'static str), String> 
     found
 }
 
-fn violations(sources: &Sources) -> Vec<String> {
+fn violations(all: &All) -> Vec<String> {
     let mut wrong = Vec::new();
-    for path in sources.keys().filter(|path| *path != "lib.rs") {
+    for path in all.keys().filter(|path| *path != "lib.rs") {
         if part_of(&module_of(path)).is_none() {
             wrong.push(format!("{path}: it has no row in MAY_NAME"));
         }
     }
-    for ((part, other), path) in borders(sources) {
+    for ((part, other), path) in borders(all) {
         let row = MAY_NAME.iter().find(|(name, _)| *name == part);
         if !row.is_some_and(|(_, allowed)| allowed.contains(&other)) {
             wrong.push(format!("{path}: `{part}` may not name `{other}`"));
         }
     }
-    for (path, text) in sources {
+    for (path, names) in all {
         let Some(part) = part_of(&module_of(path)).filter(|part| PURE.contains(part)) else {
             continue;
         };
-        let names = Names::of(path, text);
         if names.is_async && !ASYNC_ALLOWED.contains(&part) {
             wrong.push(format!("{path}: a pure part is async"));
         }
@@ -319,13 +322,13 @@ fn violations(sources: &Sources) -> Vec<String> {
 
 #[test]
 fn parts_name_only_what_they_may() {
-    let wrong = violations(&sources());
+    let wrong = violations(&names());
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
 fn the_table_has_no_circles_and_no_permit_that_nobody_uses() {
-    let used = borders(&sources());
+    let used = borders(&names());
     let mut above: Vec<&str> = Vec::new();
     for (part, allowed) in MAY_NAME {
         for other in *allowed {
@@ -338,6 +341,7 @@ fn the_table_has_no_circles_and_no_permit_that_nobody_uses() {
 
 #[test]
 fn a_planted_violation_is_caught() {
+    let mut all = names();
     for (path, text, expected) in [
         ("plan/planted.rs", "use crate::adapter::clock::SystemClock;", "may not name `adapter`"),
         ("plane/planted.rs", "use crate::{model::Now, plan::Plan};", "may not name `plan`"),
@@ -353,9 +357,9 @@ fn a_planted_violation_is_caught() {
         ("plan/planted.rs", "use std::time as t; fn f() { t::Instant::now(); }", "Instant"),
         ("attic/planted.rs", "", "no row in MAY_NAME"),
     ] {
-        let mut tree = sources();
-        tree.insert(path.to_owned(), text.to_owned());
-        let wrong = violations(&tree);
+        all.insert(path.to_owned(), Names::of(path, text));
+        let wrong = violations(&all);
+        all.remove(path);
         assert_eq!(wrong.len(), 1, "{path}: {wrong:?}");
         assert!(wrong.iter().any(|it| it.contains(expected)), "{path}: {wrong:?}");
     }
@@ -370,15 +374,14 @@ fn may_name_kind(path: &str, kind: &str) -> bool {
         path == format!("{own}.rs") || path.starts_with(&format!("{own}/"))
     };
     ["plane/", "sim/"].iter().any(|free| path.starts_with(free))
-        || reconciler::kind::KINDS.iter().any(|of| is_kinds_own(&of))
+        || reconciler::kind::KINDS.iter().any(is_kinds_own)
         || [("config/read.rs", "workload_cluster"), ("kind/mod.rs", "bot")].contains(&(path, kind))
 }
 
 #[test]
 fn kinds_are_named_in_their_own_files_only() {
     let mut wrong = Vec::new();
-    for (path, text) in sources() {
-        let names = Names::of(&path, &text);
+    for (path, names) in names() {
         for kind in reconciler::kind::KINDS {
             let name = kind.name.as_str();
             if names.texts.contains(name) && !may_name_kind(&path, name) {

@@ -68,7 +68,7 @@ pub(super) async fn plan(
         PlanFormat::Json => render::json(&view) + "\n",
         PlanFormat::Markdown => render::markdown(&view),
     })?;
-    let failed = reading.has_errors() || !plan.is_live_whole();
+    let failed = reading.has_errors() || !plan.is_live_whole() || !plan.not_applied.is_empty();
     // The order of precedence: what needs a person comes before what merely is to do.
     Ok(match (failed, gated.approval.is_some(), plan.steps.is_empty()) {
         (true, _, _) => Exit::Error,

@@ -54,7 +54,7 @@ pub(super) const READ_MAX: Duration = Duration::from_secs(5);
 pub(super) const READ_WATCHED: Duration = Duration::from_secs(3);
 /// How long a watch must live for its end to count as the first one again. One that is accepted
 /// and ended at once, each time, is asked for ever more seldom.
-pub(super) const WATCH_LASTING: Duration = Duration::from_secs(60);
+pub(super) const WATCH_LASTING: Duration = Duration::from_mins(1);
 /// How long the first lists wait for the watch.
 pub(super) const WATCH_PATIENCE: Duration = Duration::from_secs(10);
 /// So long after the start reads may still miss what an earlier life wrote; what the journal
