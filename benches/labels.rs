@@ -30,7 +30,7 @@ use reconciler::adapter::files::{Directory, Globs};
 use reconciler::adapter::sqlite::Sqlite;
 use reconciler::adapter::teleport::Link;
 use reconciler::adapter::watch::SourceWatch;
-use reconciler::driver::{Asked, Question, World, drive};
+use reconciler::driver::{ControlRequest, Question, World, drive};
 use reconciler::engine::{Config, Engine, Status};
 use reconciler::labels::allow::Allow;
 use reconciler::labels::resolve::Rules;
@@ -146,9 +146,9 @@ fn manifests(count: usize, period: Duration) -> String {
     text
 }
 
-async fn status(ask: &mpsc::Sender<Asked>) -> Status {
+async fn status(ask: &mpsc::Sender<ControlRequest>) -> Status {
     let (reply, answer) = oneshot::channel();
-    ask.send(Asked { question: Question::Status, reply }).await.unwrap();
+    ask.send(ControlRequest { question: Question::Status, reply }).await.unwrap();
     serde_json::from_str(&answer.await.unwrap().unwrap()).unwrap()
 }
 

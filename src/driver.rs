@@ -72,7 +72,7 @@ impl<F, C> std::fmt::Debug for World<F, C> {
 
 /// A question from another process, with the way back.
 #[derive(Debug)]
-pub struct Asked {
+pub struct ControlRequest {
     /// What.
     pub question: Question,
     /// Where the answer goes; a message for people when it cannot be done.
@@ -104,10 +104,10 @@ pub struct TaskDied(#[from] JoinError);
 pub async fn drive<F: Files + 'static, C: Commands + 'static>(
     engine: &mut Engine,
     mut world: World<F, C>,
-    mut asked: mpsc::Receiver<Asked>,
+    mut asked: mpsc::Receiver<ControlRequest>,
     stop: CancellationToken,
 ) -> Result<(), TaskDied> {
-    let mut hands = Hands::new(&world);
+    let mut hands = Executor::new(&world);
     let mut events = VecDeque::new();
     events.push_back(match world.storage.load() {
         Ok(state) => Event::Started(state),
@@ -150,13 +150,13 @@ pub async fn drive<F: Files + 'static, C: Commands + 'static>(
                 events.push_back(Event::Renewed);
             }
             question = asked.recv(), if asking => match question {
-                Some(Asked { question: Question::Status, reply }) => {
+                Some(ControlRequest { question: Question::Status, reply }) => {
                     let mut status = engine.status(world.clock.now());
                     status.connection = link.troubles();
                     let status = serde_json::to_string(&status);
                     answer(reply, status.map_err(|error| error.to_string()));
                 }
-                Some(Asked { question: Question::Approve { hash }, reply }) => {
+                Some(ControlRequest { question: Question::Approve { hash }, reply }) => {
                     events.push_back(Event::Approve { hash, request: hands.remember(reply) });
                 }
                 None => asking = false,
@@ -186,7 +186,7 @@ enum Done {
 }
 
 /// The part that acts: turns effects into tasks and their ends into events.
-struct Hands<F, C> {
+struct Executor<F, C> {
     cluster: Remote<Link>,
     files: Arc<F>,
     commands: Arc<C>,
@@ -203,7 +203,7 @@ struct Hands<F, C> {
     requests: u64,
 }
 
-impl<F: Files + 'static, C: Commands + 'static> Hands<F, C> {
+impl<F: Files + 'static, C: Commands + 'static> Executor<F, C> {
     fn new(world: &World<F, C>) -> Self {
         Self {
             cluster: world.cluster.clone(),

@@ -53,7 +53,7 @@
 //! - Secrets in the journal are keyed fingerprints; the key lies in the state (mode 0600).
 //! - A name that is a secret (a token of the join method `token`) is nowhere in an id: its
 //!   fingerprint stands there, 64 bits wide, and calls take the name from the resource. A name is
-//!   one as soon as manifest, cluster or journal says so ([`model::Veil`]).
+//!   one as soon as manifest, cluster or journal says so ([`model::SecretNames`]).
 //!
 //! ## Labels
 //!

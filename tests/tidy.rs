@@ -84,7 +84,7 @@ const IMPURE_ALLOWED: &[(&str, &str)] = &[
     // The frame of gRPC messages is tonic's by nature.
     ("wire/codec.rs", "tonic"),
     // Work on many items is shared between threads; what comes of it does not depend on them.
-    ("model/share.rs", "std::thread"),
+    ("model/parallel.rs", "std::thread"),
 ];
 /// Pure parts that implement a port, whose calls are async, without a runtime.
 const ASYNC_ALLOWED: &[&str] = &["sim"];

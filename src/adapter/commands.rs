@@ -12,7 +12,7 @@ mod environment;
 mod group;
 mod output;
 mod place;
-mod warden;
+mod reaper;
 
 use std::io;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ use self::group::{Ended, Group};
 pub use self::output::OUTPUT_MAX;
 use self::output::{Complaints, Said};
 use self::place::Place;
-pub use self::warden::{Warden, serve as end_orphans};
+pub use self::reaper::{Reaper, serve as end_orphans};
 use crate::labels::allow::Allow;
 use crate::labels::value::Command;
 use crate::port::{Commands, RunError};
@@ -42,7 +42,7 @@ pub struct Runner {
     source: PathBuf,
     allow: Allow,
     environment: Environment,
-    warden: Option<Arc<Warden>>,
+    warden: Option<Arc<Reaper>>,
 }
 
 impl Runner {
@@ -53,7 +53,7 @@ impl Runner {
 
     /// The same, with somebody who ends its commands when this process cannot.
     #[must_use]
-    pub fn with_warden(self, warden: Warden) -> Self {
+    pub fn with_warden(self, warden: Reaper) -> Self {
         Self { warden: Some(Arc::new(warden)), ..self }
     }
 

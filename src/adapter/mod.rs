@@ -1,5 +1,6 @@
 //! The real world: files, disk, network, processes. Deliberately absent: decisions.
 
+pub mod bounded_read;
 pub mod clock;
 pub mod cluster;
 pub mod commands;
@@ -13,4 +14,3 @@ pub mod offline;
 pub mod sqlite;
 pub mod teleport;
 pub mod watch;
-pub mod whole;

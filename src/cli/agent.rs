@@ -14,13 +14,13 @@ use super::exit::Exit;
 use super::log::{self, colour};
 use super::session::Session;
 use super::setup::Setup;
-use super::signals::{Wish, Wishes};
+use super::signals::{Shutdown, ShutdownSignals};
 use crate::adapter::clock::System;
 use crate::adapter::entropy::Seeded;
 use crate::adapter::watch::SourceWatch;
-use crate::driver::{Asked, OnReading, World, drive};
+use crate::driver::{ControlRequest, OnReading, World, drive};
 use crate::engine::{Engine, Mode, Outcome};
-use crate::labels::blocked::named;
+use crate::labels::findings::named;
 use crate::labels::resolve::Rules;
 use crate::manifest::{Reading, Snapshot, render};
 use crate::port::Entropy as _;
@@ -44,7 +44,7 @@ pub(super) async fn run(
     let Some(storage) = session.storage.clone() else {
         return Err(CliError::new("internal error: the state was opened read-only"));
     };
-    let wishes = Wishes::listen(clock)?;
+    let wishes = ShutdownSignals::listen(clock)?;
     let (ask, asked) = mpsc::channel(ASKED_MAX);
     let stop = CancellationToken::new();
     let served = CancellationToken::new();
@@ -126,7 +126,7 @@ fn show_findings(coloured: bool, format: LogFormat, rules: Rules, owner: String)
 async fn serve(
     socket: Option<Socket>,
     session: &Session,
-    asked: mpsc::Sender<Asked>,
+    asked: mpsc::Sender<ControlRequest>,
     stop: &CancellationToken,
 ) -> Result<(), CliError> {
     let Some(Socket { listener, file: _file }) = socket else {
@@ -148,18 +148,18 @@ async fn serve(
 
 /// Turns the first wish to end into one to finish; the second ends at once, with a journal that
 /// is read back at the next start.
-async fn signals(mut wishes: Wishes, stop: &CancellationToken, done: &CancellationToken) {
+async fn signals(mut wishes: ShutdownSignals, stop: &CancellationToken, done: &CancellationToken) {
     loop {
         let wish = tokio::select! {
             wish = wishes.next() => wish,
             () = done.cancelled() => return,
         };
         match wish {
-            Wish::End => {
+            Shutdown::End => {
                 tracing::info!("shutting down; signal again to force");
                 stop.cancel();
             }
-            Wish::AtOnce => {
+            Shutdown::AtOnce => {
                 tracing::info!("forced to stop");
                 #[expect(clippy::exit, reason = "the person asked twice")]
                 #[expect(clippy::disallowed_methods, reason = "the person asked twice")]

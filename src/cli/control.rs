@@ -19,7 +19,7 @@ use tower::{Service, ServiceExt as _};
 use super::error::{CliError, chain};
 use crate::adapter::cluster::Remote;
 use crate::adapter::teleport::Link;
-use crate::driver::{Asked, Question};
+use crate::driver::{ControlRequest, Question};
 use crate::port::{CallCode, Cluster as _};
 use crate::wire::codec::BytesCodec;
 
@@ -195,7 +195,7 @@ type Request = http::Request<Body>;
 type Response = http::Response<Body>;
 
 /// Routes by path: the agent's own questions go to the driver, everything else to `plane`.
-pub(super) fn switch(plane: impl Answers, asked: mpsc::Sender<Asked>) -> impl Answers {
+pub(super) fn switch(plane: impl Answers, asked: mpsc::Sender<ControlRequest>) -> impl Answers {
     tower::service_fn(move |request: Request| {
         let (plane, ask) = (plane.clone(), Ask { asked: asked.clone() });
         async move {
@@ -232,7 +232,7 @@ fn is_read(path: &str) -> bool {
 
 /// The agent's one call.
 struct Ask {
-    asked: mpsc::Sender<Asked>,
+    asked: mpsc::Sender<ControlRequest>,
 }
 
 impl tonic::server::UnaryService<Bytes> for Ask {
@@ -248,7 +248,7 @@ impl tonic::server::UnaryService<Bytes> for Ask {
                 .map_err(|error| tonic::Status::invalid_argument(error.to_string()))?;
             let (reply, answer) = oneshot::channel();
             let gone = || tonic::Status::unavailable("the agent is ending");
-            asked.send(Asked { question, reply }).await.map_err(|_| gone())?;
+            asked.send(ControlRequest { question, reply }).await.map_err(|_| gone())?;
             match answer.await.map_err(|_| gone())? {
                 Ok(text) => Ok(tonic::Response::new(Bytes::from(text))),
                 Err(text) => Err(tonic::Status::failed_precondition(text)),

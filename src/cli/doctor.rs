@@ -9,15 +9,15 @@ use prost::Message as _;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::Streams;
+use super::preview;
 use super::rights::{Denial, Judged, Rights};
 use super::session::{Access, Session};
 use super::setup::{Setup, Target};
-use super::survey;
 use crate::adapter::clock::System;
 use crate::adapter::cluster::CLIENT_VERSION;
 use crate::adapter::teleport::{Names, Teleport, Way};
 use crate::kind::{KINDS, Kind};
-use crate::live::{Coverage, Lack};
+use crate::live::{Coverage, ListFailure};
 use crate::model::{Cluster, KindName};
 use crate::plan::in_use;
 use crate::port::{CallCode, CallError, Clock as _, Cluster as _, calls};
@@ -236,7 +236,7 @@ type Missing = BTreeMap<&'static str, (Vec<&'static str>, Option<&'static str>)>
 /// The kinds in use, which are all that an agent asks for. `None`: nothing says which they are.
 async fn used(setup: &Setup, session: &Session, clock: &System) -> Option<BTreeSet<KindName>> {
     let known = session.known.clone().unwrap_or_default();
-    let source = survey::begin(setup, clock).await.ok()?;
+    let source = preview::begin(setup, clock).await.ok()?;
     let (_, reading, _) = source.end(setup, &session.key, &known).await.ok()?;
     let used: BTreeSet<_> =
         in_use(&reading, &known.inventory).into_iter().map(|(_, it)| it).collect();
@@ -262,7 +262,7 @@ async fn kinds(
                 let count = observed.seen().count();
                 report.line(name, &format!("{count} listed"));
             }
-            Coverage::Partial(_) if observed.lack() == Some(Lack::NoSuchKind) => {
+            Coverage::Partial(_) if observed.lack() == Some(ListFailure::NoSuchKind) => {
                 let text = "not supported by this server";
                 match used {
                     Some(_) => report.problem(name, text),

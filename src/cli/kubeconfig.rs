@@ -14,9 +14,9 @@ use super::args::KubeconfigCommand;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::Streams;
+use crate::adapter::bounded_read;
 use crate::adapter::files::SECRET_SIZE_MAX;
 use crate::adapter::kubectl::{self, KubectlError};
-use crate::adapter::whole;
 use crate::kind::kubeconfig::{self as judge_of, Finding};
 use crate::manifest::render::position;
 use crate::model::Severity;
@@ -63,7 +63,7 @@ pub(super) async fn run(
 fn judge(file: &Path, to: &mut Streams<'_>) -> Result<Exit, CliError> {
     let shown =
         if file == Path::new("-") { "stdin".to_owned() } else { file.display().to_string() };
-    let content = whole::read_or_stdin(file, SECRET_SIZE_MAX)
+    let content = bounded_read::read_or_stdin(file, SECRET_SIZE_MAX)
         .map_err(|error| CliError::new(format!("cannot read {shown}: {error}")))?;
     let (text, errors) = judgement(&shown, &content);
     to.print(&text)?;

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use super::error::CliError;
 use super::output::{Streams, count, written};
+use super::preview;
 use super::session::{Session, new_key};
 use super::setup::Setup;
-use super::survey;
 use crate::adapter::clock::System;
 use crate::kind::{self, Kind, Phase, call, canonical, hide};
 use crate::manifest::{Manifest, Reading, Snapshot};
@@ -58,7 +58,7 @@ pub(super) async fn read(
     let setup = Setup { source: dir.to_owned(), ..setup.clone() };
     let key = new_key()?;
     let (snapshot, reading, _) =
-        survey::begin(&setup, clock).await?.end(&setup, &key, &Arc::default()).await?;
+        preview::begin(&setup, clock).await?.end(&setup, &key, &Arc::default()).await?;
     to.findings(&reading.findings, &snapshot)?;
     if reading.has_errors() || !reading.is_whole() {
         let dir = dir.display();

@@ -6,22 +6,22 @@ mod control;
 mod doctor;
 mod error;
 pub mod exit;
-mod foretell;
 mod kinds;
+mod kube_ls;
+mod kube_match;
 mod kubeconfig;
 mod load;
 mod log;
 mod output;
 mod plane;
+mod preview;
 mod report;
 mod resources;
 mod rights;
-mod served;
 mod session;
 mod setup;
-mod show;
 mod signals;
-mod survey;
+mod status;
 mod table;
 
 use std::io::Write as _;
@@ -142,7 +142,7 @@ async fn dispatch(args: &Args, clock: &System, to: &mut Streams<'_>) -> Result<E
             setup.warn();
             report::validate(&setup, *format, clock, to).await
         }
-        Command::Status { format } => show::status(&setup()?, *format, clock, to).await,
+        Command::Status { format } => status::status(&setup()?, *format, clock, to).await,
         Command::Get { what, format } => {
             let session = Session::open(&setup()?, Access::Read, "get", clock).await?;
             resources::get(&session, what, *format, Secrets::Masked, to.out).await?;
@@ -207,18 +207,18 @@ async fn kube(
     match command {
         KubeCommand::Ls { format, quiet, unserved } => {
             let session = Session::open(setup, Access::Read, "kube ls", clock).await?;
-            let view = served::View {
+            let view = kube_ls::View {
                 format: *format,
                 quiet: *quiet,
                 verbose: common.verbose > 0,
                 unserved: *unserved,
             };
-            served::ls(setup, &session, view, to).await
+            kube_ls::ls(setup, &session, view, to).await
         }
         KubeCommand::Match { labels, name, detailed_exitcode, format } => {
             let answer = match name {
-                Some(name) => foretell::declared(setup, name, clock).await?,
-                None => foretell::Answer::new(&setup.config.kubernetes, labels)?,
+                Some(name) => kube_match::declared(setup, name, clock).await?,
+                None => kube_match::Answer::new(&setup.config.kubernetes, labels)?,
             };
             answer.print(*format, *detailed_exitcode, to)
         }

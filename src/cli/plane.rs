@@ -19,7 +19,7 @@ use super::load;
 use super::output::Streams;
 use super::session::open_plane;
 use super::setup::{Setup, Target, played};
-use super::signals::Wishes;
+use super::signals::ShutdownSignals;
 use crate::adapter::clock::System;
 use crate::adapter::cluster::Remote;
 use crate::adapter::lock::{Lock, beside};
@@ -64,7 +64,7 @@ pub(super) async fn serve(
         let lock = Lock::take(&setup.state, "reconciler plane serve");
         Some(lock.map_err(|error| CliError::new(error.to_string()))?)
     };
-    let mut wishes = Wishes::listen(clock)?;
+    let mut wishes = ShutdownSignals::listen(clock)?;
     let declared = match given {
         Some(dir) => Some(load::read(setup, dir, clock, to).await?),
         None => None,

@@ -8,12 +8,12 @@ use super::control;
 use super::error::CliError;
 use super::exit::Exit;
 use super::kinds::{other_meaning, parse_one};
+use super::kube_ls;
 use super::log::{Columns, colour};
 use super::output::{Streams, count, written};
-use super::served;
+use super::preview::{self, Preview};
 use super::session::{Access, Session, new_key};
 use super::setup::Setup;
-use super::survey::{self, Survey};
 use crate::adapter::clock::System;
 use crate::adapter::offline::Offline;
 use crate::adapter::sqlite::Line;
@@ -36,10 +36,10 @@ pub(super) async fn plan(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let source = survey::begin(setup, clock).await?;
+    let source = preview::begin(setup, clock).await?;
     let session = Session::open(setup, Access::Read, "plan", clock).await?;
-    let seen = survey::take(setup, source, &session, clock).await?;
-    let Survey { snapshot, reading, live: _, plan, commands: (commands, known), gated } = &seen;
+    let seen = preview::take(setup, source, &session, clock).await?;
+    let Preview { snapshot, reading, live: _, plan, commands: (commands, known), gated } = &seen;
     to.findings(&reading.findings, snapshot)?;
     if session.known.is_none() && !setup.memory {
         to.remark("note: no journal found; ownership is inferred from owner labels\n")?;
@@ -52,7 +52,7 @@ pub(super) async fn plan(
         to.remark(&text)?;
     }
     let locate = |place: &Place| written(snapshot, place);
-    let serving = served::notes(setup, &session, plan).await;
+    let serving = kube_ls::notes(setup, &session, plan).await;
     let found = findings::json(&reading.findings, snapshot);
     let view = render::View {
         plan,
@@ -88,7 +88,7 @@ pub(super) async fn validate(
     clock: &System,
     to: &mut Streams<'_>,
 ) -> Result<Exit, CliError> {
-    let source = survey::begin(setup, clock).await?;
+    let source = preview::begin(setup, clock).await?;
     let (snapshot, reading, _) = source.end(setup, &new_key()?, &Arc::default()).await?;
     match format {
         Format::Json => to.print(&json_findings(&reading, &snapshot)?)?,
@@ -134,8 +134,8 @@ pub(super) async fn approve(
         return Ok(Exit::Done);
     }
     let session = Session::open(setup, Access::Change, "approve", clock).await?;
-    let source = survey::begin(setup, clock).await?;
-    let seen = survey::take(setup, source, &session, clock).await?;
+    let source = preview::begin(setup, clock).await?;
+    let seen = preview::take(setup, source, &session, clock).await?;
     let waiting = seen.gated.approval.map(|pending| pending.hash);
     let full = match waiting {
         Some(full) if hash.len() >= APPROVAL_DIGITS && full.starts_with(hash) => full,

@@ -12,9 +12,9 @@ use super::error::CliError;
 use super::kinds::{other_meaning, parse, parse_one};
 use super::session::{Access, Session};
 use super::setup::Setup;
+use crate::adapter::bounded_read;
 use crate::adapter::clock::System;
 use crate::adapter::files::FILE_SIZE_MAX;
-use crate::adapter::whole;
 use crate::kind::{self, Kind, call, canonical, hide, pasted, unknown};
 use crate::live::{Coverage, Observed};
 use crate::model::{Cluster, Live, Readiness, ResourceId, Value, duration};
@@ -251,7 +251,7 @@ pub(super) async fn set(
     out: &mut dyn Write,
 ) -> Result<(), CliError> {
     let unreadable = |error| CliError::new(format!("cannot read {}: {error}", file.display()));
-    let text = whole::read_or_stdin(file, FILE_SIZE_MAX).map_err(unreadable)?;
+    let text = bounded_read::read_or_stdin(file, FILE_SIZE_MAX).map_err(unreadable)?;
     let unclear = |error: String| CliError::new(format!("{}: {error}", file.display()));
     for document in serde_yaml::Deserializer::from_slice(&text) {
         let value = serde_json::Value::deserialize(document).map_err(|e| unclear(e.to_string()))?;

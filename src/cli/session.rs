@@ -23,7 +23,7 @@ use crate::adapter::teleport::{Link, Teleport};
 use crate::journal::State;
 use crate::kind;
 use crate::live::LiveState;
-use crate::model::{Cluster, FingerprintKey, KindName, Live, ResourceId, Veil};
+use crate::model::{Cluster, FingerprintKey, KindName, Live, ResourceId, SecretNames};
 use crate::plane::{Faults, Plane, Settings};
 use crate::port::{Clock as _, Storage, calls};
 
@@ -223,8 +223,8 @@ impl Session {
     }
 
     /// Which names the journal knows for secrets, whatever the live side says of them now.
-    pub(super) fn veil(&self) -> Veil {
-        let mut veil = Veil::new(&self.key);
+    pub(super) fn veil(&self) -> SecretNames {
+        let mut veil = SecretNames::new(&self.key);
         veil.learn(self.known.iter().flat_map(|state| state.inventory.keys()));
         veil
     }

@@ -9,7 +9,7 @@ use clap::CommandFactory as _;
 
 use super::args::{Args, Common, ControlPlane as Plane};
 use super::error::CliError;
-use crate::adapter::commands::{Environment, Runner, Warden};
+use crate::adapter::commands::{Environment, Reaper, Runner};
 use crate::adapter::files::{Directory, Globs, Places};
 use crate::adapter::teleport::{self, Address, HttpProxy, Source, Teleport, outer_roots};
 use crate::config::{Config, ControlPlane, DynamicLabels, Kubernetes, Search, StateFiles};
@@ -185,7 +185,7 @@ impl Setup {
     pub(super) fn runner(&self) -> Runner {
         let DynamicLabels { allow, environment, .. } = &self.config.kubernetes.dynamic_labels;
         let environment = Environment::of(std::env::vars_os(), environment);
-        let warden = Warden::new(this_program(), WARDEN);
+        let warden = Reaper::new(this_program(), WARDEN);
         Runner::new(self.source.clone(), allow.clone(), environment).with_warden(warden)
     }
 

@@ -28,7 +28,7 @@ enum Kind {
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
+pub(super) enum Shutdown {
     /// Finish what is in flight, and end.
     End,
     /// End now.
@@ -37,7 +37,7 @@ pub(super) enum Wish {
 
 /// Listens to the signals.
 #[derive(Debug)]
-pub(super) struct Wishes {
+pub(super) struct ShutdownSignals {
     interrupt: Signal,
     terminate: Signal,
     /// Absent under `nohup`, which has it ignored.
@@ -46,7 +46,7 @@ pub(super) struct Wishes {
     heard: Heard,
 }
 
-impl Wishes {
+impl ShutdownSignals {
     /// Begins to listen.
     ///
     /// # Errors
@@ -66,7 +66,7 @@ impl Wishes {
     }
 
     /// Waits for the next wish.
-    pub(super) async fn next(&mut self) -> Wish {
+    pub(super) async fn next(&mut self) -> Shutdown {
         loop {
             let hangup = async {
                 match &mut self.hangup {
@@ -93,15 +93,15 @@ struct Heard {
 }
 
 impl Heard {
-    fn take(&mut self, kind: Kind, now: Duration) -> Option<Wish> {
+    fn take(&mut self, kind: Kind, now: Duration) -> Option<Shutdown> {
         match self.last {
             None => {
                 self.last = Some((kind, now));
-                Some(Wish::End)
+                Some(Shutdown::End)
             }
             Some((last, at)) => {
                 let is_echo = last == kind && now.saturating_sub(at) < ECHO;
-                (kind != Kind::Hangup && !is_echo).then_some(Wish::AtOnce)
+                (kind != Kind::Hangup && !is_echo).then_some(Shutdown::AtOnce)
             }
         }
     }
@@ -120,13 +120,13 @@ mod tests {
     use super::*;
 
     /// A signal, its second, what is taken from it.
-    type Case = (Kind, f64, Option<Wish>);
+    type Case = (Kind, f64, Option<Shutdown>);
 
     #[test]
     fn a_wish_is_heard_once() {
         use Kind::{Hangup, Interrupt, Terminate};
         let seconds = Duration::from_secs_f64;
-        let (end, now) = (Some(Wish::End), Some(Wish::AtOnce));
+        let (end, now) = (Some(Shutdown::End), Some(Shutdown::AtOnce));
         let table: &[&[Case]] = &[
             // `timeout`: to the process, then to the group.
             &[(Terminate, 5.0, end), (Terminate, 5.002, None)],

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::{Config, ConfigError};
-use crate::adapter::whole;
+use crate::adapter::bounded_read;
 
 /// Largest configuration that is read, in bytes.
 const SIZE_MAX: u64 = 1024 * 1024;
@@ -41,7 +41,7 @@ impl Search<'_> {
 pub(super) fn load(search: &Search<'_>) -> Result<Config, ConfigError> {
     for (path, missing) in search.places() {
         let failed = |message: String| ConfigError::File { path: path.to_owned(), message };
-        let text = match whole::text(path, SIZE_MAX) {
+        let text = match bounded_read::text(path, SIZE_MAX) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound && missing == Missing::Fine => {
                 continue;

@@ -9,9 +9,9 @@ use toml::de::{DeTable, DeValue};
 use super::read::{Item, Reader};
 use super::{DynamicLabels, Kubernetes};
 use crate::labels::allow::Allow;
+use crate::labels::lint::Lint;
 use crate::labels::selector::{self, Selectors};
 use crate::labels::serve::Service;
-use crate::labels::trap::Trap;
 use crate::labels::{Mode, OnFailure};
 
 /// Keys of `[kubernetes]`.
@@ -33,7 +33,7 @@ struct Places {
 }
 
 impl Places {
-    fn of(&self, trap: &Trap) -> Range<usize> {
+    fn of(&self, trap: &Lint) -> Range<usize> {
         let item = trap.item.and_then(|item| self.items.get(item.checked_sub(1)?));
         let Some((item, keys)) = item else { return self.list.clone() };
         let Some((key, values)) = trap.key.as_ref().and_then(|key| keys.get(key)) else {

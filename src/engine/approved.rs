@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::condition::{Approved, Checking, Condition};
 use super::config::{MAX_IN_FLIGHT, Planted};
 use super::machine::Engine;
-use super::slot::{Approved, Checking, Condition};
 use super::write::Turn;
 use crate::journal::{OpId, Outcome};
 use crate::kind;
@@ -53,7 +53,7 @@ impl Engine {
             inventory.contains_key(id) && grant.expires > wall && grant.until > now
         };
         self.allowance.grants.retain(|id, grant| is_open(id, grant));
-        let looking = self.flying.iter().filter(|id| {
+        let looking = self.in_flight.iter().filter(|id| {
             let condition = self.slots.get(*id).map(|slot| &slot.condition);
             matches!(condition, Some(Condition::Checking(it)) if it.approval.is_none()
                 && matches!(it.step.action, Action::Delete { before: _ }))
@@ -132,7 +132,7 @@ impl Engine {
     /// Begins what was approved, in the plan's order, up to the limit.
     pub(super) fn pump_approved(&mut self) {
         let mut later = VecDeque::new();
-        while self.flying.len() < MAX_IN_FLIGHT
+        while self.in_flight.len() < MAX_IN_FLIGHT
             && let Some(id) = self.allowance.queue.pop_front()
         {
             let Some(Condition::Approved(approved)) =
@@ -151,7 +151,7 @@ impl Engine {
                 }
                 Turn::Later => later.push_back(id),
                 Turn::Never => {
-                    self.settle_record(approved.op, Outcome::NotDone);
+                    self.record_outcome(approved.op, Outcome::NotDone);
                     self.give_up(&id);
                 }
             }
@@ -174,7 +174,7 @@ impl Engine {
             return Turn::Never;
         }
         // What was approved waits for the source's next word; it is not asked about again.
-        if !self.is_heard_out(&step.id) {
+        if !self.source_is_quiet(&step.id) {
             return Turn::Later;
         }
         if !self.may_delete(&step.id) {
@@ -208,7 +208,7 @@ impl Engine {
             if let Some(Condition::Approved(approved)) =
                 self.slots.get(&id).map(|slot| slot.condition.clone())
             {
-                self.settle_record(approved.op, Outcome::NotDone);
+                self.record_outcome(approved.op, Outcome::NotDone);
                 self.put_slot(&id, Condition::Idle, None);
             }
         }

@@ -20,7 +20,7 @@ pub(super) struct Clocks {
     /// When the plan is made.
     pub plan: Option<Duration>,
     /// When reads show all that an earlier life wrote.
-    pub warm: Option<Duration>,
+    pub catch_up: Option<Duration>,
     /// Calendar minus monotonic, milliseconds, at the last step.
     offset: Option<i64>,
 }
@@ -70,7 +70,7 @@ impl Clocks {
 
     /// The next time that anything here rings.
     pub(super) fn next(&self, config: &Config) -> Option<Duration> {
-        [self.read_at(config), self.resync, self.watch, self.plan, self.warm]
+        [self.read_at(config), self.resync, self.watch, self.plan, self.catch_up]
             .into_iter()
             .flatten()
             .min()

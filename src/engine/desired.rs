@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::config::{Planted, VALUE_QUIET};
 use super::machine::Engine;
 use crate::journal::Entry;
-use crate::labels::resolve::{Desired, Fits, Meant};
+use crate::labels::resolve::{Desired, Matches, Meant};
 use crate::labels::value::Command;
 use crate::live::Observed;
 use crate::manifest::Reading;
@@ -92,7 +92,7 @@ impl Engine {
         if !self.has_planted_labels() {
             return desired;
         }
-        let Fits { matched: _, unmatched, undecided } = &mut desired.fits;
+        let Matches { matched: _, unmatched, undecided } = &mut desired.fits;
         if self.planted(Planted::UnknownIsUnmatched) {
             let unknown = std::mem::take(undecided).into_iter();
             unmatched.extend(unknown.map(|(id, it)| {

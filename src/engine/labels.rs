@@ -37,7 +37,7 @@ pub(super) struct LabelSide {
     /// Whose labels each command is for.
     pub users: BTreeMap<Arc<Command>, BTreeSet<ResourceId>>,
     /// Under way, by ticket: since when.
-    flying: BTreeMap<u64, (Arc<Command>, Duration)>,
+    in_flight: BTreeMap<u64, (Arc<Command>, Duration)>,
 }
 
 /// One command's clock.
@@ -59,7 +59,7 @@ impl LabelSide {
     /// When a command is due that there is a place for.
     pub(super) fn next(&self) -> Option<Duration> {
         let first = self.due.first().map(|(at, _)| *at);
-        first.filter(|_| self.flying.len() < MAX_COMMANDS)
+        first.filter(|_| self.in_flight.len() < MAX_COMMANDS)
     }
 
     fn schedule(&mut self, command: &Arc<Command>, at: Option<Duration>) {
@@ -73,7 +73,7 @@ impl LabelSide {
     }
 
     fn is_flying(&self, command: &Arc<Command>) -> bool {
-        self.flying.values().any(|(flying, _)| flying == command)
+        self.in_flight.values().any(|(flying, _)| flying == command)
     }
 }
 
@@ -141,21 +141,21 @@ impl Engine {
             return;
         }
         let now = self.now.monotonic;
-        while self.labels.flying.len() < MAX_COMMANDS
+        while self.labels.in_flight.len() < MAX_COMMANDS
             && let Some((at, command)) = self.labels.due.first().cloned()
             && at <= now
         {
             let again = self.planted(Planted::RunTwice).then_some(now + PERIOD_MIN);
             self.labels.schedule(&command, again);
             let ticket = self.ticket();
-            self.labels.flying.insert(ticket, (Arc::clone(&command), now));
+            self.labels.in_flight.insert(ticket, (Arc::clone(&command), now));
             let timeout = self.config.command_timeout;
             self.out.push(Effect::Run { ticket, command, timeout });
         }
     }
 
     pub(super) fn ran(&mut self, ticket: u64, result: Result<String, RunError>) {
-        let Some((command, started)) = self.labels.flying.remove(&ticket) else { return };
+        let Some((command, started)) = self.labels.in_flight.remove(&ticket) else { return };
         let jitter = self.rng.f64();
         let now = self.now.monotonic;
         // What no manifest names any more says something all the same.

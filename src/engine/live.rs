@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::condition::backoff;
 use super::config::{Planted, RETRY_FIRST, RETRY_MAX};
 use super::machine::{Engine, Life};
-use super::slot::backoff;
 use super::{Effect, Level};
-use crate::live::{Coverage, Lack, LiveState, Observed};
+use crate::live::{Coverage, ListFailure, LiveState, Observed};
 use crate::model::{Cluster, KindName, Live, Readiness, ResourceId, Revision};
 
 /// What coverage goes by.
@@ -149,7 +149,7 @@ impl LiveSide {
     }
 
     /// Everything may have been missed: deletes need a new list.
-    pub(super) fn distrust(&mut self) {
+    pub(super) fn invalidate(&mut self) {
         for kind in self.kinds.values_mut() {
             kind.followed = false;
             kind.listed = None;
@@ -161,7 +161,7 @@ impl LiveSide {
 
     /// Whether the server said that it does not have the kind.
     pub(super) fn is_unheard_of(&self, key: &KindKey) -> bool {
-        self.state.kinds.get(key).and_then(Observed::lack) == Some(Lack::NoSuchKind)
+        self.state.kinds.get(key).and_then(Observed::lack) == Some(ListFailure::NoSuchKind)
     }
 
     /// Whether the watch tells of this kind, be it from a moment after the last list only.
@@ -235,12 +235,14 @@ impl Engine {
             kind.failing_since.get_or_insert(self.now.monotonic);
             let first = kind.failures == 1;
             let before = self.live.state.kinds.get(key);
-            let lack = observed.lack().unwrap_or(Lack::Passing);
+            let lack = observed.lack().unwrap_or(ListFailure::Transient);
             let is_news = first || before.and_then(Observed::lack) != Some(lack);
             observed = observed.over(before, reason, lack);
             let level = match lack {
-                Lack::Passing => Level::Warn,
-                Lack::NotAllowed | Lack::NoSuchKind | Lack::Barred => Level::Error,
+                ListFailure::Transient => Level::Warn,
+                ListFailure::NotAllowed | ListFailure::NoSuchKind | ListFailure::Barred => {
+                    Level::Error
+                }
             };
             if is_news {
                 self.say(level, None, format!("cannot list all of {}: {reason}", key.1));
@@ -270,9 +272,9 @@ impl Engine {
 
     fn complete(&mut self, key: &KindKey, ticket: u64, begun: Duration) {
         let before = self.live.kinds.get(key).and_then(|kind| kind.listed);
-        let is_warm = self.warm.is_some_and(|warm| ticket > warm && before <= Some(warm));
+        let is_caught_up = self.caught_up.is_some_and(|warm| ticket > warm && before <= Some(warm));
         // A list without news may be all that something waits for.
-        if is_warm || self.is_waited_for(key) {
+        if is_caught_up || self.is_waited_for(key) {
             self.replan();
         }
         let open = self.live.watch == Watch::Open;

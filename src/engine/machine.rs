@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use super::approved::Allowance;
 use super::clocks::Clocks;
+use super::condition::{Condition, Slot};
 use super::config::{Config, Mode, Outcome, PLAN_QUIET, Planted, START_LAG};
-use super::futile::Repeats;
+use super::damping::Repeats;
 use super::labels::LabelSide;
 use super::live::LiveSide;
 use super::planning::Planned;
-use super::slot::{Condition, Slot};
 use super::source::Source;
 use super::{Effect, Event, Level, Notice};
 use crate::journal::{OpId, Record, State};
-use crate::model::{FingerprintKey, Now, ResourceId, Timestamp, Veil};
+use crate::model::{FingerprintKey, Now, ResourceId, SecretNames, Timestamp};
 use crate::plan::Step;
 
 /// The reconcile state machine. Level-triggered: an event says that something may have changed,
@@ -27,9 +27,9 @@ pub struct Engine {
     pub(super) rng: fastrand::Rng,
     pub(super) now: Now,
     /// When it started, monotonic.
-    pub(super) born: Duration,
+    pub(super) started_at: Duration,
     /// Lists with a greater ticket show all that an earlier life wrote.
-    pub(super) warm: Option<u64>,
+    pub(super) caught_up: Option<u64>,
     pub(super) life: Life,
     pub(super) outcome: Outcome,
     pub(super) journal: State,
@@ -39,13 +39,13 @@ pub struct Engine {
     pub(super) source: Source,
     pub(super) live: LiveSide,
     /// Which names are secrets, whoever says so.
-    pub(super) veil: Veil,
+    pub(super) veil: SecretNames,
     pub(super) labels: LabelSide,
     pub(super) slots: BTreeMap<ResourceId, Slot>,
     /// `Slot::wake` of all slots, in order.
     pub(super) wakes: BTreeSet<(Duration, ResourceId)>,
     /// Ids whose slot is in flight.
-    pub(super) flying: BTreeSet<ResourceId>,
+    pub(super) in_flight: BTreeSet<ResourceId>,
     /// Ids whose slot is busy.
     pub(super) busy: BTreeSet<ResourceId>,
     /// Writes that were sent and not answered.
@@ -81,13 +81,13 @@ pub struct Engine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Life {
     /// [`Event::Started`] has not come.
-    Unborn,
+    New,
     /// Everything.
     Running,
     /// Finish what is in flight.
     Stopping,
     /// [`Effect::Stopped`] was said.
-    Over,
+    Stopped,
 }
 
 /// Records on their way to the disk, and what happens when they are there.
@@ -105,13 +105,13 @@ impl Engine {
     pub fn new(config: Config, key: FingerprintKey, rng: fastrand::Rng) -> Self {
         Self {
             config,
-            veil: Veil::new(&key),
+            veil: SecretNames::new(&key),
             key,
             rng,
             now: Now { monotonic: Duration::ZERO, wall: Timestamp(0) },
-            born: Duration::ZERO,
-            warm: None,
-            life: Life::Unborn,
+            started_at: Duration::ZERO,
+            caught_up: None,
+            life: Life::New,
             outcome: Outcome::Running,
             journal: State::default(),
             clocks: Clocks::default(),
@@ -121,7 +121,7 @@ impl Engine {
             labels: LabelSide::default(),
             slots: BTreeMap::new(),
             wakes: BTreeSet::new(),
-            flying: BTreeSet::new(),
+            in_flight: BTreeSet::new(),
             busy: BTreeSet::new(),
             writing: BTreeMap::new(),
             pending: BTreeMap::new(),
@@ -144,18 +144,18 @@ impl Engine {
     /// Takes one event and returns what to do, in order. Never blocks, never fails.
     pub fn step(&mut self, now: Now, event: Event) -> Vec<Effect> {
         self.now = now;
-        if self.life == Life::Over {
+        if self.life == Life::Stopped {
             return Vec::new();
         }
         if let Some(moved) = self.clocks.jump(now) {
             self.clock_moved(moved);
         }
         self.take(event);
-        self.ring();
+        self.fire_timers();
         self.pump();
         self.pump_commands();
         self.flush();
-        self.settle_down();
+        self.end_if_through();
         self.flush();
         std::mem::take(&mut self.out)
     }
@@ -168,7 +168,8 @@ impl Engine {
         let wake = self.wakes.first().map(|(at, _)| *at);
         let live = self.live.next();
         let clocks = self.clocks.next(&self.config);
-        let all = [clocks, wake, live, self.next_mature(), self.labels.next(), self.give_up_at()];
+        let all =
+            [clocks, wake, live, self.next_prune_due(), self.labels.next(), self.give_up_at()];
         all.into_iter().flatten().min()
     }
 
@@ -207,20 +208,20 @@ impl Engine {
     }
 
     fn start(&mut self, state: State) {
-        if self.life != Life::Unborn {
+        if self.life != Life::New {
             return;
         }
         self.life = Life::Running;
-        self.born = self.now.monotonic;
+        self.started_at = self.now.monotonic;
         self.learn_journal(&state);
         self.labels.values = state.labels.clone();
         self.journal = state;
         self.count_earlier_deletes();
         self.reopen_doubts();
         if self.journal.inventory.is_empty() {
-            self.warm = Some(0);
+            self.caught_up = Some(0);
         } else {
-            self.clocks.warm = Some(self.born + START_LAG);
+            self.clocks.catch_up = Some(self.started_at + START_LAG);
         }
         self.read_source();
         self.clocks.resync = Some(self.now.monotonic + self.config.resync);
@@ -229,7 +230,7 @@ impl Engine {
     }
 
     /// Does what is due.
-    fn ring(&mut self) {
+    fn fire_timers(&mut self) {
         if self.life != Life::Running {
             return;
         }
@@ -239,15 +240,15 @@ impl Engine {
             self.clocks.resync = Some(now + self.config.resync);
             self.read_source();
             if self.clock_jumped.is_some() {
-                self.live.distrust();
+                self.live.invalidate();
             }
             self.list_everything();
             self.drop_unused_values();
             self.replan();
         }
-        if due(self.clocks.warm) {
-            self.clocks.warm = None;
-            self.warm = Some(self.next_ticket);
+        if due(self.clocks.catch_up) {
+            self.clocks.catch_up = None;
+            self.caught_up = Some(self.next_ticket);
             self.replan();
         }
         if due(self.clocks.watch) {
@@ -267,7 +268,7 @@ impl Engine {
             self.wakes.remove(&(at, id.clone()));
             self.wake(&id);
         }
-        if due(self.next_mature()) {
+        if due(self.next_prune_due()) {
             self.clocks.plan_by(now);
         }
         if due(self.clocks.plan) {
@@ -291,7 +292,7 @@ impl Engine {
         self.clock_jumped = Some(self.now.monotonic);
         // Likely the machine slept: look at everything again, and soon.
         self.clocks.resync = Some(self.now.monotonic);
-        let text = format!("the calendar moved by {moved} ms; deletes wait for a full reading");
+        let text = format!("the wall clock jumped by {moved} ms; deletes wait for a full reading");
         self.say(Level::Warn, None, text);
     }
 
@@ -330,9 +331,9 @@ impl Engine {
         }
         slot.wake = wake;
         if condition.is_in_flight() {
-            self.flying.insert(id.clone());
+            self.in_flight.insert(id.clone());
         } else {
-            self.flying.remove(id);
+            self.in_flight.remove(id);
         }
         if condition.is_busy() {
             self.busy.insert(id.clone());
@@ -349,7 +350,7 @@ impl Engine {
 
     /// Ends a single pass when there is nothing more to do, and any life when nothing is in
     /// flight any more.
-    fn settle_down(&mut self) {
+    fn end_if_through(&mut self) {
         if self.life == Life::Running && self.config.mode == Mode::Once {
             let outcome = self.verdict();
             if outcome != Outcome::Running {
@@ -357,11 +358,11 @@ impl Engine {
                 self.stop(outcome);
             }
         }
-        let idle = self.flying.is_empty()
+        let idle = self.in_flight.is_empty()
             && (self.outcome == Outcome::StorageFailed
                 || (self.journaling.is_none() && self.to_journal.records.is_empty()));
         if self.life == Life::Stopping && idle {
-            self.life = Life::Over;
+            self.life = Life::Stopped;
             self.out.push(Effect::Stopped);
         }
     }

@@ -1,33 +1,34 @@
 //! The reconcile state machine: `step(now, event) -> effects`.
 //!
 //! One file per concern. `machine` takes an event apart; `config` holds settings and delays,
-//! `clocks` what is due when. `source`, `live`, `watch` and `veil` keep what is known, `uses` says
-//! which kinds matter, `labels` runs the commands of labels, `desired` asks selectors. `planning`
-//! turns it into steps, `due` and `futile` hold some of them back, `approved` keeps what a person
-//! let through. `write` sends, `answer` and `read` see what came of it, `slot` is the one state of
-//! each resource. `finish` says when the engine is through, `status` and `shown` show it all.
+//! `clocks` what is due when. `source`, `live`, `watch` and `secret_names` keep what is known,
+//! `kinds_in_use` says which kinds matter, `labels` runs the commands of labels, `desired` asks
+//! selectors. `planning` turns it into steps, `prune_delay` and `damping` hold some of them back,
+//! `approved` keeps what a person let through. `write` sends, `outcome` and `read` see what came
+//! of it, `condition` is the one state of each resource. `completion` says when the engine is
+//! through, `status` and `shown` show it all.
 //!
 //! Deliberately absent: async, I/O, clocks, tasks.
 
-mod answer;
 mod approved;
 mod clocks;
+mod completion;
+mod condition;
 mod config;
+mod damping;
 mod desired;
-mod due;
-mod finish;
-mod futile;
+mod kinds_in_use;
 mod labels;
 mod live;
 mod machine;
+mod outcome;
 mod planning;
+mod prune_delay;
 mod read;
+mod secret_names;
 mod shown;
-mod slot;
 mod source;
 pub mod status;
-mod uses;
-mod veil;
 mod watch;
 mod write;
 

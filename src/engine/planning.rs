@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::condition::Condition;
 use super::config::{APPROVAL_DIGITS, Planted};
 use super::machine::{Engine, Life};
-use super::slot::Condition;
 use super::{Effect, Level};
 use crate::journal::{APPROVAL_LIFETIME, Entry, Record};
 use crate::kind;
@@ -14,9 +14,9 @@ use crate::labels::resolve::{Desired, resolve};
 use crate::live::{LiveState, Seen};
 use crate::manifest::Reading;
 use crate::model::{Live, Resource, ResourceId, Value};
-use crate::plan::check::check;
+use crate::plan::check::{Violation, check};
 use crate::plan::guard::{GuardFacts, Held, PendingApproval, guard};
-use crate::plan::{Action, Input, LabelInput, Plan, Step, Why, plan};
+use crate::plan::{Action, DeferReason, Input, LabelInput, Plan, Step, plan};
 
 /// Runs count from here: people read the number.
 const FIRST_RUN: u64 = 1;
@@ -84,8 +84,8 @@ impl Engine {
         let none = BTreeSet::new();
         self.note_keep(&reading);
         let desired = self.resolve(&reading);
-        self.forgive_edited(&desired.reading);
-        self.forget_strangers();
+        self.reset_backoff_of_edited(&desired.reading);
+        self.drop_unknown_slots();
         let mut input = self.input(&desired, &self.live.state);
         if let Some(inventory) = &inventory {
             input.inventory = inventory;
@@ -97,12 +97,10 @@ impl Engine {
         let violations = if self.has_planted_labels() { Vec::new() } else { check(&plan, &input) };
         self.drop_queue();
         let broken = !violations.is_empty();
-        for violation in violations {
-            self.say(Level::Error, None, format!("the plan contradicts itself: {violation}"));
-        }
+        self.say_violations(&violations);
         self.count_pending(&plan);
         self.wait_for_dates(&plan);
-        let matured = self.pending.keys().filter(|id| self.is_mature(id)).cloned().collect();
+        let matured = self.pending.keys().filter(|id| self.is_prune_due(id)).cloned().collect();
         let begun = self.begun();
         let gated = guard(
             &plan,
@@ -148,7 +146,7 @@ impl Engine {
         });
         self.say_refused();
         self.list_for_deletes();
-        self.list_what_is_cold();
+        self.list_for_catch_up();
     }
 
     /// `reconciler/prune` counts from the moment it is read, whatever else becomes of its manifest:
@@ -165,6 +163,13 @@ impl Engine {
             let text = format!("{id} {kept} when its manifest goes (`reconciler/prune`)");
             self.say(Level::Info, Some(&id), text);
             self.record(Record::Adopted { id: id.to_string(), entry, at: self.now.wall });
+        }
+    }
+
+    fn say_violations(&mut self, violations: &[Violation]) {
+        for violation in violations {
+            let text = format!("internal error: the plan failed verification: {violation}");
+            self.say(Level::Error, None, text);
         }
     }
 
@@ -205,7 +210,7 @@ impl Engine {
         let since = self.absent.get(id).copied();
         let is_sure = self.live.state.look(id).present().is_some()
             || since.zip(kind).is_some_and(|(since, it)| it.listed_from >= since + FORGET_DELAY);
-        self.is_warm(id) && is_sure
+        self.is_caught_up(id) && is_sure
     }
 
     /// Since when each delete waits. A delete that is merely out of sight goes on waiting, one
@@ -244,24 +249,24 @@ impl Engine {
     /// Plans again when the earliest date that a person wrote has come.
     fn wait_for_dates(&mut self, plan: &Plan) {
         let until = plan.deferred.iter().filter_map(|it| match &it.why {
-            Why::PausedUntil(until) => Some(*until),
-            Why::Frozen
-            | Why::SourceUnknown
-            | Why::LiveUnknown(_)
-            | Why::Settling
-            | Why::LabelUnknown(_)
-            | Why::Expired(_)
-            | Why::KeepDirective
-            | Why::OwnedBy(_)
-            | Why::ForeignOrigin(_)
-            | Why::Preset
-            | Why::Unmarked
-            | Why::NotAdopted
-            | Why::Immutable(_)
-            | Why::TooNew(_, _)
-            | Why::MissingReference(_)
-            | Why::NotMadeByUs
-            | Why::ReferencedBy(_) => None,
+            DeferReason::PausedUntil(until) => Some(*until),
+            DeferReason::Frozen
+            | DeferReason::SourceUnknown
+            | DeferReason::LiveUnknown(_)
+            | DeferReason::Settling
+            | DeferReason::LabelUnknown(_)
+            | DeferReason::Expired(_)
+            | DeferReason::KeepDirective
+            | DeferReason::OwnedBy(_)
+            | DeferReason::ForeignOrigin(_)
+            | DeferReason::Preset
+            | DeferReason::Unmarked
+            | DeferReason::NotAdopted
+            | DeferReason::Immutable(_)
+            | DeferReason::TooNew(_, _)
+            | DeferReason::MissingReference(_)
+            | DeferReason::NotMadeByUs
+            | DeferReason::ReferencedBy(_) => None,
         });
         if let Some(until) = until.min() {
             let wait = until.since(self.now.wall).max(Duration::from_millis(1));
@@ -329,7 +334,7 @@ impl Engine {
         let hash = pending.map(|it| it.hash.clone());
         let text = match hash {
             _ if self.life != Life::Running => Err("the agent is stopping".to_owned()),
-            None => Err("nothing waits for approval".to_owned()),
+            None => Err("nothing is waiting for approval".to_owned()),
             Some(_) if typed.len() < APPROVAL_DIGITS => {
                 Err(format!("type at least {APPROVAL_DIGITS} digits of the hash"))
             }
@@ -374,8 +379,8 @@ impl Engine {
     }
 }
 
-fn is_out_of_sight(why: &Why) -> bool {
-    matches!(why, Why::LiveUnknown(_) | Why::Settling)
+fn is_out_of_sight(why: &DeferReason) -> bool {
+    matches!(why, DeferReason::LiveUnknown(_) | DeferReason::Settling)
 }
 
 fn is_same(one: &Live, other: &Live) -> bool {

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::Level;
+use super::condition::{BackingOff, Condition, Doubt, Refused, Settling, Want, backoff};
 use super::config::{
     MET_DEADLINE, ONCE_ATTEMPTS, Planted, READ_FIRST, READ_MAX, RETRY_FIRST, RETRY_MAX,
     SETTLE_DEADLINE,
 };
 use super::live::KindKey;
 use super::machine::{Engine, Life};
-use super::slot::{BackingOff, Condition, Doubt, Refused, Settling, Want, backoff};
 use crate::kind;
 use crate::model::{Live, ResourceId, Verb};
 use crate::port::{CallCode, CallError};

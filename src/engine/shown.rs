@@ -45,7 +45,7 @@ impl Engine {
         let run = self.labels.runs.get(command);
         let why = match (run, failing) {
             (Some(run), _) if !run.allowed => Some(format!(
-                "may not run; to let it, add {} to `kubernetes.dynamic_labels.allow`",
+                "not allowed to run; to allow it, add {} to `kubernetes.dynamic_labels.allow`",
                 Allow::line_to_add(&command.argv)
             )),
             (Some(run), Some(failing)) => {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::condition::Condition;
 use super::machine::Engine;
-use super::slot::Condition;
 use super::{Effect, Level};
 use crate::journal::Entry;
 use crate::manifest::Reading;
@@ -113,13 +113,13 @@ impl Engine {
 
     /// What the server refused is tried again at once when its author, or a label's value,
     /// changed it.
-    pub(super) fn forgive_edited(&mut self, reading: &Reading) {
+    pub(super) fn reset_backoff_of_edited(&mut self, reading: &Reading) {
         let inventory = &self.journal.inventory;
         let edited: Vec<ResourceId> = self
             .slots
             .iter()
             .filter(|(id, slot)| match &slot.condition {
-                Condition::BackingOff(_) if is_stranger(reading, inventory, id) => true,
+                Condition::BackingOff(_) if is_unknown_to_us(reading, inventory, id) => true,
                 Condition::BackingOff(waiting) => waiting.refused.as_ref().is_some_and(|refused| {
                     refused.0 != reading.manifests.get(*id).map(|wanted| wanted.resource.digest)
                 }),
@@ -140,19 +140,22 @@ impl Engine {
 
     /// What is neither declared nor ours is no more remembered, once nothing happens to it: if it
     /// comes back, what is wrong with it is said again.
-    pub(super) fn forget_strangers(&mut self) {
+    pub(super) fn drop_unknown_slots(&mut self) {
         let Some(reading) = &self.source.reading else { return };
-        let is_stranger = |id: &ResourceId| is_stranger(reading, &self.journal.inventory, id);
+        let is_unknown_to_us =
+            |id: &ResourceId| is_unknown_to_us(reading, &self.journal.inventory, id);
         self.slots.retain(|id, slot| {
-            slot.wake.is_some() || !matches!(slot.condition, Condition::Idle) || !is_stranger(id)
+            slot.wake.is_some()
+                || !matches!(slot.condition, Condition::Idle)
+                || !is_unknown_to_us(id)
         });
-        self.said.retain(|id, _| !is_stranger(id) || self.slots.contains_key(id));
+        self.said.retain(|id, _| !is_unknown_to_us(id) || self.slots.contains_key(id));
     }
 }
 
 /// Whether nobody declares it and it never was ours; while a document cannot be read, somebody
 /// may.
-fn is_stranger(
+fn is_unknown_to_us(
     reading: &Reading,
     inventory: &BTreeMap<ResourceId, Entry>,
     id: &ResourceId,

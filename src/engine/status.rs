@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::condition::Condition;
 use super::config::Outcome;
 use super::live::Watch;
 use super::machine::Engine;
-use super::slot::Condition;
 use crate::live::{Coverage, LiveState, Observed};
 use crate::manifest::Reading;
 use crate::model::{Now, Readiness, ResourceId};
 use crate::plan::guard::Held;
-use crate::plan::{Deferred, Plan, Why};
+use crate::plan::{DeferReason, Deferred, Plan};
 
 /// Of a [`Status`] as JSON. Fields are only ever added; when one changes or goes, this grows.
 pub const FORMAT_VERSION: u32 = 1;
@@ -269,7 +269,9 @@ pub fn plan_status(
         "planned".clone_into(&mut one.state);
         one.why = Some(format!("{} ({})", step.action.verb(), step.because()));
     }
-    for deferred in plan.deferred.iter().filter(|it| it.why != Why::Settling || unseen(&it.id)) {
+    for deferred in
+        plan.deferred.iter().filter(|it| it.why != DeferReason::Settling || unseen(&it.id))
+    {
         let one = all.entry(deferred.id.to_string()).or_default();
         "waiting".clone_into(&mut one.state);
         one.why = Some(deferred.why.to_string());
@@ -289,7 +291,7 @@ pub fn readiness_status(live: &LiveState, all: &mut BTreeMap<String, ResourceSta
     }
 }
 
-fn slot_status(slot: &super::slot::Slot, now: Duration, one: &mut ResourceStatus) {
+fn slot_status(slot: &super::condition::Slot, now: Duration, one: &mut ResourceStatus) {
     one.failures = slot.failures;
     one.error.clone_from(&slot.error);
     match &slot.condition {

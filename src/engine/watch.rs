@@ -1,10 +1,10 @@
 //! The watch: what it tells, and what its end means.
 
 use super::Level;
+use super::condition::backoff;
 use super::config::{Planted, RETRY_FIRST, RETRY_MAX, WATCH_LASTING};
 use super::live::{Change, Watch};
 use super::machine::Engine;
-use super::slot::backoff;
 use crate::model::{KindName, Live, ResourceId};
 
 impl Engine {

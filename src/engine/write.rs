@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::condition::{Checking, Condition, Sending};
 use super::config::{MAX_IN_FLIGHT, Outcome, Planted};
 use super::machine::{Batch, Engine, Life};
-use super::slot::{Checking, Condition, Sending};
 use super::{Effect, Level};
 use crate::journal::{self, OpId, Record, RunId};
 use crate::kind::{self, Writes};
@@ -28,7 +28,7 @@ impl Engine {
         self.pump_approved();
         let was_queued = !self.queue.is_empty();
         let mut later = VecDeque::new();
-        while self.flying.len() < MAX_IN_FLIGHT
+        while self.in_flight.len() < MAX_IN_FLIGHT
             && let Some(step) = self.queue.pop_front()
         {
             match self.turn(&step) {
@@ -79,7 +79,7 @@ impl Engine {
             self.replan();
             return Turn::Never;
         }
-        match (never || self.is_cold(step), later) {
+        match (never || self.waits_for_catch_up(step), later) {
             (true, _) => Turn::Never,
             (false, true) => Turn::Later,
             (false, false) => Turn::Now,
@@ -237,12 +237,12 @@ impl Engine {
             self.writing.insert(op, id.clone());
             self.put_slot(id, Condition::Writing(sending), None);
         } else {
-            self.settle_record(op, journal::Outcome::NotDone);
+            self.record_outcome(op, journal::Outcome::NotDone);
             self.give_up(id);
         }
     }
 
-    pub(super) fn settle_record(&mut self, op: OpId, outcome: journal::Outcome) {
+    pub(super) fn record_outcome(&mut self, op: OpId, outcome: journal::Outcome) {
         match &outcome {
             journal::Outcome::Done { revision: _ } => {}
             // It deleted nothing.
@@ -272,7 +272,7 @@ impl Engine {
         self.outcome = Outcome::StorageFailed;
         // What was to be sent never will be.
         let unsent: Vec<ResourceId> = self
-            .flying
+            .in_flight
             .iter()
             .filter(|id| !self.writing.values().any(|writing| writing == *id))
             .cloned()

@@ -10,7 +10,7 @@ mod check;
 
 use std::collections::BTreeMap;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Sight, Writes};
+use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Visibility, Writes};
 use crate::model::{KindName, Readiness, Value};
 
 const BOT_MESSAGE: &str = "teleport.machineid.v1.Bot";
@@ -76,7 +76,7 @@ pub(super) static BOT: Kind = Kind {
     values: Vec::new,
     keeper: |_| None,
     secret_name: |_| false,
-    sight: Sight::Free,
+    sight: Visibility::Free,
     labelled: None,
 };
 

@@ -176,7 +176,7 @@ pub enum Watched {
     /// It is like this now.
     Put(Live),
     /// It is gone. The event has its name and nothing else, so that the id is plain even where
-    /// the name is a secret: whoever keeps a [`crate::model::Veil`] knows better.
+    /// the name is a secret: whoever keeps a [`crate::model::SecretNames`] knows better.
     Gone(ResourceId),
     /// Nothing of ours.
     Other,

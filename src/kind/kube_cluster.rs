@@ -9,7 +9,7 @@ pub mod kubeconfig;
 mod labels;
 pub(super) mod registered;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Sight, Writes};
+use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Visibility, Writes};
 use crate::model::{KindName, Readiness, Value};
 
 const KUBE_CLUSTER_MESSAGE: &str = "types.KubernetesClusterV3";
@@ -74,7 +74,7 @@ pub(super) static KUBE_CLUSTER: Kind = Kind {
     values: Vec::new,
     keeper: |_| None,
     secret_name: |_| false,
-    sight: Sight::WhenAllowed("kubernetes_labels"),
+    sight: Visibility::WhenAllowed("kubernetes_labels"),
     labelled: Some(labels::LABELLED),
 };
 

@@ -109,7 +109,7 @@ pub struct Kind {
     /// ([`ResourceId::veiled`]), so that its name is never planned, logged or stored.
     pub secret_name: fn(&Value) -> bool,
     /// Who sees it.
-    pub sight: Sight,
+    pub sight: Visibility,
     /// For a kind that agents pick by its labels. Only what matches the configured selectors is
     /// kept on the cluster.
     pub labelled: Option<Labelled>,
@@ -118,7 +118,7 @@ pub struct Kind {
 /// Which field of a role decides whether its holder sees a resource, whatever the rules say. It
 /// takes labels; in deny rules an expression stands beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sight {
+pub enum Visibility {
     /// None does.
     Free,
     /// Hidden where this field of a deny rule fits.
@@ -127,7 +127,7 @@ pub enum Sight {
     WhenAllowed(&'static str),
 }
 
-impl Sight {
+impl Visibility {
     /// The field of allow rules without which it is hidden.
     pub const fn allowed_by(self) -> Option<&'static str> {
         match self {

@@ -7,7 +7,7 @@
 //! tries three times and then says `FailedPrecondition`, as for any stale revision.)
 //! Whoever labels one needs `cluster_labels` that let him see it afterwards.
 
-use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Sight, Writes, check};
+use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Visibility, Writes, check};
 use crate::model::{KindName, Readiness};
 
 const REMOTE_CLUSTER_MESSAGE: &str = "types.RemoteClusterV3";
@@ -56,6 +56,6 @@ pub(super) static REMOTE_CLUSTER: Kind = Kind {
     values: Vec::new,
     keeper: |_| None,
     secret_name: |_| false,
-    sight: Sight::UnlessDenied("cluster_labels"),
+    sight: Visibility::UnlessDenied("cluster_labels"),
     labelled: None,
 };

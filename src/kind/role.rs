@@ -6,7 +6,7 @@
 mod check;
 mod defaults;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Sight, Writes};
+use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Visibility, Writes};
 use crate::model::{KindName, Readiness};
 
 const ROLE_MESSAGE: &str = "types.RoleV6";
@@ -66,7 +66,7 @@ pub(super) static ROLE: Kind = Kind {
     values: Vec::new,
     keeper: super::internal_keeper,
     secret_name: |_| false,
-    sight: Sight::Free,
+    sight: Visibility::Free,
     labelled: None,
 };
 

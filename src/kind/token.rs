@@ -10,7 +10,7 @@
 
 mod check;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Sight, Writes};
+use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Visibility, Writes};
 use crate::model::{KindName, Readiness, Value};
 
 const TOKEN_MESSAGE: &str = "types.ProvisionTokenV2";
@@ -82,7 +82,7 @@ pub(super) static TOKEN: Kind = Kind {
     values: check::values,
     keeper: |_| None,
     secret_name: |token| join_method(token) == BY_NAME,
-    sight: Sight::Free,
+    sight: Visibility::Free,
     labelled: None,
 };
 

@@ -6,7 +6,7 @@
 mod check;
 mod pattern;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Sight, Writes};
+use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Visibility, Writes};
 use crate::model::{KindName, Readiness, ResourceId, Value};
 
 const TRUSTED_CLUSTER_MESSAGE: &str = "types.TrustedClusterV2";
@@ -72,7 +72,7 @@ pub(super) static TRUSTED_CLUSTER: Kind = Kind {
     values: Vec::new,
     keeper: |_| None,
     secret_name: |_| false,
-    sight: Sight::Free,
+    sight: Visibility::Free,
     labelled: None,
 };
 

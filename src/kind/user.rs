@@ -6,7 +6,7 @@
 
 mod check;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Sight, Writes};
+use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Visibility, Writes};
 use crate::model::{KindName, Readiness, ResourceId, Value};
 
 const USER_MESSAGE: &str = "types.UserV2";
@@ -65,7 +65,7 @@ pub(super) static USER: Kind = Kind {
     values: Vec::new,
     keeper,
     secret_name: |_| false,
-    sight: Sight::Free,
+    sight: Visibility::Free,
     labelled: None,
 };
 

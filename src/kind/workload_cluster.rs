@@ -5,7 +5,7 @@
 
 mod check;
 
-use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Sight, Writes};
+use super::{Call, Follow, Kind, List, Page, Phase, Rpc, Visibility, Writes};
 use crate::model::{KindName, Readiness, Value};
 
 const WORKLOAD_CLUSTER_MESSAGE: &str = "teleport.workloadcluster.v1.WorkloadCluster";
@@ -68,7 +68,7 @@ pub(super) static WORKLOAD_CLUSTER: Kind = Kind {
     values: Vec::new,
     keeper: |_| None,
     secret_name: |_| false,
-    sight: Sight::Free,
+    sight: Visibility::Free,
     labelled: None,
 };
 

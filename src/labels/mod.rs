@@ -4,9 +4,10 @@
 //! which is written a second time on purpose: the recorded vectors judge both.
 
 pub mod allow;
-mod because;
-pub mod blocked;
-mod case;
+mod candidate;
+mod explain;
+pub mod findings;
+pub mod lint;
 mod pattern;
 pub mod preview;
 mod programs;
@@ -15,7 +16,6 @@ mod re2_class;
 pub mod resolve;
 pub mod selector;
 pub mod serve;
-pub mod trap;
 pub mod value;
 
 use std::collections::BTreeMap;

@@ -158,7 +158,7 @@ impl fmt::Display for Unserved {
 
 /// Who will serve a registered cluster, once all have looked.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Foretold {
+pub struct Prediction {
     /// Those who will, and those who may.
     pub by: ServedBy,
     /// Why nobody is sure to; none if somebody is.
@@ -166,9 +166,9 @@ pub struct Foretold {
 }
 
 /// Foretells who will serve a cluster, whoever serves it now.
-pub fn foretold(services: &[Service], seen: &Servers, cluster: &Registered) -> Foretold {
+pub fn predict(services: &[Service], seen: &Servers, cluster: &Registered) -> Prediction {
     let now = served_by(services, &known(cluster)).names;
-    let nobody = |unknown: Vec<String>, why| Foretold {
+    let nobody = |unknown: Vec<String>, why| Prediction {
         by: ServedBy { names: Vec::new(), unknown },
         why_not: Some(why),
     };
@@ -186,7 +186,7 @@ pub fn foretold(services: &[Service], seen: &Servers, cluster: &Registered) -> F
     let may = served_by(services, &open).unknown;
     let may: Vec<String> = may.into_iter().filter(|name| !now.contains(name)).collect();
     if !now.is_empty() {
-        return Foretold { by: ServedBy { names: now, unknown: may }, why_not: None };
+        return Prediction { by: ServedBy { names: now, unknown: may }, why_not: None };
     }
     let missing = missing_results(services, &open);
     let why = if missing.is_empty() { Unserved::NotSelected } else { Unserved::NoResult(missing) };
@@ -203,7 +203,7 @@ pub fn unserved(services: &[Service], seen: &Servers, cluster: &Registered) -> O
     if of_name.any(|it| !it.is_static()) {
         return None;
     }
-    let Foretold { by, why_not } = foretold(services, seen, cluster);
+    let Prediction { by, why_not } = predict(services, seen, cluster);
     Some(why_not.unwrap_or(Unserved::NotYet(by.names)))
 }
 

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::allow::Allow;
-use super::case::{Case, known};
+use super::candidate::{Case, known};
 use super::selector::{Matching, Selectors};
 use super::value::{Command, Say, Values};
 use super::{Labels, Mode, OnFailure};
@@ -60,12 +60,12 @@ pub struct Desired {
     /// of the others resolved. (Its findings may be missing.)
     pub reading: Arc<Reading>,
     /// Why.
-    pub fits: Fits,
+    pub fits: Matches,
 }
 
 /// What selectors say of the manifests of kinds that agents pick by label.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fits {
+pub struct Matches {
     /// What matches, and how, for people; empty where nobody wrote selectors.
     pub matched: BTreeMap<ResourceId, String>,
     /// What matches nothing.
@@ -192,7 +192,7 @@ impl Resolver {
         rules: &Rules,
         owner: &str,
     ) -> Desired {
-        let mut fits = Fits::default();
+        let mut fits = Matches::default();
         let mut changed: BTreeMap<ResourceId, Option<Arc<Resource>>> = BTreeMap::new();
         for (id, manifest) in &reading.manifests {
             let Some(declared) = self.declared(id, manifest) else { continue };

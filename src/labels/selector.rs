@@ -10,8 +10,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Labels;
+use super::lint::{self, Lint};
 use super::pattern::Pattern;
-use super::trap::{self, Trap};
 
 /// The word that means any value, and as a key with itself as its only value, any labels.
 pub(super) const ANY: &str = "*";
@@ -88,8 +88,8 @@ impl Selectors {
     ///
     /// # Errors
     /// Everything that Teleport takes without a word for "nothing matches".
-    pub fn new(items: &[Item]) -> Result<Self, Vec<Trap>> {
-        let traps = trap::refused(items);
+    pub fn new(items: &[Item]) -> Result<Self, Vec<Lint>> {
+        let traps = lint::refused(items);
         if traps.is_empty() { Ok(Self::as_teleport(items)) } else { Err(traps) }
     }
 
@@ -99,8 +99,8 @@ impl Selectors {
     }
 
     /// What is legal and seldom meant.
-    pub fn warnings(&self) -> Vec<Trap> {
-        trap::warnings(&self.written)
+    pub fn warnings(&self) -> Vec<Lint> {
+        lint::warnings(&self.written)
     }
 
     /// The items as they were written.

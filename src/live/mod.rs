@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::model::{Cluster, KindName, Live, Release, ResourceId, Revision, Veil};
+use crate::model::{Cluster, KindName, Live, Release, ResourceId, Revision, SecretNames};
 
 /// Whether the whole set was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +20,9 @@ pub enum Coverage {
 
 /// What can be done about a kind that is not wholly known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lack {
+pub enum ListFailure {
     /// Trying again may help.
-    Passing,
+    Transient,
     /// The identity may not list it: only a person helps.
     NotAllowed,
     /// The server does not have it: only another server helps.
@@ -37,14 +37,14 @@ pub struct Observed {
     items: BTreeMap<ResourceId, Arc<Live>>,
     coverage: Coverage,
     /// Means something only where the coverage is partial.
-    lack: Lack,
+    lack: ListFailure,
 }
 
 impl Observed {
     /// What a list gave.
     pub fn new(items: impl IntoIterator<Item = Live>, coverage: Coverage) -> Self {
         let items = items.into_iter().map(|live| (live.id.clone(), Arc::new(live))).collect();
-        Self { items, coverage, lack: Lack::Passing }
+        Self { items, coverage, lack: ListFailure::Transient }
     }
 
     /// Nothing is known.
@@ -68,7 +68,7 @@ impl Observed {
 
     /// Puts the veil over every id of which it knows that the name is a secret; whether there
     /// was one.
-    pub fn put_under(&mut self, veil: &Veil) -> bool {
+    pub fn put_under(&mut self, veil: &SecretNames) -> bool {
         let meant = self.items.keys().filter_map(|id| Some((id.clone(), veil.over(id)?)));
         let meant: Vec<_> = meant.collect();
         for (plain, veiled) in &meant {
@@ -96,14 +96,14 @@ impl Observed {
     }
 
     /// From now on something may be missing.
-    pub fn degrade(&mut self, reason: impl Into<String>, lack: Lack) {
+    pub fn degrade(&mut self, reason: impl Into<String>, lack: ListFailure) {
         self.coverage = Coverage::Partial(reason.into());
         self.lack = lack;
     }
 
     /// What was known before, with what this cut list saw over it.
     #[must_use]
-    pub fn over(&self, before: Option<&Self>, reason: &str, lack: Lack) -> Self {
+    pub fn over(&self, before: Option<&Self>, reason: &str, lack: ListFailure) -> Self {
         let mut all = before.cloned().unwrap_or_else(|| Self::unknown(reason));
         all.items.extend(self.items.iter().map(|(id, live)| (id.clone(), Arc::clone(live))));
         all.degrade(reason, lack);
@@ -111,7 +111,7 @@ impl Observed {
     }
 
     /// What can be done about it; `None`: it is wholly known.
-    pub fn lack(&self) -> Option<Lack> {
+    pub fn lack(&self) -> Option<ListFailure> {
         match self.coverage {
             Coverage::Complete => None,
             Coverage::Partial(_) => Some(self.lack),
@@ -152,7 +152,7 @@ pub struct LiveState {
 impl LiveState {
     /// Puts the veil over every id of which it knows that the name is a secret; whether there
     /// was one.
-    pub fn put_under(&mut self, veil: &Veil) -> bool {
+    pub fn put_under(&mut self, veil: &SecretNames) -> bool {
         let kinds = self.kinds.iter_mut().filter(|((_, kind), _)| kind.has_secret_names());
         kinds.fold(false, |any, (_, observed)| observed.put_under(veil) || any)
     }
@@ -177,10 +177,11 @@ impl LiveState {
     pub fn barred(&self, id: &ResourceId) -> Option<&str> {
         let observed = self.kinds.get(&(id.cluster.clone(), id.kind))?;
         match (observed.coverage(), observed.lack()?) {
-            (Coverage::Complete, _) | (Coverage::Partial(_), Lack::Passing) => None,
-            (Coverage::Partial(reason), Lack::NotAllowed | Lack::NoSuchKind | Lack::Barred) => {
-                Some(reason)
-            }
+            (Coverage::Complete, _) | (Coverage::Partial(_), ListFailure::Transient) => None,
+            (
+                Coverage::Partial(reason),
+                ListFailure::NotAllowed | ListFailure::NoSuchKind | ListFailure::Barred,
+            ) => Some(reason),
         }
     }
 

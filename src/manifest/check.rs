@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::codes;
-use super::leaf::{self, At};
+use super::scalar_check::{self, At};
 use super::suggest::nearest;
 use crate::kind::schema::{Field, Form, Schema};
 use crate::model::tree::NodeValue;
@@ -34,7 +34,7 @@ impl fmt::Display for Path<'_> {
         if let Some(outer) = self.outer {
             write!(f, "{outer}.")?;
         }
-        f.write_str(&leaf::short(self.name))
+        f.write_str(&scalar_check::short(self.name))
     }
 }
 
@@ -196,7 +196,7 @@ fn items(
 ) -> Option<Value> {
     let NodeValue::List(items) = &node.value else {
         let at = At { node, name: path.name, secret };
-        at.wrong("a list", &leaf::as_list_hint(&at), findings);
+        at.wrong("a list", &scalar_check::as_list_hint(&at), findings);
         return None;
     };
     let read = |item: &Node, findings: &mut Findings<'_>| {

@@ -7,7 +7,8 @@ use super::document::{self, FileReading};
 use super::reference::{self, Secrets, Used};
 use super::{Manifest, Reading, Snapshot, Unreadable, codes};
 use crate::model::{
-    Diagnostic, Digest, Findings, FingerprintKey, Place, ResourceId, Severity, Veil, share,
+    Diagnostic, Digest, Findings, FingerprintKey, Place, ResourceId, SecretNames, Severity,
+    parallel,
 };
 
 /// Folder whose files describe the inside of a child cluster.
@@ -62,7 +63,7 @@ fn read_all<'a>(
     let files: Vec<(&Arc<str>, &Arc<[u8]>)> = snapshot.files.iter().collect();
     let Cache { key, files: known } = &*cache;
     let secrets = &snapshot.secrets;
-    let results = share::map(&files, SHARE_MIN, |(path, bytes)| {
+    let results = parallel::map(&files, SHARE_MIN, |(path, bytes)| {
         let (digest, mut reading) = read_file(path, bytes, secrets, known, key);
         if let Some(reading) = Arc::get_mut(&mut reading) {
             share_texts(reading, held);
@@ -90,7 +91,7 @@ fn read_all<'a>(
         reading.unknown.push(at);
     }
     let documents = cache.files.values().flat_map(|(_, file)| &file.documents);
-    let mut veil = Veil::new(&cache.key);
+    let mut veil = SecretNames::new(&cache.key);
     veil.learn(documents.map(|document| &document.id));
     merge(cache.files.values().map(|(_, file)| file.as_ref()), &veil, &mut reading);
     // One document may say of a name that it is a secret, and another may not.
@@ -200,7 +201,11 @@ fn cut(found: &mut Vec<Diagnostic>) {
 }
 
 /// Puts the files together and finds what is declared twice.
-fn merge<'a>(files: impl Iterator<Item = &'a FileReading>, veil: &Veil, reading: &mut Reading) {
+fn merge<'a>(
+    files: impl Iterator<Item = &'a FileReading>,
+    veil: &SecretNames,
+    reading: &mut Reading,
+) {
     let mut first: BTreeMap<ResourceId, Place> = BTreeMap::new();
     for file in files {
         reading.findings.extend(file.findings.iter().cloned());

@@ -7,7 +7,7 @@ use super::reference::{self, Filling, Secrets};
 use super::split::{self, Piece};
 use super::suggest::nearest;
 use super::yaml::{self, Parsed};
-use super::{Directives, check, codes, directive, untold};
+use super::{Directives, check, codes, directive, redact};
 use crate::kind::{self, KINDS, Kind, canonical, schema};
 use crate::model::tree::NodeValue;
 use crate::model::{
@@ -95,7 +95,7 @@ fn read_document(
     let mut filling = Filling { secrets, used: &mut reading.used };
     let document = resource(&mut root, &at, &mut filling, key, findings);
     if let Some(kind) = named_kind(&root).filter(|kind| kind.name.has_secret_names()) {
-        untold::hide(kind, &root, findings.out);
+        redact::hide(kind, &root, findings.out);
     }
     match document {
         Some(document) => reading.documents.push(document),

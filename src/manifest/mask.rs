@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use super::redact;
 use super::split::{self, Piece};
 use super::suggest::{fold, nearest};
-use super::untold;
 use super::yaml::{self, Parsed};
 use crate::kind::schema::{Form, Inside, Schema};
 use crate::kind::{self, KINDS, schema};
@@ -48,7 +48,7 @@ pub fn source(bytes: &[u8]) -> String {
             (Some(root), Some(kind)) => {
                 message(root, schema::of(kind), &mut masked);
                 if kind.name.has_secret_names() {
-                    masked.extend(untold::spans(kind, root).iter().map(offsets));
+                    masked.extend(redact::spans(kind, root).iter().map(offsets));
                 }
             }
             (Some(_) | None, _) => by_name(bytes, range, &names, &mut masked),

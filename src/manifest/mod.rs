@@ -42,14 +42,16 @@ pub mod yaml;
 
 mod directive;
 mod document;
-mod leaf;
 mod lines;
-mod untold;
+mod redact;
+mod scalar_check;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::model::{Diagnostic, Digest, Place, Resource, ResourceId, Severity, Timestamp, Veil};
+use crate::model::{
+    Diagnostic, Digest, Place, Resource, ResourceId, SecretNames, Severity, Timestamp,
+};
 
 /// One consistent reading of the source: every included file's bytes, sorted by path.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,7 +114,7 @@ impl Reading {
     /// Puts the veil over every id of which it knows that the name is a secret. `None`: there
     /// is none that is not veiled already.
     #[must_use]
-    pub fn under(&self, veil: &Veil) -> Option<Self> {
+    pub fn under(&self, veil: &SecretNames) -> Option<Self> {
         self.manifests.keys().chain(self.frozen.keys()).find_map(|id| veil.over(id))?;
         let mut reading = self.clone();
         let over = |id: ResourceId| veil.over(&id).unwrap_or(id);

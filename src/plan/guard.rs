@@ -17,7 +17,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Action, Plan, Policy, Step, seal};
+use super::{Action, Plan, Policy, Step, digest};
 use crate::journal::approval_holds;
 use crate::model::{Digest, FingerprintKey, ResourceId, Timestamp, Verb};
 
@@ -127,14 +127,14 @@ impl fmt::Display for Guard {
         match self {
             Self::EmptySource => f.write_str("the source is empty"),
             Self::DeleteShare { deletes, before: 0, allowed } => {
-                write!(f, "{deletes} deletes in one plan, {allowed} go without asking")
+                write!(f, "{deletes} deletes in one plan, {allowed} are allowed without approval")
             }
             Self::DeleteShare { deletes, before, allowed } => {
                 let text = "deletes with those begun a short while ago";
-                write!(f, "{deletes} {text} ({before}), {allowed} go without asking")
+                write!(f, "{deletes} {text} ({before}), {allowed} are allowed without approval")
             }
             Self::Confirm => f.write_str("deleting this kind needs confirmation"),
-            Self::PruneDelay => f.write_str("its pending period is not over"),
+            Self::PruneDelay => f.write_str("prune_delay has not elapsed"),
         }
     }
 }
@@ -178,7 +178,7 @@ impl PendingApproval {
         };
         let guards: Vec<&str> = self.guards.iter().copied().collect();
         format!(
-            "{}{more} ({}); to let it through: `reconciler approve {}`",
+            "{}{more} ({}); to approve: `reconciler approve {}`",
             named.join(", "),
             guards.join(", "),
             self.hash
@@ -314,7 +314,7 @@ fn hash(plan: &Plan, key: &FingerprintKey, holds: &Holds) -> Option<String> {
             parts.push([
                 step.id.to_string().into_bytes(),
                 step.action.verb().to_string().into_bytes(),
-                seal::of_step(key, step).to_vec(),
+                digest::of_step(key, step).to_vec(),
                 guard.name().as_bytes().to_vec(),
             ]);
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Policy;
 use crate::journal::Entry;
-use crate::labels::resolve::{Fits, Rules, Unmatched};
+use crate::labels::resolve::{Matches, Rules, Unmatched};
 use crate::labels::value::Values;
 use crate::live::LiveState;
 use crate::manifest::Reading;
@@ -21,7 +21,7 @@ pub struct Input<'a> {
     pub live: &'a LiveState,
     /// What is ours.
     pub inventory: &'a BTreeMap<ResourceId, Entry>,
-    /// What is settling, in doubt or being written: left alone ([`super::Why::Settling`]).
+    /// What is settling, in doubt or being written: left alone ([`super::DeferReason::Settling`]).
     pub busy: &'a BTreeSet<ResourceId>,
     /// What may be done.
     pub policy: &'a Policy,
@@ -37,7 +37,7 @@ pub struct LabelInput<'a> {
     /// Everything that is declared, as it is written.
     pub declared: &'a Reading,
     /// What selectors say of it.
-    pub fits: &'a Fits,
+    pub fits: &'a Matches,
     /// The selectors.
     pub rules: &'a Rules,
     /// What the commands of dynamic labels last said.
@@ -45,7 +45,7 @@ pub struct LabelInput<'a> {
 }
 
 impl<'a> Input<'a> {
-    pub(super) fn fits(&self) -> Option<&'a Fits> {
+    pub(super) fn fits(&self) -> Option<&'a Matches> {
         self.labels.map(|labels| labels.fits)
     }
 

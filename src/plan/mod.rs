@@ -11,15 +11,15 @@ pub mod planner;
 pub mod render;
 pub mod serving;
 
+mod digest;
+mod kinds_in_use;
 mod order;
-mod reclaim;
-mod seal;
-mod uses;
-mod words;
+mod unmatched;
+mod wording;
 
 pub use input::{Input, LabelInput};
+pub use kinds_in_use::{in_use, kinds};
 pub use planner::plan;
-pub use uses::{in_use, kinds};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -179,14 +179,14 @@ pub struct Deferred {
     /// What.
     pub id: ResourceId,
     /// Why.
-    pub why: Why,
+    pub why: DeferReason,
     /// Where it is declared, if it is.
     pub at: Option<Place>,
 }
 
 /// Why something waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
+pub enum DeferReason {
     /// Its document is in doubt (broken, or declared twice).
     Frozen,
     /// Not declared any more, but some document could not be understood.
@@ -209,7 +209,7 @@ pub enum Why {
     ForeignOrigin(String),
     /// Made by Teleport itself.
     Preset,
-    /// Ours by the journal, but it bears our mark no more, so we don't delete it.
+    /// Ours by the journal, but it no longer has our owner label, so we don't delete it.
     Unmarked,
     /// `reconciler/adopt: never`, and it exists.
     NotAdopted,
@@ -226,7 +226,7 @@ pub enum Why {
     ReferencedBy(ResourceId),
 }
 
-impl Why {
+impl DeferReason {
     /// Whether it leaves something undone that is wanted, so that somebody must look at it; else
     /// it is as somebody wants it.
     /// `is_meant`: it is declared, and no selector leaves it out.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::input::Input;
 use super::planner::parsed;
-use super::{Action, Deferred, Reason, Step, Why};
+use super::{Action, DeferReason, Deferred, Reason, Step};
 use crate::kind::{self, Phase};
 use crate::live::Seen;
 use crate::manifest::Manifest;
@@ -69,7 +69,7 @@ fn references(id: &ResourceId, canonical: &str) -> Vec<ResourceId> {
 enum Met {
     Yes,
     After(ResourceId),
-    No(Why),
+    No(DeferReason),
 }
 
 fn arrange_writes(
@@ -129,7 +129,7 @@ fn meet(
     input: &Input<'_>,
     created: &BTreeSet<ResourceId>,
     references: &[ResourceId],
-) -> Result<Vec<ResourceId>, Why> {
+) -> Result<Vec<ResourceId>, DeferReason> {
     let mut after = Vec::new();
     for reference in references {
         match met(input, created, reference) {
@@ -147,9 +147,9 @@ fn met(input: &Input<'_>, created: &BTreeSet<ResourceId>, reference: &ResourceId
     }
     match input.live.look(reference) {
         Seen::Present(_) => Met::Yes,
-        Seen::Unknown(reason) => Met::No(Why::LiveUnknown(reason.to_owned())),
-        Seen::Absent if input.busy.contains(reference) => Met::No(Why::Settling),
-        Seen::Absent => Met::No(Why::MissingReference(reference.clone())),
+        Seen::Unknown(reason) => Met::No(DeferReason::LiveUnknown(reason.to_owned())),
+        Seen::Absent if input.busy.contains(reference) => Met::No(DeferReason::Settling),
+        Seen::Absent => Met::No(DeferReason::MissingReference(reference.clone())),
     }
 }
 
@@ -173,7 +173,7 @@ fn arrange_deletes(
                 held.entry(reference).or_insert_with(|| id.clone());
             }
             if let Some(referrer) = held.get(&id) {
-                let why = Why::ReferencedBy(referrer.clone());
+                let why = DeferReason::ReferencedBy(referrer.clone());
                 deferred.push(Deferred { id, why, at });
             }
         }

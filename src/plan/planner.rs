@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use super::input::Input;
 use super::order::{self, Candidate, Prune};
-use super::reclaim;
-use super::{Action, Deferred, FieldChange, Plan, Policy, Reason, Step, Why, diff, seal};
+use super::unmatched;
+use super::{Action, DeferReason, Deferred, FieldChange, Plan, Policy, Reason, Step, diff, digest};
 use crate::journal::Entry;
 use crate::kind::{self, FOREIGN_ORIGINS, Kind, Writes, canonical, newer};
 use crate::live::Seen;
@@ -21,7 +21,7 @@ use crate::model::{Digest, FieldPath, Live, Place, ResourceId, Timestamp, Value}
 pub fn plan(input: &Input<'_>) -> Plan {
     let mut draft = Draft::default();
     for (id, at) in &input.reading.frozen {
-        draft.defer(id, Why::Frozen, Some(at));
+        draft.defer(id, DeferReason::Frozen, Some(at));
     }
     for (id, manifest) in &input.reading.manifests {
         if !input.reading.frozen.contains_key(id) {
@@ -29,10 +29,14 @@ pub fn plan(input: &Input<'_>) -> Plan {
         }
     }
     for (id, unmatched) in input.fits().iter().flat_map(|fits| &fits.unmatched) {
-        draft.candidates.extend(reclaim::candidate(input, id, unmatched));
+        draft.candidates.extend(unmatched::candidate(input, id, unmatched));
     }
     for (id, undecided) in input.fits().iter().flat_map(|fits| &fits.undecided) {
-        draft.defer(id, Why::LabelUnknown(undecided.labels.clone()), Some(&undecided.manifest.at));
+        draft.defer(
+            id,
+            DeferReason::LabelUnknown(undecided.labels.clone()),
+            Some(&undecided.manifest.at),
+        );
     }
     for (id, entry) in input.inventory {
         if !input.is_declared(id) {
@@ -43,7 +47,7 @@ pub fn plan(input: &Input<'_>) -> Plan {
     for id in input.busy {
         let is_ours = input.inventory.contains_key(id);
         if !is_ours && !input.is_declared(id) && input.unmatched(id).is_none() {
-            draft.defer(id, Why::Settling, None);
+            draft.defer(id, DeferReason::Settling, None);
         }
     }
     let Draft { candidates, prunes, mut deferred, forget, unchanged } = draft;
@@ -63,13 +67,13 @@ pub fn plan(input: &Input<'_>) -> Plan {
         deferred,
         not_applied,
         forget,
-        unmatched: reclaim::unmatched(input),
+        unmatched: unmatched::unmatched(input),
         coverage,
         source_whole: input.reading.is_whole(),
         unchanged,
         digest: Digest::of(b""),
     };
-    plan.digest = seal::plan(&plan, input.policy, input.key);
+    plan.digest = digest::plan(&plan, input.policy, input.key);
     plan
 }
 
@@ -84,7 +88,7 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    fn defer(&mut self, id: &ResourceId, why: Why, at: Option<&Place>) {
+    fn defer(&mut self, id: &ResourceId, why: DeferReason, at: Option<&Place>) {
         self.deferred.push(Deferred { id: id.clone(), why, at: at.cloned() });
     }
 }
@@ -93,7 +97,7 @@ impl Draft<'_> {
 enum Verdict {
     InSync,
     Do(Action, Reason),
-    Wait(Why),
+    Wait(DeferReason),
 }
 
 fn judge_wanted<'a>(
@@ -103,18 +107,20 @@ fn judge_wanted<'a>(
     draft: &mut Draft<'a>,
 ) {
     let verdict = match kind::row(id.kind) {
-        _ if input.busy.contains(id) => Verdict::Wait(Why::Settling),
+        _ if input.busy.contains(id) => Verdict::Wait(DeferReason::Settling),
         Some(kind) => judge_contact(input, kind, id, manifest),
-        None => Verdict::Wait(Why::LiveUnknown(format!("`{}` is no kind of ours", id.kind))),
+        None => {
+            Verdict::Wait(DeferReason::LiveUnknown(format!("`{}` is no kind of ours", id.kind)))
+        }
     };
     let paused = manifest.directives.paused_until.filter(|until| *until > input.wall);
     match (verdict, paused) {
         (Verdict::InSync, _) => draft.unchanged += 1,
         (Verdict::Do(_, _), Some(until)) => {
-            draft.defer(id, Why::PausedUntil(until), Some(&manifest.at));
+            draft.defer(id, DeferReason::PausedUntil(until), Some(&manifest.at));
         }
         (Verdict::Do(_, _), None) if let Some(at) = expired(input, manifest) => {
-            draft.defer(id, Why::Expired(at), Some(&manifest.at));
+            draft.defer(id, DeferReason::Expired(at), Some(&manifest.at));
         }
         (Verdict::Do(_, _), None) if let Some(why) = too_new(input, id, manifest) => {
             draft.defer(id, why, Some(&manifest.at));
@@ -154,20 +160,20 @@ fn taken_from<'a>(input: &Input<'_>, id: &ResourceId, action: &'a Action) -> Opt
 
 /// Why a server that is too old for a manifest gets no write: half of what is declared may be
 /// worse than nothing.
-fn too_new(input: &Input<'_>, id: &ResourceId, manifest: &Manifest) -> Option<Why> {
+fn too_new(input: &Input<'_>, id: &ResourceId, manifest: &Manifest) -> Option<DeferReason> {
     let (server, kind) = (input.live.server?, kind::row(id.kind)?);
     let fields = newer::lacking(kind, &manifest.resource.canonical, server);
-    (!fields.is_empty()).then_some(Why::TooNew(fields, server))
+    (!fields.is_empty()).then_some(DeferReason::TooNew(fields, server))
 }
 
 fn judge_contact(input: &Input<'_>, kind: &Kind, id: &ResourceId, manifest: &Manifest) -> Verdict {
     let entry = input.inventory.get(id);
     if is_preset(kind, id) {
-        return Verdict::Wait(Why::Preset);
+        return Verdict::Wait(DeferReason::Preset);
     }
     match input.live.look(id) {
-        Seen::Unknown(reason) => Verdict::Wait(Why::LiveUnknown(reason.to_owned())),
-        Seen::Absent if kind.rpc.create.is_none() => Verdict::Wait(Why::NotMadeByUs),
+        Seen::Unknown(reason) => Verdict::Wait(DeferReason::LiveUnknown(reason.to_owned())),
+        Seen::Absent if kind.rpc.create.is_none() => Verdict::Wait(DeferReason::NotMadeByUs),
         Seen::Absent => {
             let reason = if entry.is_some() { Reason::Vanished } else { Reason::Missing };
             Verdict::Do(Action::Create { after: Arc::clone(&manifest.resource) }, reason)
@@ -190,18 +196,18 @@ struct Contact<'a> {
 
 impl Contact<'_> {
     /// Whose it is decides before what it says.
-    fn refusal(&self) -> Option<Why> {
+    fn refusal(&self) -> Option<DeferReason> {
         let adopt = self.manifest.directives.adopt;
         if let Some(owner) = other_owner(self.kind, self.live, self.input.policy)
             && adopt != Adopt::Always
         {
-            return Some(Why::OwnedBy(owner.to_owned()));
+            return Some(DeferReason::OwnedBy(owner.to_owned()));
         }
         if let Some(origin) = foreign_origin(self.live) {
-            return Some(Why::ForeignOrigin(origin.to_owned()));
+            return Some(DeferReason::ForeignOrigin(origin.to_owned()));
         }
         let known = self.entry.is_some() || self.is_marked_ours();
-        (!known && adopt == Adopt::Never).then_some(Why::NotAdopted)
+        (!known && adopt == Adopt::Never).then_some(DeferReason::NotAdopted)
     }
 
     fn is_marked_ours(&self) -> bool {
@@ -234,7 +240,7 @@ impl Contact<'_> {
         let mut changes = diff::changes(self.kind, &before_value, &after_value, self.input.key);
         let fixed = fixed_paths(self.kind, &changes);
         if !fixed.is_empty() {
-            return Verdict::Wait(Why::Immutable(fixed));
+            return Verdict::Wait(DeferReason::Immutable(fixed));
         }
         if self.lacks_mark() {
             changes.push(diff::mark_change(self.live.owner.as_deref(), &self.input.policy.agent));
@@ -287,10 +293,10 @@ fn judge_unwanted(input: &Input<'_>, id: &ResourceId, entry: &Entry, draft: &mut
     let unmatched = input.unmatched(id);
     let at = unmatched.map(|it| &it.manifest.at);
     if input.busy.contains(id) {
-        return draft.defer(id, Why::Settling, at);
+        return draft.defer(id, DeferReason::Settling, at);
     }
     match input.live.look(id) {
-        Seen::Unknown(reason) => draft.defer(id, Why::LiveUnknown(reason.to_owned()), at),
+        Seen::Unknown(reason) => draft.defer(id, DeferReason::LiveUnknown(reason.to_owned()), at),
         // While some document is in doubt it may declare this one: what we know of it stays.
         Seen::Absent if !input.reading.is_whole() => {}
         Seen::Absent => draft.forget.push(id.clone()),
@@ -300,7 +306,7 @@ fn judge_unwanted(input: &Input<'_>, id: &ResourceId, entry: &Entry, draft: &mut
         Seen::Present(live) => {
             // What may not be listed is not deleted: it would hold up the set it is approved with.
             if let Some(reason) = input.live.barred(id) {
-                return draft.defer(id, Why::LiveUnknown(reason.to_owned()), at);
+                return draft.defer(id, DeferReason::LiveUnknown(reason.to_owned()), at);
             }
             if let Some(why) = kept_because(input, id, entry, live) {
                 return draft.defer(id, why, at);
@@ -320,27 +326,32 @@ fn is_deleted_by_us(id: &ResourceId) -> bool {
 }
 
 /// Why something of ours that is no longer declared stays.
-fn kept_because(input: &Input<'_>, id: &ResourceId, entry: &Entry, live: &Live) -> Option<Why> {
+fn kept_because(
+    input: &Input<'_>,
+    id: &ResourceId,
+    entry: &Entry,
+    live: &Live,
+) -> Option<DeferReason> {
     let Some(kind) = kind::row(id.kind) else {
-        return Some(Why::LiveUnknown(format!("`{}` is no kind of ours", id.kind)));
+        return Some(DeferReason::LiveUnknown(format!("`{}` is no kind of ours", id.kind)));
     };
     // What is declared but not meant is kept or paused as its manifest says now.
     let directives = input.unmatched(id).map(|unmatched| &unmatched.manifest.directives);
     let paused = directives.and_then(|it| it.paused_until).filter(|until| *until > input.wall);
     if !input.reading.is_whole() {
-        Some(Why::SourceUnknown)
+        Some(DeferReason::SourceUnknown)
     } else if let Some(until) = paused {
-        Some(Why::PausedUntil(until))
+        Some(DeferReason::PausedUntil(until))
     } else if directives.map_or(entry.keep, |it| it.keep) {
-        Some(Why::KeepDirective)
+        Some(DeferReason::KeepDirective)
     } else if is_preset(kind, id) {
-        Some(Why::Preset)
+        Some(DeferReason::Preset)
     } else if let Some(owner) = other_owner(kind, live, input.policy) {
-        Some(Why::OwnedBy(owner.to_owned()))
+        Some(DeferReason::OwnedBy(owner.to_owned()))
     } else if let Some(origin) = foreign_origin(live) {
-        Some(Why::ForeignOrigin(origin.to_owned()))
+        Some(DeferReason::ForeignOrigin(origin.to_owned()))
     } else if kind.keeps_labels && live.owner.is_none() {
-        Some(Why::Unmarked)
+        Some(DeferReason::Unmarked)
     } else {
         None
     }

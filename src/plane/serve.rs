@@ -23,10 +23,10 @@ use super::status::Status;
 use super::store::Change;
 use crate::model::Now;
 
+mod connection_limit;
 mod grpc;
 mod listen;
 mod mint;
-mod room;
 mod tls;
 mod web;
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::{CallCode, CallError, Cluster};
 use crate::kind::canonical::{WireError, encode, name_in};
 use crate::kind::{Kind, List, call};
-use crate::live::{Coverage, Lack, Observed, Written};
+use crate::live::{Coverage, ListFailure, Observed, Written};
 use crate::model::{Cluster as Which, FingerprintKey, Live, ResourceId};
 use crate::plan::{Action, Step};
 
@@ -70,7 +70,7 @@ pub async fn list_with(
         kind.name,
         refused.join(", ")
     );
-    observed.degrade(reason, Lack::NoSuchKind);
+    observed.degrade(reason, ListFailure::NoSuchKind);
     observed
 }
 
@@ -111,7 +111,7 @@ async fn pages(
         }
         tokens.insert(std::mem::replace(&mut token, page.next));
         if token.is_empty() {
-            break (whole(kind, &broken), Lack::Passing);
+            break (whole(kind, &broken), ListFailure::Transient);
         }
         if tokens.contains(&token) {
             break passing(format!("list of {}: a page came twice", kind.name));
@@ -141,22 +141,22 @@ async fn between(
     }
 }
 
-const fn passing(reason: String) -> (Coverage, Lack) {
-    (Coverage::Partial(reason), Lack::Passing)
+const fn passing(reason: String) -> (Coverage, ListFailure) {
+    (Coverage::Partial(reason), ListFailure::Transient)
 }
 
 /// What a page that did not come means.
-fn failed(kind: &Kind, error: &CallError) -> (Coverage, Lack) {
+fn failed(kind: &Kind, error: &CallError) -> (Coverage, ListFailure) {
     let name = kind.name;
     if error.code == CallCode::PermissionDenied {
         let reason = format!(
             "list of {name}: {error}; one of the identity's roles needs the rule \
              `resources: [{name}], verbs: [list, read]`"
         );
-        return (Coverage::Partial(reason), Lack::NotAllowed);
+        return (Coverage::Partial(reason), ListFailure::NotAllowed);
     }
     let (coverage, passing) = passing(format!("list of {name}: {error}"));
-    (coverage, if error.code == CallCode::Barred { Lack::Barred } else { passing })
+    (coverage, if error.code == CallCode::Barred { ListFailure::Barred } else { passing })
 }
 
 fn whole(kind: &Kind, broken: &[WireError]) -> Coverage {
@@ -224,10 +224,10 @@ fn found(
         (None, Coverage::Complete) => Ok(None),
         (None, Coverage::Partial(reason)) => {
             let code = match observed.lack() {
-                Some(Lack::NotAllowed) => CallCode::PermissionDenied,
-                Some(Lack::NoSuchKind) => CallCode::Unimplemented,
-                Some(Lack::Barred) => CallCode::Barred,
-                Some(Lack::Passing) | None => CallCode::Unavailable,
+                Some(ListFailure::NotAllowed) => CallCode::PermissionDenied,
+                Some(ListFailure::NoSuchKind) => CallCode::Unimplemented,
+                Some(ListFailure::Barred) => CallCode::Barred,
+                Some(ListFailure::Transient) | None => CallCode::Unavailable,
             };
             Err(CallError { code, message: reason.clone() })
         }

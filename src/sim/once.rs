@@ -7,7 +7,7 @@ use super::item::Phase;
 use super::world::World;
 use crate::engine::{Mode, Outcome, Status};
 use crate::model::ResourceId;
-use crate::plan::Why;
+use crate::plan::DeferReason;
 
 /// How long a longer life goes before, at least and at most. Seconds.
 const BEFORE: std::ops::Range<u64> = 5..120;
@@ -116,29 +116,35 @@ impl World {
 }
 
 /// Whether a manifest that is meant for us is not applied because of whose the resource is.
-const fn is_refusal(why: &Why) -> bool {
-    matches!(why, Why::OwnedBy(_) | Why::ForeignOrigin(_) | Why::Preset | Why::NotAdopted)
+const fn is_refusal(why: &DeferReason) -> bool {
+    matches!(
+        why,
+        DeferReason::OwnedBy(_)
+            | DeferReason::ForeignOrigin(_)
+            | DeferReason::Preset
+            | DeferReason::NotAdopted
+    )
 }
 
-const fn needs_a_look(why: &Why) -> bool {
+const fn needs_a_look(why: &DeferReason) -> bool {
     match why {
-        Why::Frozen
-        | Why::SourceUnknown
-        | Why::LiveUnknown(_)
-        | Why::Settling
-        | Why::Immutable(_)
-        | Why::TooNew(_, _)
-        | Why::LabelUnknown(_)
-        | Why::MissingReference(_) => true,
-        Why::PausedUntil(_)
-        | Why::Expired(_)
-        | Why::KeepDirective
-        | Why::OwnedBy(_)
-        | Why::ForeignOrigin(_)
-        | Why::Preset
-        | Why::Unmarked
-        | Why::NotAdopted
-        | Why::NotMadeByUs
-        | Why::ReferencedBy(_) => false,
+        DeferReason::Frozen
+        | DeferReason::SourceUnknown
+        | DeferReason::LiveUnknown(_)
+        | DeferReason::Settling
+        | DeferReason::Immutable(_)
+        | DeferReason::TooNew(_, _)
+        | DeferReason::LabelUnknown(_)
+        | DeferReason::MissingReference(_) => true,
+        DeferReason::PausedUntil(_)
+        | DeferReason::Expired(_)
+        | DeferReason::KeepDirective
+        | DeferReason::OwnedBy(_)
+        | DeferReason::ForeignOrigin(_)
+        | DeferReason::Preset
+        | DeferReason::Unmarked
+        | DeferReason::NotAdopted
+        | DeferReason::NotMadeByUs
+        | DeferReason::ReferencedBy(_) => false,
     }
 }

@@ -7,7 +7,7 @@ use super::world::World;
 use crate::kind::{self, canonical};
 use crate::manifest::Manifest;
 use crate::model::{Cluster, Digest, Live, ResourceId, Revision};
-use crate::plan::Why;
+use crate::plan::DeferReason;
 
 /// A version of a resource.
 #[derive(Debug)]
@@ -42,7 +42,8 @@ impl World {
             let plan = self.engine.plan_now();
             plan.is_none_or(|plan| {
                 plan.deferred.iter().any(|it| {
-                    it.id == *id && !matches!(it.why, Why::LiveUnknown(_) | Why::Settling)
+                    it.id == *id
+                        && !matches!(it.why, DeferReason::LiveUnknown(_) | DeferReason::Settling)
                 })
             })
         };

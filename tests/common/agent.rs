@@ -19,7 +19,7 @@ use reconciler::adapter::files::{Directory, Globs};
 use reconciler::adapter::memory::Memory;
 use reconciler::adapter::teleport::Link;
 use reconciler::adapter::watch::SourceWatch;
-use reconciler::driver::{Asked, Question, World, drive};
+use reconciler::driver::{ControlRequest, Question, World, drive};
 use reconciler::engine::{Config, Engine, Mode, Outcome, Status};
 use reconciler::labels::allow::Allow;
 use reconciler::model::FingerprintKey;
@@ -37,7 +37,7 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 /// A running agent.
 pub struct Agent {
     pub dir: tempfile::TempDir,
-    ask: mpsc::Sender<Asked>,
+    ask: mpsc::Sender<ControlRequest>,
     stop: CancellationToken,
     running: JoinHandle<Outcome>,
 }
@@ -111,7 +111,7 @@ impl Agent {
     /// How it is.
     pub async fn status(&self) -> Status {
         let (reply, answer) = oneshot::channel();
-        self.ask.send(Asked { question: Question::Status, reply }).await.unwrap();
+        self.ask.send(ControlRequest { question: Question::Status, reply }).await.unwrap();
         serde_json::from_str(&answer.await.unwrap().unwrap()).unwrap()
     }
 

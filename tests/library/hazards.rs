@@ -8,7 +8,7 @@ use std::time::Duration;
 use reconciler::engine::{Config, Effect, Engine, Event, Mode, Outcome, Status};
 use reconciler::journal::{OpId, Open, State};
 use reconciler::kind::{self, canonical};
-use reconciler::live::{Coverage, Lack, Observed, Written};
+use reconciler::live::{Coverage, ListFailure, Observed, Written};
 use reconciler::manifest::{Directives, Manifest, Reading};
 use reconciler::model::{
     Cluster, Digest, FingerprintKey, Live, Place, Resource, Revision, Timestamp, Value, Verb,
@@ -28,7 +28,7 @@ enum Listing {
     Whole,
     /// Complete, by its own word, and without a single resource.
     Empty,
-    Failed(Lack),
+    Failed(ListFailure),
     /// Not answered before somebody lets it go.
     Held,
 }
@@ -328,7 +328,7 @@ fn a_single_pass_ends_with_an_operation_in_doubt_that_may_not_be_read() {
     let mut world = World::new(Mode::Once, plain(&[&stays, &user]), (disk, live));
     world.fetch = Some(CallCode::PermissionDenied);
     world.list = |kind, _| match kind {
-        "user" => Listing::Failed(Lack::NotAllowed),
+        "user" => Listing::Failed(ListFailure::NotAllowed),
         _ => Listing::Whole,
     };
     world.start(60 * MINUTE);
@@ -390,7 +390,7 @@ fn what_may_not_be_listed_does_not_hold_up_an_approved_set() {
     all.extend([user.as_str(), stays.as_str()]);
     let mut world = World::new(Mode::Run, plain(&all), made(&all));
     world.list = |kind, number| match kind {
-        "user" if number > 1 => Listing::Failed(Lack::NotAllowed),
+        "user" if number > 1 => Listing::Failed(ListFailure::NotAllowed),
         _ => Listing::Whole,
     };
     world.start(10 * SECOND);
@@ -449,7 +449,7 @@ fn a_list_of_a_kind_that_is_only_referred_to_is_tried_again() {
     let before = (State::default(), live);
     let mut world = World::new(Mode::Once, plain(&[&user("stays")]), before);
     world.list = |kind, number| match (kind, number) {
-        ("role", 1) => Listing::Failed(Lack::Passing),
+        ("role", 1) => Listing::Failed(ListFailure::Transient),
         _ => Listing::Whole,
     };
     world.start(MINUTE);

@@ -11,7 +11,7 @@ use reconciler::labels::allow::Allow;
 use reconciler::labels::resolve::{Desired, Rules, resolve};
 use reconciler::labels::selector::Selectors;
 use reconciler::labels::value::{Command, Failing, Good, Known, Values};
-use reconciler::labels::{Mode, OnFailure, blocked};
+use reconciler::labels::{Mode, OnFailure, findings};
 use reconciler::live::{Coverage, LiveState, Observed};
 use reconciler::manifest::{Directives, Manifest, Reading, Snapshot, decode, render};
 use reconciler::model::{Cluster, FingerprintKey, Live, Place, ResourceId, Timestamp, Value};
@@ -281,10 +281,10 @@ fn written() -> (Snapshot, Reading) {
 fn found(mode: Mode) -> Vec<String> {
     let (snapshot, reading) = written();
     let selectors = items(&[&[("region", "us-*"), ("env", "test")]]);
-    let mut named = blocked::named(&reading, &snapshot, &rules(mode, selectors), AGENT);
+    let mut named = findings::named(&reading, &snapshot, &rules(mode, selectors), AGENT);
     named.findings.sort();
     let shown = named.findings.iter().map(|it| {
-        assert!(it.hint.is_some() && blocked::CODES.iter().any(|(code, _)| *code == it.code));
+        assert!(it.hint.is_some() && findings::CODES.iter().any(|(code, _)| *code == it.code));
         let bytes = &snapshot.files[&it.at.path];
         let text = String::from_utf8_lossy(&bytes[it.at.range()]);
         let (line, column) = render::position(bytes, it.at.range().start);
@@ -312,10 +312,10 @@ fn what_may_not_run_is_told_with_the_line_to_add() {
     let (snapshot, reading) = written();
     let selectors = items(&[&[("region", "us-*"), ("env", "test")]]);
     let rules = rules(Mode::Resolve, selectors);
-    let named = blocked::named(&reading, &snapshot, &rules, AGENT);
+    let named = findings::named(&reading, &snapshot, &rules, AGENT);
     let commands: Vec<_> = named.commands.iter().map(|(it, may)| (it.to_string(), *may)).collect();
     assert_eq!(commands, [("say other".to_owned(), false), ("say region".to_owned(), true)]);
-    let told = named.findings.iter().find(|it| it.code == blocked::NOT_ALLOWED).unwrap();
+    let told = named.findings.iter().find(|it| it.code == findings::NOT_ALLOWED).unwrap();
     let hint = told.hint.clone().unwrap();
     assert!(hint.contains("say other"), "{hint}");
     let page = render::text(std::slice::from_ref(told), &snapshot, false);
@@ -324,9 +324,9 @@ fn what_may_not_run_is_told_with_the_line_to_add() {
 
 #[test]
 fn codes_of_labels_are_in_order() {
-    let codes: Vec<&str> = blocked::CODES.iter().map(|(code, _)| code.0).collect();
+    let codes: Vec<&str> = findings::CODES.iter().map(|(code, _)| code.0).collect();
     assert!(codes.is_sorted() && codes.iter().all(|code| code.starts_with('L')), "{codes:?}");
-    assert!(blocked::CODES.iter().all(|(_, meaning)| meaning.ends_with('.')));
+    assert!(findings::CODES.iter().all(|(_, meaning)| meaning.ends_with('.')));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use reconciler::kind::{self, canonical};
 use reconciler::manifest::decode::{self, Cache, FINDINGS_PER_FILE_MAX, read_with_cache};
-use reconciler::manifest::yaml::{self, Parsed, second};
+use reconciler::manifest::yaml::{self, Parsed, libyaml};
 use reconciler::manifest::{Reading, Snapshot, Unreadable, codes, render, split};
 use reconciler::model::{
     Cluster, Diagnostic, FieldPath, Findings, FingerprintKey, Severity, Value,
@@ -643,12 +643,12 @@ proptest! {
     ) {
         let corpus = corpus();
         let bytes = damage(&corpus[which.index(corpus.len())], &edits);
-        if let Ok(text) = String::from_utf8(bytes) && second::is_plain(&text) {
+        if let Ok(text) = String::from_utf8(bytes) && libyaml::is_plain(&text) {
             let mut found = Vec::new();
             let mut findings = Findings { path: Arc::from("a.yaml"), out: &mut found };
             if let Parsed::Tree(node) = yaml::parse(&text, 0, &mut findings) {
                 // What is reported is refused anyway.
-                prop_assert!(!found.is_empty() || second::agrees(&text, 0, &node).is_ok(), "{text}");
+                prop_assert!(!found.is_empty() || libyaml::agrees(&text, 0, &node).is_ok(), "{text}");
             }
         }
     }

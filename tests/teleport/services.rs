@@ -118,7 +118,7 @@ impl Case {
     }
 
     /// What `kube match` says of its manifest.
-    fn foretold(&self, place: &Place, run: &str) -> Value {
+    fn predict(&self, place: &Place, run: &str) -> Value {
         let args = ["kube", "match", "--name", &self.name(run), "--format", "json"];
         serde_json::from_str(&place.ok(&args)).unwrap()
     }
@@ -183,7 +183,7 @@ fn foretold_by_plan(place: &Place, agent: &str, run: &str) {
         };
         let line = format!("{} → {expected}", case.name(run));
         assert!(plan.contains(&line), "{line}\n{plan}");
-        let said = case.foretold(place, run);
+        let said = case.predict(place, run);
         let names = if case.why_not.is_empty() { json!(["real"]) } else { json!([]) };
         assert_eq!(said.get("served_by"), Some(&names), "{said}");
     }
@@ -204,7 +204,7 @@ pub fn compare(server: &Server, program: &OsStr) -> Value {
     for case in CASES {
         until("its command has run", &of(case).1, || !case.awaits_value(&of(case).0, &run));
     }
-    let foretold: Vec<Value> = CASES.iter().map(|case| case.foretold(&of(case).0, &run)).collect();
+    let foretold: Vec<Value> = CASES.iter().map(|case| case.predict(&of(case).0, &run)).collect();
     let expected: BTreeSet<String> = (CASES.iter().zip(&foretold))
         .filter(|(_, said)| said.get("served_by") == Some(&json!(["real"])))
         .map(|(case, _)| case.name(&run))

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 
 use super::environment::Environment;
 use super::place::Place;
-use super::warden::{Warden, Watched};
+use super::reaper::{Reaper, Watched};
 use crate::labels::value::Command;
 use crate::port::RunError;
 
@@ -67,7 +67,7 @@ impl Group {
         place: &Place,
         command: &Command,
         environment: &Environment,
-        warden: Option<&Arc<Warden>>,
+        warden: Option<&Arc<Reaper>>,
     ) -> Result<Self, RunError> {
         let mut process = Process::new(&place.program);
         if let Some((name, arguments)) = command.argv.split_first() {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::adapter::whole;
+use crate::adapter::bounded_read;
 
 /// Files below the git directory that are there only while git works on the checkout.
 const BUSY: &[&str] = &["index.lock", "MERGE_HEAD", "rebase-merge", "rebase-apply"];
@@ -24,11 +24,11 @@ const HASH_LENGTHS: [usize; 2] = [40, 64];
 /// commit, and for a reference storage that is not made of files.
 pub fn commit(path: &Path) -> Option<String> {
     let git = directory(&fs::canonicalize(path).ok()?)?;
-    let common = match whole::text(&git.join("commondir"), WORD_MAX) {
+    let common = match bounded_read::text(&git.join("commondir"), WORD_MAX) {
         Ok(text) => git.join(text.trim()),
         Err(_) => git.clone(),
     };
-    let mut text = whole::text(&git.join("HEAD"), WORD_MAX).ok()?;
+    let mut text = bounded_read::text(&git.join("HEAD"), WORD_MAX).ok()?;
     for _ in 0..REFERENCES_MAX {
         let Some(name) = text.trim().strip_prefix("ref: ").map(str::to_owned) else {
             return hash(text.trim());
@@ -38,7 +38,7 @@ pub fn commit(path: &Path) -> Option<String> {
         }
         text = [&git, &common]
             .into_iter()
-            .find_map(|dir| whole::text(&dir.join(&name), WORD_MAX).ok())
+            .find_map(|dir| bounded_read::text(&dir.join(&name), WORD_MAX).ok())
             .or_else(|| packed(&common, &name))?;
     }
     None
@@ -59,13 +59,13 @@ fn directory(path: &Path) -> Option<PathBuf> {
             return dot.join("HEAD").exists().then_some(dot);
         }
         // Worktrees, submodules and git-sync: a file that says where it is.
-        let text = whole::text(&dot, WORD_MAX).ok()?;
+        let text = bounded_read::text(&dot, WORD_MAX).ok()?;
         Some(dir.join(text.trim().strip_prefix("gitdir:")?.trim()))
     })
 }
 
 fn packed(common: &Path, name: &str) -> Option<String> {
-    whole::text(&common.join("packed-refs"), PACKED_MAX).ok()?.lines().find_map(|line| {
+    bounded_read::text(&common.join("packed-refs"), PACKED_MAX).ok()?.lines().find_map(|line| {
         let (hash, reference) = line.split_once(' ')?;
         (reference == name).then(|| hash.to_owned())
     })

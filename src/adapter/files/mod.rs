@@ -26,7 +26,7 @@ pub use self::secrets::{Places, SECRET_SIZE_MAX};
 use self::walk::{Found, Listing, Stamp, Trouble};
 use super::clock;
 use crate::manifest::{Snapshot, Unreadable, split};
-use crate::model::share;
+use crate::model::parallel;
 use crate::port::{Files, NotYet};
 
 /// Largest file that is read, in bytes: what the manifests' own reader takes.
@@ -261,7 +261,7 @@ fn take(listing: &Listing, known: &Known, files: &mut Known) -> Result<Snapshot,
         return Err(Trouble::NotYet(format!("the source has more than {limit} MiB")));
     }
     // Opening and closing is most of the work.
-    let contents = share::map(&wanted, SHARE_MIN, |(_, place, stamp)| match known.get(*stamp) {
+    let contents = parallel::map(&wanted, SHARE_MIN, |(_, place, stamp)| match known.get(*stamp) {
         Some(bytes) => Ok(Arc::clone(bytes)),
         None => read_file(place, stamp),
     });

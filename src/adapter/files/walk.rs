@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::globs::Globs;
 use super::{DEPTH_MAX, FILE_SIZE_MAX, FILES_MAX, SHARE_MIN};
 use crate::manifest::Unreadable;
-use crate::model::share;
+use crate::model::parallel;
 
 /// Identity and version of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,7 +100,7 @@ impl Walk<'_> {
         };
         self.listing.insert(path.into(), Found::Directory(key.0, key.1));
         self.above.push(key);
-        let found = share::map(&names, SHARE_MIN, |name| {
+        let found = parallel::map(&names, SHARE_MIN, |name| {
             let place = dir.join(name);
             let stat = fs::symlink_metadata(&place);
             (place, stat)

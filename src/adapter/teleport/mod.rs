@@ -6,14 +6,14 @@
 mod address;
 mod dial;
 mod discover;
-mod held;
+mod first_byte;
 mod identity;
+mod identity_store;
 mod link;
 mod names;
 mod pem;
-mod reached;
-mod stranger;
 mod tls;
+mod untrusted;
 mod websocket;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,8 +26,8 @@ use tonic::transport::{Channel, Endpoint, Uri};
 pub use self::address::{Address, HttpProxy};
 pub use self::dial::{DialError, Way};
 pub use self::discover::{DiscoverError, Found, discover};
-use self::held::Held;
 pub use self::identity::{Identity, IdentityError, Problem, Source};
+use self::identity_store::Held;
 pub use self::link::Link;
 pub use self::names::Names;
 pub use self::pem::PemError;
@@ -89,7 +89,7 @@ struct Shared {
     held: Mutex<Held>,
     found: Mutex<Option<Found>>,
     gate: Mutex<Gate>,
-    on_reached: reached::Hook,
+    on_reached: first_byte::Hook,
 }
 
 /// When the next try to connect is allowed.
@@ -149,7 +149,7 @@ impl Teleport {
     pub fn open(settings: Settings) -> Result<Self, IdentityError> {
         let held = Mutex::new(Held::load(settings.source.clone())?);
         let (found, gate) = (Mutex::default(), Mutex::default());
-        let on_reached = reached::Hook::default();
+        let on_reached = first_byte::Hook::default();
         Ok(Self { shared: Arc::new(Shared { settings, held, found, gate, on_reached }) })
     }
 
@@ -208,7 +208,7 @@ fn channel(shared: &Arc<Shared>, keepalive: Keepalive) -> Channel {
         async move {
             let (stream, identity) = shared.connect().await?;
             let told = move || shared.reached(&identity);
-            Ok::<_, ConnectError>(TokioIo::new(reached::Reaching::new(stream, told)))
+            Ok::<_, ConnectError>(TokioIo::new(first_byte::Reaching::new(stream, told)))
         }
     });
     // The scheme says that no TLS is added: the connector brings it.

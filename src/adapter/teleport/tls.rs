@@ -12,8 +12,8 @@ use rustls::{ClientConfig, RootCertStore};
 
 use super::identity::Identity;
 use super::pem;
-use super::stranger::{Attentive, Stranger};
-use crate::adapter::whole;
+use super::untrusted::{CertificateObserver, UntrustedServer};
+use crate::adapter::bounded_read;
 
 /// The name that every Auth Service's certificate bears.
 pub const SERVER_NAME: &str = "teleport.cluster.local";
@@ -51,9 +51,9 @@ pub(super) enum Through<'a> {
 pub(super) fn inner(
     identity: &Identity,
     through: Through<'_>,
-    stranger: &Arc<Stranger>,
+    stranger: &Arc<UntrustedServer>,
 ) -> Result<ClientConfig, rustls::Error> {
-    let verifier = Attentive::new(identity, stranger)?;
+    let verifier = CertificateObserver::new(identity, stranger)?;
     let mut config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .dangerous() // It verifies all that rustls does, and remembers whom it refused.
@@ -112,7 +112,7 @@ pub fn outer_roots(ca_file: Option<&Path>) -> Result<RootCertStore, String> {
         return Ok(roots);
     };
     let wrong = |text: String| format!("`control_plane.ca_file` `{}`: {text}", path.display());
-    let text = whole::text(path, BUNDLE_MAX).map_err(|error| wrong(error.to_string()))?;
+    let text = bounded_read::text(path, BUNDLE_MAX).map_err(|error| wrong(error.to_string()))?;
     let blocks = pem::blocks(&text).map_err(|error| wrong(error.to_string()))?;
     // A bundle of many authorities may hold one of an old form; the others count.
     let certificates = blocks.into_iter().map(|block| CertificateDer::from(block.der));

@@ -120,7 +120,7 @@ fn the_reason_why_nobody_serves_it() {
 #[test]
 fn who_will_serve_it() {
     let said = |seen: &Servers, cluster: &Registered| {
-        let Foretold { by, why_not } = foretold(&services(), seen, cluster);
+        let Prediction { by, why_not } = predict(&services(), seen, cluster);
         (by.names.join(","), by.unknown.join(","), why_not.map(|it| it.to_string()))
     };
     let east = cluster(&[("region", "us-east-2")]);

@@ -1,7 +1,7 @@
 //! One document's text read into a tree in which every key and value knows its place.
 //!
 //! Syntax is granit-parser's, meaning is [`scalar`]'s. What granit reads is compared with
-//! a second reader ([`second`]) before it counts.
+//! a second reader ([`libyaml`]) before it counts.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,14 +10,13 @@ use granit_parser::{
     Event, Options, Parser, ScalarStyle as Written, Span, StrInput, StructureStyle,
 };
 
+pub mod libyaml;
 mod merge;
 pub mod scalar;
-pub mod second;
 pub mod syntax;
 
 use self::syntax::Problem;
-use super::codes;
-use super::split::DOCUMENT_BYTES_MAX;
+use crate::manifest::codes;
 use crate::model::tree::NodeValue;
 use crate::model::{Code, Findings, Node, Scalar, ScalarStyle, Severity};
 
@@ -29,7 +28,7 @@ pub const NODES_MAX: usize = 100_000;
 
 /// Most bytes of text of a document with aliases once these are filled in: what Teleport's own
 /// messages end at.
-pub const FILLED_BYTES_MAX: usize = 4 * DOCUMENT_BYTES_MAX;
+pub const FILLED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// What one document turned out to be.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,8 +73,8 @@ pub fn parse<'a>(text: &'a str, base: u32, findings: &mut Findings<'_>) -> Parse
     };
     let clean = findings.out.len() == before;
     if clean
-        && !second::is_plain(text)
-        && let Err(problem) = second::agrees(text, base, &node)
+        && !libyaml::is_plain(text)
+        && let Err(problem) = libyaml::agrees(text, base, &node)
     {
         let at = shift(&problem.range, base);
         let hint = problem.hint.as_deref();

@@ -12,7 +12,7 @@ use crate::labels::{Labels, Mode, OnFailure};
 use crate::manifest::Manifest;
 use crate::model::{Live, ResourceId, Value, Verb};
 use crate::plan::LabelInput;
-use crate::plan::{Action, Step, Why};
+use crate::plan::{Action, DeferReason, Step};
 
 impl Judge<'_> {
     /// Nothing unmatched is written, nothing undecided is touched, and both are told.
@@ -28,7 +28,7 @@ impl Judge<'_> {
         for id in labels.fits.undecided.keys() {
             let told = |it: &&super::super::Deferred| it.id == *id;
             let why = self.plan.deferred.iter().find(told).map(|it| &it.why);
-            self.must(matches!(why, Some(Why::LabelUnknown(_))), Rule::Incomplete, id);
+            self.must(matches!(why, Some(DeferReason::LabelUnknown(_))), Rule::Incomplete, id);
         }
         let told: Vec<&ResourceId> = self.plan.unmatched.iter().map(|it| &it.id).collect();
         let others = labels.fits.unmatched.keys();

@@ -8,7 +8,7 @@ use crate::kind::{self, canonical};
 use crate::labels::preview::{Fact, Note};
 use crate::live::Coverage;
 use crate::manifest::render::JsonFinding;
-use crate::model::clean::is_unsafe;
+use crate::model::terminal::is_unsafe;
 use crate::model::{Cluster, FingerprintKey, ResourceId, Value, Verb};
 
 /// Version of the document that [`json`] writes.

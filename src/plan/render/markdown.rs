@@ -41,7 +41,7 @@ fn blocks<'a>(view: &'a View<'a>) -> impl Iterator<Item = String> + 'a {
             notes.push(format!("- held: {} {}: {text}\n", held.verb, code(&held.id.to_string())));
         }
         if let Some(approval) = gated.approval.as_ref().filter(|it| it.expires.is_none()) {
-            notes.push(format!("- to let it through: `reconciler approve {}`\n", approval.hash));
+            notes.push(format!("- to approve: `reconciler approve {}`\n", approval.hash));
         }
     }
     let serving = view.serving.iter().map(|note| format!("- {}\n", prose(&note.to_string())));

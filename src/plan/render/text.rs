@@ -4,7 +4,7 @@ use anstyle::{AnsiColor, Style};
 
 use super::super::{Deferred, Step, Unmatched};
 use super::{View, details, forgotten_because, summary, symbol, unknowns};
-use crate::model::{FingerprintKey, Verb, clean, share};
+use crate::model::{FingerprintKey, Verb, clean, parallel};
 
 /// The plan as text; ends with a line break.
 pub fn text(view: &View<'_>) -> String {
@@ -112,7 +112,7 @@ const SHARE_MIN: usize = 32;
 
 /// The details of each step. Making YAML of a resource is most of the work of a large plan.
 fn all_details(steps: &[Step], key: &FingerprintKey) -> Vec<String> {
-    share::map(steps, SHARE_MIN, |step| details(step, key))
+    parallel::map(steps, SHARE_MIN, |step| details(step, key))
 }
 
 fn add_step(page: &mut Page, view: &View<'_>, step: &Step, details: &str) {
@@ -162,7 +162,7 @@ fn add_held(page: &mut Page, view: &View<'_>) {
     let asked = gated.approval.as_ref().map(|approval| (&approval.hash, approval.expires));
     let line = match asked {
         Some((_, Some(until))) => format!("approved until {until}"),
-        Some((hash, None)) => format!("to let it through: reconciler approve {hash}"),
+        Some((hash, None)) => format!("to approve: reconciler approve {hash}"),
         None => "to cancel a delete, restore its manifest".to_owned(),
     };
     page.line("  ", &line, PLAIN);

@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
 
-use super::room::{Place, Room};
+use super::connection_limit::{Place, Room};
 use super::web::{self, Web};
 use super::{Plane, PlaneError, PlaneService, tls};
 use crate::plane::ca::CaError;
@@ -137,7 +137,7 @@ impl Server {
                 place.keep();
                 self.http(*stream, Some(*service)).await
             }
-            Ok(Ok(Opened::Stranger(stream))) => self.anonymous(*stream).await,
+            Ok(Ok(Opened::UntrustedServer(stream))) => self.anonymous(*stream).await,
             Ok(Ok(Opened::Plain(stream))) => self.anonymous(stream).await,
             Ok(Ok(Opened::Nothing)) => Ok(()),
             Ok(Err(error)) => Err(error.into()),
@@ -170,7 +170,7 @@ impl Server {
                 let service = self.plane.service_as(caller);
                 Opened::Caller(Box::new(stream), Box::new(service))
             }
-            None => Opened::Stranger(Box::new(stream)),
+            None => Opened::UntrustedServer(Box::new(stream)),
         })
     }
 
@@ -223,7 +223,7 @@ enum Opened {
     /// Mutual TLS, and HTTP of either version: 2 for gRPC, 1.1 for what was never moved there.
     Caller(Box<Tls>, Box<PlaneService>),
     /// TLS without a certificate.
-    Stranger(Box<Tls>),
+    UntrustedServer(Box<Tls>),
     /// No TLS.
     Plain(TcpStream),
     /// Nothing that is answered here.

@@ -4,7 +4,7 @@ use reconciler::port::calls;
 use std::time::Duration;
 
 use reconciler::kind;
-use reconciler::live::{Coverage, Lack};
+use reconciler::live::{Coverage, ListFailure};
 use reconciler::model::Cluster;
 use reconciler::plane::Fault;
 
@@ -44,7 +44,7 @@ async fn a_server_without_the_new_call_is_asked_for_it_once() {
     let kube = kind::find("kube_cluster").unwrap();
     plane.with_core(|core| core.faults_mut().set(GET_KUBE, Fault::Drop { times: 1 })).unwrap();
     let observed = calls::list(&remote, kube, Cluster::Parent, &KEY).await;
-    assert_eq!(observed.lack(), Some(Lack::Passing), "{:?}", observed.coverage());
+    assert_eq!(observed.lack(), Some(ListFailure::Transient), "{:?}", observed.coverage());
     let before = calls(&plane);
     calls::list(&remote, kube, Cluster::Parent, &KEY).await;
     let expected =

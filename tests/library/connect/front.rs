@@ -275,13 +275,13 @@ async fn frames<S: AsyncRead + AsyncWrite>(stream: S, plain: DuplexStream) -> io
 }
 
 /// Requests that an HTTP proxy got.
-pub type Asked = Arc<Mutex<Vec<String>>>;
+pub type ControlRequest = Arc<Mutex<Vec<String>>>;
 
 /// An HTTP proxy that leads to one port, whatever it is asked for.
-pub async fn http_proxy(to: u16) -> (u16, Asked) {
+pub async fn http_proxy(to: u16) -> (u16, ControlRequest) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let asked = Asked::default();
+    let asked = ControlRequest::default();
     let told = Arc::clone(&asked);
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {

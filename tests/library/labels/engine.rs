@@ -410,7 +410,7 @@ fn what_is_not_allowed_never_runs_and_many_wait_their_turn() {
     bench.pass(10 * SECOND);
     assert_eq!(bench.writes.len(), count);
     let why = bench.status().resources["kube_cluster/no"].labels["region"].why.clone().unwrap();
-    assert!(why.contains("to let it, add"), "{why}");
+    assert!(why.contains("to allow it, add"), "{why}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 use reconciler::kind::{self, canonical, kube_server};
-use reconciler::labels::preview::{Fact, foretold, notes};
+use reconciler::labels::preview::{Fact, notes, predict};
 use reconciler::labels::selector::Selectors;
 use reconciler::labels::serve::Service;
 use reconciler::model::{Cluster, FingerprintKey};
@@ -118,7 +118,7 @@ proptest! {
             prop_assert_eq!(facts.contains(&Fact::Nobody), said.is_empty());
         }
         prop_assert_eq!(&serving(&mut world, "a"), &said);
-        let alone = foretold(&ours, &seen, &before);
+        let alone = predict(&ours, &seen, &before);
         prop_assert_eq!(alone.why_not.is_none(), !said.is_empty());
         prop_assert_eq!(alone.by.names.into_iter().collect::<BTreeSet<_>>(), said.clone());
 

@@ -23,9 +23,9 @@ const GET: &str = "/proto.AuthService/GetKubernetesCluster";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 #[derive(Clone)]
-struct Hands(Arc<Mutex<Now>>);
+struct Executor(Arc<Mutex<Now>>);
 
-impl Hands {
+impl Executor {
     fn new() -> Self {
         Self(Arc::new(Mutex::new(Now { monotonic: Duration::ZERO, wall: Timestamp(WALL) })))
     }
@@ -43,7 +43,7 @@ impl Hands {
 }
 
 fn open(path: Option<&Path>) -> Plane {
-    Plane::open(Settings::default(), path, Hands::new().clock()).unwrap()
+    Plane::open(Settings::default(), path, Executor::new().clock()).unwrap()
 }
 
 async fn call(plane: &Plane, path: &str, body: &impl prost::Message) -> Result<Vec<u8>, Status> {
@@ -73,7 +73,7 @@ async fn a_reopened_database_holds_what_was_answered() {
     call(&plane, "/proto.AuthService/DeleteKubernetesCluster", &named("b")).await.unwrap();
     let id = "/teleport.clusterconfig.v1.ClusterConfigService/GetClusterName";
     let cluster = call(&plane, id, &()).await.unwrap();
-    let locked = Plane::open(Settings::default(), Some(&path), Hands::new().clock());
+    let locked = Plane::open(Settings::default(), Some(&path), Executor::new().clock());
     assert!(locked.is_err(), "one process holds the database");
     plane.close().await;
     drop(plane);
@@ -94,7 +94,7 @@ fn foreign_and_newer_databases_are_refused() {
     };
     let refused = || {
         let error =
-            Plane::open(Settings::default(), Some(&path), Hands::new().clock()).unwrap_err();
+            Plane::open(Settings::default(), Some(&path), Executor::new().clock()).unwrap_err();
         std::error::Error::source(&error).unwrap().to_string()
     };
     set("user_version", 99);
@@ -193,7 +193,7 @@ async fn a_watch_streams_until_the_plane_closes() {
 
 #[tokio::test]
 async fn a_watch_hears_of_what_time_does() {
-    let hands = Hands::new();
+    let hands = Executor::new();
     let settings = Settings { lag: Duration::from_millis(50), ..Default::default() };
     let plane = Plane::open(settings, None, hands.clock()).unwrap();
     let channel = plane.in_process().unwrap();

@@ -87,7 +87,7 @@ fn writes_pass_and_deletes_wait_for_their_period() {
         &FRESH,
         expect![[r#"
         ready create role/new
-        held delete role/old-0: its pending period is not over
+        held delete role/old-0: prune_delay has not elapsed
     "#]],
     );
     check(
@@ -136,10 +136,10 @@ fn the_share_is_the_greater_of_both_limits() {
         &several(4, 1),
         &MATURED,
         expect![[r#"
-        held delete role/old-0: 4 deletes in one plan, 3 go without asking
-        held delete role/old-1: 4 deletes in one plan, 3 go without asking
-        held delete role/old-2: 4 deletes in one plan, 3 go without asking
-        held delete role/old-3: 4 deletes in one plan, 3 go without asking
+        held delete role/old-0: 4 deletes in one plan, 3 are allowed without approval
+        held delete role/old-1: 4 deletes in one plan, 3 are allowed without approval
+        held delete role/old-2: 4 deletes in one plan, 3 are allowed without approval
+        held delete role/old-3: 4 deletes in one plan, 3 are allowed without approval
         approval of ["role/old-0", "role/old-1", "role/old-2", "role/old-3"] for {"delete-share"}: asked
     "#]],
     );
@@ -173,8 +173,8 @@ fn an_approved_set_still_waits_for_its_period() {
         &world,
         &approved(&world, &FRESH),
         expect![[r#"
-        held delete workload_cluster/acme: its pending period is not over
-        held delete role/old: its pending period is not over
+        held delete workload_cluster/acme: prune_delay has not elapsed
+        held delete role/old: prune_delay has not elapsed
         approval of ["workload_cluster/acme"] for {"confirm"}: until 2026-06-01T01:00:00Z
     "#]],
     );
@@ -280,7 +280,7 @@ fn deletes_in_slices_count_together() {
         &several(1, 3),
         &facts,
         expect![[r#"
-        held delete role/old-0: 4 deletes with those begun a short while ago (3), 3 go without asking
+        held delete role/old-0: 4 deletes with those begun a short while ago (3), 3 are allowed without approval
         approval of ["role/old-0"] for {"delete-share"}: asked
     "#]],
     );

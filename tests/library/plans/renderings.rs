@@ -62,17 +62,17 @@ fn text_of_a_mixed_plan() {
         - workload_cluster/acme  (pruned)
         - role/old  (pruned)
 
-        Deferred:
+        Not applied:
           role/other: owned by agent `other`  role/other.yaml
             remove it from the other agent, or set `reconciler/adopt: always`
 
         Held by guards:
           delete workload_cluster/acme: deleting this kind needs confirmation (confirm)
-          delete workload_cluster/acme: its pending period is not over (prune-delay)
-          delete role/old: its pending period is not over (prune-delay)
-          to let it through: reconciler approve e78c23e306b7f4d6251c4a78e16e74f048be85485052f382463bd457180acf97
+          delete workload_cluster/acme: prune_delay has not elapsed (prune-delay)
+          delete role/old: prune_delay has not elapsed (prune-delay)
+          to approve: reconciler approve e78c23e306b7f4d6251c4a78e16e74f048be85485052f382463bd457180acf97
 
-        Plan: 1 to create, 1 to update, 2 to delete, 1 to adopt, 1 deferred.
+        Plan: 1 to create, 1 to update, 2 to delete, 1 to adopt, 1 not applied.
     "#]].assert_eq(&text(&view(&plan, Some(&gated))));
 }
 
@@ -93,12 +93,12 @@ fn markdown_of_a_mixed_plan() {
     let plan = world.plan();
     let gated = gated(&world, &plan);
     expect![[r#"
-        **Plan: 1 to create, 1 to update, 2 to delete, 1 to adopt, 1 deferred.**
+        **Plan: 1 to create, 1 to update, 2 to delete, 1 to adopt, 1 not applied.**
 
         - held: delete <code>workload&#95;cluster/acme</code>: deleting this kind needs confirmation
-        - held: delete <code>workload&#95;cluster/acme</code>: its pending period is not over
-        - held: delete <code>role/old</code>: its pending period is not over
-        - to let it through: `reconciler approve e78c23e306b7f4d6251c4a78e16e74f048be85485052f382463bd457180acf97`
+        - held: delete <code>workload&#95;cluster/acme</code>: prune_delay has not elapsed
+        - held: delete <code>role/old</code>: prune_delay has not elapsed
+        - to approve: `reconciler approve e78c23e306b7f4d6251c4a78e16e74f048be85485052f382463bd457180acf97`
 
         <details><summary><code>~ role/edited</code> update (edited) role/edited.yaml</summary>
 
@@ -134,7 +134,7 @@ fn markdown_of_a_mixed_plan() {
 
         <code>- role/old</code> delete (pruned)<br>
 
-        - deferred: <code>role/other</code>: owned by agent &#96;other&#96;
+        - not applied: <code>role/other</code>: owned by agent &#96;other&#96;; remove it from the other agent, or set &#96;reconciler/adopt: always&#96; (role/other.yaml)
         Plan `ddc5edc713a4`
     "#]].assert_eq(&markdown(&view(&plan, Some(&gated))));
 }

@@ -402,7 +402,7 @@ fn what_lost_our_mark_is_not_deleted() {
     check(
         "live: role/dev {} ; unmarked\ninventory: role/dev {}",
         expect![[r#"
-        deferred role/dev: no longer declared, but it bears our mark no more
+        deferred role/dev: no longer declared, but it no longer has our owner label
         in sync: 0
     "#]],
     );

@@ -1,6 +1,6 @@
 //! One field edited at a time: one update, of exactly that field, and silence after it.
 
-use reconciler::plan::{Action, Reason, Why};
+use reconciler::plan::{Action, DeferReason, Reason};
 
 use super::stack::{Stack, below, changes, read_right, shown};
 
@@ -210,7 +210,7 @@ async fn what_cannot_change_is_told_and_left_alone() {
             .deferred
             .iter()
             .map(|deferred| match &deferred.why {
-                Why::Immutable(paths) => paths.iter().map(ToString::to_string).collect(),
+                DeferReason::Immutable(paths) => paths.iter().map(ToString::to_string).collect(),
                 other => panic!("{file}: {other:?}"),
             })
             .collect();

@@ -9,7 +9,7 @@ use reconciler::kind::KINDS;
 use reconciler::live::Seen;
 use reconciler::manifest::Reading;
 use reconciler::model::{Cluster, ResourceId};
-use reconciler::plan::Why;
+use reconciler::plan::DeferReason;
 
 use super::stack::{Stack, below, errors, read, read_right, row, shown};
 
@@ -115,7 +115,12 @@ async fn through(fixture: &Fixture, reading: Reading) -> String {
         Ok(()) => {
             for deferred in &plan.deferred {
                 // Nobody can create a remote cluster; its leaf joins.
-                assert_eq!(deferred.why, Why::NotMadeByUs, "{}: {deferred:?}", fixture.name);
+                assert_eq!(
+                    deferred.why,
+                    DeferReason::NotMadeByUs,
+                    "{}: {deferred:?}",
+                    fixture.name
+                );
                 write!(line, "left {}", deferred.id).unwrap();
             }
             stack.assert_silent(&reading).await;

@@ -16,7 +16,7 @@ use reconciler::model::{
     Value,
 };
 use reconciler::plan::check::check;
-use reconciler::plan::{Action, Input, Plan, Policy, Step, Why, plan};
+use reconciler::plan::{Action, DeferReason, Input, Plan, Policy, Step, plan};
 use reconciler::plane::{Plane, Settings};
 use reconciler::port::{CallError, calls};
 use tonic::transport::Channel;
@@ -234,7 +234,7 @@ impl Stack {
         let changes: Vec<_> = again.steps.iter().map(changes).collect();
         assert!(again.steps.is_empty(), "{:?} {changes:#?}", shown(&again));
         let left: Vec<_> =
-            again.deferred.iter().filter(|left| left.why != Why::NotMadeByUs).collect();
+            again.deferred.iter().filter(|left| left.why != DeferReason::NotMadeByUs).collect();
         assert!(left.is_empty(), "{left:?}");
         assert!(again.forget.is_empty(), "{:?}", again.forget);
         assert_eq!(again.unchanged + again.deferred.len(), reading.manifests.len());

@@ -117,7 +117,7 @@ fn commands_ask_the_agent_whatever_has_become_of_the_identitys_file() {
         let got = place.run(&["get", "role/a"]);
         assert!(got.status.success() && said(&got).contains("name: a"), "{}", said(&got));
         let approve = said(&place.run(&["approve", "0123456789"]));
-        assert!(approve.contains("nothing waits for approval"), "{approve}");
+        assert!(approve.contains("nothing is waiting for approval"), "{approve}");
     };
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.get(..text.len() / 2).unwrap()).unwrap();

@@ -5,7 +5,7 @@ use super::selector::{ANY, Item};
 
 /// What is wrong in a list, or not what it seems.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trap {
+pub struct Lint {
     /// Which item, from one; absent: the list itself.
     pub item: Option<usize>,
     /// Which key of it.
@@ -18,7 +18,7 @@ pub struct Trap {
     pub hint: Option<String>,
 }
 
-impl std::fmt::Display for Trap {
+impl std::fmt::Display for Lint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if let Some(item) = self.item {
             write!(f, "item {item}: ")?;
@@ -34,12 +34,12 @@ impl std::fmt::Display for Trap {
 /// Where the traps of one item are gathered.
 struct At<'a> {
     item: usize,
-    traps: &'a mut Vec<Trap>,
+    traps: &'a mut Vec<Lint>,
 }
 
 impl At<'_> {
     fn add(&mut self, key: Option<&str>, value: Option<usize>, message: String, hint: &str) {
-        self.traps.push(Trap {
+        self.traps.push(Lint {
             item: Some(self.item),
             key: key.map(str::to_owned),
             value,
@@ -50,11 +50,11 @@ impl At<'_> {
 }
 
 /// What makes Teleport match nothing without a word.
-pub(super) fn refused(items: &[Item]) -> Vec<Trap> {
+pub(super) fn refused(items: &[Item]) -> Vec<Lint> {
     let mut traps = Vec::new();
     if items.is_empty() {
         let hint = "write { labels = { \"*\" = \"*\" } } for every cluster";
-        traps.push(Trap {
+        traps.push(Lint {
             item: None,
             key: None,
             value: None,
@@ -87,7 +87,7 @@ pub(super) fn refused(items: &[Item]) -> Vec<Trap> {
 }
 
 /// What is legal and seldom meant.
-pub(super) fn warnings(items: &[Item]) -> Vec<Trap> {
+pub(super) fn warnings(items: &[Item]) -> Vec<Lint> {
     let mut traps = Vec::new();
     for (item, keys) in (1..).zip(items) {
         let mut at = At { item, traps: &mut traps };

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Reason, Step, Why};
+use super::{DeferReason, Reason, Step};
 use crate::model::FieldPath;
 
 impl Reason {
@@ -40,7 +40,7 @@ impl Step {
     }
 }
 
-impl Why {
+impl DeferReason {
     /// What it is and what to do about it, on one line.
     pub fn with_remedy(&self) -> String {
         self.remedy().map_or_else(|| self.to_string(), |remedy| format!("{self}; {remedy}"))
@@ -108,7 +108,7 @@ fn list(f: &mut fmt::Formatter<'_>, paths: &[FieldPath]) -> fmt::Result {
     Ok(())
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for DeferReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Frozen => f.write_str("its document is in doubt"),
@@ -132,7 +132,9 @@ impl fmt::Display for Why {
             Self::OwnedBy(agent) => write!(f, "owned by agent `{agent}`"),
             Self::ForeignOrigin(origin) => write!(f, "kept by another program (origin `{origin}`)"),
             Self::Preset => f.write_str("made by Teleport itself"),
-            Self::Unmarked => f.write_str("no longer declared, but it bears our mark no more"),
+            Self::Unmarked => {
+                f.write_str("no longer declared, but it no longer has our owner label")
+            }
             Self::NotAdopted => f.write_str("it exists, and `reconciler/adopt: never` is set"),
             Self::Immutable(paths) => {
                 f.write_str("cannot be changed once it exists:")?;

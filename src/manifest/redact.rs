@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::ops::{Bound, Range};
 
-use super::leaf;
+use super::scalar_check;
 use crate::kind::schema::{self, Form, Inside, Schema};
 use crate::kind::{KINDS, Kind};
 use crate::model::tree::NodeValue;
@@ -75,7 +75,7 @@ struct Typed {
 }
 
 /// Characters of a typed text that are looked for; what follows them is hidden with them.
-const START_MAX: usize = leaf::SHOWN_MAX;
+const START_MAX: usize = scalar_check::SHOWN_MAX;
 
 impl Typed {
     fn learn(&mut self, node: &Node) {
@@ -88,7 +88,7 @@ impl Typed {
         }
         self.form(text);
         self.form(text.trim());
-        self.form(leaf::short(text).trim_end_matches('…'));
+        self.form(scalar_check::short(text).trim_end_matches('…'));
     }
 
     fn form(&mut self, text: &str) {

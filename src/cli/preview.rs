@@ -12,9 +12,9 @@ use super::setup::Setup;
 use crate::adapter::clock::System;
 use crate::journal::{State, parse_id};
 use crate::kind;
-use crate::labels::blocked::{Named, named};
+use crate::labels::findings::{Named, named};
 use crate::labels::resolve::resolve;
-use crate::live::{Coverage, Lack, LiveState, Observed};
+use crate::live::{Coverage, ListFailure, LiveState, Observed};
 use crate::manifest::{Reading, Snapshot, decode};
 use crate::model::{FingerprintKey, ResourceId, Timestamp, Verb};
 use crate::plan::guard::{Begun, Gated, GuardFacts, guard};
@@ -30,7 +30,7 @@ const SOURCE_RETRY: Duration = Duration::from_millis(200);
 
 /// Everything at one moment.
 #[derive(Debug)]
-pub(super) struct Survey {
+pub(super) struct Preview {
     /// The files.
     pub snapshot: Snapshot,
     /// What they say.
@@ -47,9 +47,9 @@ pub(super) struct Survey {
 
 /// A reading of the source that is under way.
 #[derive(Debug)]
-pub(super) struct Underway(JoinSet<Result<Snapshot, CliError>>);
+pub(super) struct SourceRead(JoinSet<Result<Snapshot, CliError>>);
 
-impl Underway {
+impl SourceRead {
     /// Waits for the files and says what they mean, and which label commands they name; the
     /// findings about those are among the reading's. Names that are secrets are veiled under the
     /// installation's key. Texts that were applied are shared with what is `known`. Other work
@@ -86,7 +86,7 @@ impl Underway {
 ///
 /// # Errors
 /// A source that is no directory; patterns that are none.
-pub(super) async fn begin(setup: &Setup, clock: &System) -> Result<Underway, CliError> {
+pub(super) async fn begin(setup: &Setup, clock: &System) -> Result<SourceRead, CliError> {
     setup.source_is_there()?;
     let (files, source, clock) = (setup.files()?, setup.source.clone(), *clock);
     let mut task = JoinSet::new();
@@ -109,7 +109,7 @@ pub(super) async fn begin(setup: &Setup, clock: &System) -> Result<Underway, Cli
     });
     // The state is opened without a pause, and on one thread nothing would begin before its end.
     tokio::task::yield_now().await;
-    Ok(Underway(task))
+    Ok(SourceRead(task))
 }
 
 /// Looks at everything and plans.
@@ -118,10 +118,10 @@ pub(super) async fn begin(setup: &Setup, clock: &System) -> Result<Underway, Cli
 /// A source that cannot be read, or a plan that our own check refuses.
 pub(super) async fn take(
     setup: &Setup,
-    source: Underway,
+    source: SourceRead,
     session: &Session,
     clock: &System,
-) -> Result<Survey, CliError> {
+) -> Result<Preview, CliError> {
     let state = &session.known.clone().unwrap_or_default();
     let policy = setup.policy();
     let ((snapshot, mut reading, named), mut live) =
@@ -182,13 +182,13 @@ pub(super) async fn take(
         },
     );
     let commands = (named.commands.len(), named.known(&state.labels));
-    Ok(Survey { snapshot, reading, live, plan, commands, gated })
+    Ok(Preview { snapshot, reading, live, plan, commands, gated })
 }
 
 /// Reads the source, and at the same time what there is.
 async fn both_sides(
     setup: &Setup,
-    source: Underway,
+    source: SourceRead,
     session: &Session,
     state: &Arc<State>,
 ) -> Result<((Snapshot, Reading, Named), LiveState), CliError> {
@@ -230,7 +230,7 @@ fn unreadable(live: &LiveState) -> Option<&str> {
     let mut why = None;
     for observed in live.kinds.values() {
         match (observed.lack(), observed.coverage()) {
-            (Some(Lack::Passing | Lack::Barred), Coverage::Partial(reason))
+            (Some(ListFailure::Transient | ListFailure::Barred), Coverage::Partial(reason))
                 if observed.seen().next().is_none() =>
             {
                 why = why.or(Some(reason.as_str()));

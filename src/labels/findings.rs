@@ -81,7 +81,7 @@ pub fn named(reading: &Reading, snapshot: &Snapshot, rules: &Rules, owner: &str)
             let message =
                 format!("the command of the label `{key}`, `{command}`, may not run here");
             let line = Allow::line_to_add(&command.argv);
-            let hint = format!("to let it, add {line} to `kubernetes.dynamic_labels.allow`");
+            let hint = format!("to allow it, add {line} to `kubernetes.dynamic_labels.allow`");
             let at = place(key, COMMAND);
             named.findings.push(finding(at, Severity::Warning, NOT_ALLOWED, message, hint));
         }

@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Level;
+use super::condition::{BackingOff, Condition, Refused, Want, backoff, refused_backoff};
 use super::config::{FUTILE_MAX, LASTING, Planted, REFUSED_BACKOFF, RETRY_FIRST, RETRY_MAX};
 use super::machine::Engine;
-use super::slot::{BackingOff, Condition, Refused, Want, backoff, refused_backoff};
 use crate::model::{Digest, Live, ResourceId, Value};
 use crate::plan::{Action, FieldChange, Reason, Step};
 

@@ -4,19 +4,19 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Level;
+use super::condition::Condition;
 use super::config::{
     Mode, ONCE_ATTEMPTS, ONCE_DOUBT, ONCE_SOURCE, ONCE_UNREACHABLE, Outcome, Planted,
 };
 use super::machine::{Engine, Life};
-use super::slot::Condition;
-use crate::live::{Coverage, Lack, Observed};
+use crate::live::{Coverage, ListFailure, Observed};
 use crate::model::{Cluster, KindName, Readiness, ResourceId};
 use crate::plan::{Deferred, Plan, Reason, Step};
 
 impl Engine {
     /// Nothing new begins; what is in flight comes to its end.
     pub(super) fn stop(&mut self, outcome: Outcome) {
-        if self.life == Life::Over {
+        if self.life == Life::Stopped {
             return;
         }
         self.life = Life::Stopping;
@@ -53,7 +53,7 @@ impl Engine {
             || !self.to_journal.records.is_empty()
             || self.clock_jumped.is_some()
             || self.awaits_commands()
-            || planned.plan.steps.iter().any(|step| self.is_cold(step))
+            || planned.plan.steps.iter().any(|step| self.waits_for_catch_up(step))
             || planned.plan.forget.iter().any(|id| !self.may_forget(id));
         if self.cut_off().is_some() {
             return Outcome::Incomplete;
@@ -102,15 +102,15 @@ impl Engine {
     }
 
     /// Whether a step waits until reads show all that an earlier life wrote.
-    pub(super) fn is_cold(&self, step: &Step) -> bool {
+    pub(super) fn waits_for_catch_up(&self, step: &Step) -> bool {
         step.reason == Reason::Vanished
             && !self.finished.contains(&step.id)
-            && !self.is_warm(&step.id)
+            && !self.is_caught_up(&step.id)
     }
 
     /// Whether reads of its kind show all that an earlier life wrote.
-    pub(super) fn is_warm(&self, id: &ResourceId) -> bool {
-        self.warm.is_some_and(|warm| self.live.is_listed_since(id, warm))
+    pub(super) fn is_caught_up(&self, id: &ResourceId) -> bool {
+        self.caught_up.is_some_and(|warm| self.live.is_listed_since(id, warm))
     }
 
     fn is_stuck(&self, id: &ResourceId) -> bool {
@@ -178,7 +178,7 @@ impl Engine {
     fn is_live_passing(&self) -> bool {
         let mut kinds = self.live.state.kinds.iter();
         kinds.any(|(key, it)| {
-            let passes = matches!(it.lack(), Some(Lack::Passing | Lack::Barred));
+            let passes = matches!(it.lack(), Some(ListFailure::Transient | ListFailure::Barred));
             passes && !self.is_given_up(key) && self.live.kinds.contains_key(key)
         })
     }
@@ -191,8 +191,8 @@ impl Engine {
     /// Whether the server refused to list it: waiting does not help.
     fn is_refused(&self, key: &(Cluster, KindName)) -> bool {
         match self.live.state.kinds.get(key).and_then(Observed::lack) {
-            Some(Lack::NotAllowed | Lack::NoSuchKind) => true,
-            Some(Lack::Passing | Lack::Barred) => self.is_given_up(key),
+            Some(ListFailure::NotAllowed | ListFailure::NoSuchKind) => true,
+            Some(ListFailure::Transient | ListFailure::Barred) => self.is_given_up(key),
             None => false,
         }
     }
@@ -206,9 +206,9 @@ impl Engine {
             self.now.monotonic >= since + ONCE_UNREACHABLE && kind.failures > 1
         });
         let lost = match lack {
-            Lack::Barred => true,
-            Lack::Passing => long,
-            Lack::NotAllowed | Lack::NoSuchKind => false,
+            ListFailure::Barred => true,
+            ListFailure::Transient => long,
+            ListFailure::NotAllowed | ListFailure::NoSuchKind => false,
         };
         self.config.mode == Mode::Once && lost
     }
@@ -269,7 +269,7 @@ impl Engine {
 
     fn overdue(&self) -> Outcome {
         let since = |at| self.now.monotonic.saturating_sub(at);
-        let late = since(self.born) >= self.config.ready_timeout
+        let late = since(self.started_at) >= self.config.ready_timeout
             || self.source.dark.is_some_and(|at| since(at) >= ONCE_SOURCE);
         if late { Outcome::Incomplete } else { Outcome::Running }
     }

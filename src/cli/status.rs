@@ -6,11 +6,11 @@ use super::args::Format;
 use super::control;
 use super::error::CliError;
 use super::exit::Exit;
+use super::kube_ls;
 use super::output::Streams;
-use super::served;
+use super::preview::{self, Preview};
 use super::session::{Access, Session};
 use super::setup::Setup;
-use super::survey::{self, Survey};
 use crate::adapter::clock::System;
 use crate::driver::Question;
 use crate::engine::status::{FORMAT_VERSION, findings_of, plan_status, readiness_status};
@@ -37,8 +37,8 @@ pub(super) async fn status(
 ) -> Result<Exit, CliError> {
     let Some(agent) = Session::agent_of(setup).await else {
         let session = Session::open(setup, Access::Read, "status", clock).await?;
-        let source = survey::begin(setup, clock).await?;
-        let seen = survey::take(setup, source, &session, clock).await?;
+        let source = preview::begin(setup, clock).await?;
+        let seen = preview::take(setup, source, &session, clock).await?;
         to.remark("no agent is running; this is what it would do\n")?;
         let known = &session.known.clone().unwrap_or_default();
         let allow = &setup.labels().allow;
@@ -64,7 +64,7 @@ pub(super) async fn status(
             to.print(&text(&status))?;
             if !setup.config.kubernetes.services.is_empty() {
                 let session = Session::open(setup, Access::Read, "status", clock).await?;
-                to.print(&served::status_lines(setup, &session).await?)?;
+                to.print(&kube_ls::status_lines(setup, &session).await?)?;
             }
         }
     }
@@ -73,8 +73,8 @@ pub(super) async fn status(
 
 /// What an agent that is not there would say: the last word of the journal, and what a plan of
 /// this moment says.
-fn without_agent(seen: &Survey, known: &State, labels: &Labels) -> Status {
-    let Survey { snapshot: _, reading, live, plan, commands: _, gated } = seen;
+fn without_agent(seen: &Preview, known: &State, labels: &Labels) -> Status {
+    let Preview { snapshot: _, reading, live, plan, commands: _, gated } = seen;
     let mut resources = BTreeMap::new();
     for id in reading.manifests.keys().chain(known.inventory.keys()) {
         let state = "in sync".to_owned();
@@ -137,7 +137,7 @@ fn stored(reading: &Reading, values: &Values, allow: &Allow, wall: Timestamp) ->
             let failing = known.and_then(|known| known.failing.as_ref());
             let why = match failing {
                 _ if !allow.permits(&command.argv) => Some(format!(
-                    "may not run; to allow it, add {} to `kubernetes.dynamic_labels.allow`",
+                    "not allowed to run; to allow it, add {} to `kubernetes.dynamic_labels.allow`",
                     Allow::line_to_add(&command.argv)
                 )),
                 Some(failing) => Some(failing.why.clone()),

@@ -10,7 +10,7 @@ use crate::model::ResourceId;
 
 impl Engine {
     /// Whether a delete waited long enough, and what it is compared with is new enough.
-    pub(super) fn is_mature(&self, id: &ResourceId) -> bool {
+    pub(super) fn is_prune_due(&self, id: &ResourceId) -> bool {
         if self.planted(Planted::NoPruneDelay) {
             return true;
         }
@@ -32,13 +32,13 @@ impl Engine {
         self.clock_jumped.is_none()
             && !self.is_back(id)
             && self.source.not_yet.is_none()
-            && self.is_heard_out(id)
+            && self.source_is_quiet(id)
             && self.live.is_current(id, self.source.came)
     }
 
     /// Whether the source has nothing more to say about a delete: nothing moved since the last
     /// reading, or, where something always does, that reading began when the delete was due.
-    pub(super) fn is_heard_out(&self, id: &ResourceId) -> bool {
+    pub(super) fn source_is_quiet(&self, id: &ResourceId) -> bool {
         !self.clocks.is_hinted() && self.source.in_flight.is_none()
             || self.due(id).is_some_and(|at| at <= self.source.begun)
     }
@@ -49,7 +49,7 @@ impl Engine {
     }
 
     /// When the next delete has waited long enough, of those that had not when planning.
-    pub(super) fn next_mature(&self) -> Option<Duration> {
+    pub(super) fn next_prune_due(&self) -> Option<Duration> {
         // While a kind that came into use is not known, whoever lists it asks for the plan.
         let made = self.planned.as_ref().filter(|_| self.may_plan())?.made;
         self.dues().filter(|at| *at > made).min()
@@ -63,9 +63,9 @@ impl Engine {
     }
 
     /// What seemed to be gone at the start is looked for again, once reads have caught up.
-    pub(super) fn list_what_is_cold(&mut self) {
-        let (Some(warm), Some(planned)) = (self.warm, &self.planned) else { return };
-        let steps = planned.plan.steps.iter().filter(|step| self.is_cold(step));
+    pub(super) fn list_for_catch_up(&mut self) {
+        let (Some(warm), Some(planned)) = (self.caught_up, &self.planned) else { return };
+        let steps = planned.plan.steps.iter().filter(|step| self.waits_for_catch_up(step));
         let cold = steps.map(|step| key_of(&step.id)).collect();
         self.list_since(cold, warm);
     }

@@ -19,8 +19,8 @@ use super::output::Streams;
 use super::session::Session;
 use super::setup::Setup;
 use super::table;
+use crate::adapter::bounded_read;
 use crate::adapter::files::FILE_SIZE_MAX;
-use crate::adapter::whole;
 use crate::kind::kube_server::{Registered, Server, Servers, of_live};
 use crate::kind::{self, KINDS, canonical::WireError};
 use crate::labels::preview::{self, Note};
@@ -311,7 +311,7 @@ async fn selected(session: &Session) -> Option<String> {
     let listed = listed
         .and_then(|paths| std::env::split_paths(&paths).find(|it| !it.as_os_str().is_empty()));
     let home = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".kube").join("config"));
-    let text = whole::text(&listed.or_else(home)?, FILE_SIZE_MAX).ok()?;
+    let text = bounded_read::text(&listed.or_else(home)?, FILE_SIZE_MAX).ok()?;
     let config: serde_yaml::Value = serde_yaml::from_str(&text).ok()?;
     selected_in(&config, &teleport)
 }

@@ -3,7 +3,7 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
-use super::{Action, Deferred, Plan, Policy, Step, Why};
+use super::{Action, DeferReason, Deferred, Plan, Policy, Step};
 use crate::live::Coverage;
 use crate::model::{Digest, FingerprintKey};
 
@@ -52,7 +52,7 @@ pub(super) fn plan(plan: &Plan, policy: &Policy, key: &FingerprintKey) -> Digest
     for Deferred { id, why, at: _ } in deferred {
         parts.push(id.to_string().into_bytes());
         // The server's text may differ each time; that nothing is known does not.
-        let is_text = matches!(why, Why::LiveUnknown(_));
+        let is_text = matches!(why, DeferReason::LiveUnknown(_));
         let told = if is_text { why.code().to_owned() } else { format!("{why:?}") };
         parts.push(told.into_bytes());
     }

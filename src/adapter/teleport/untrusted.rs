@@ -17,11 +17,11 @@ const SHOWN_MAX: usize = 200;
 
 /// The cluster that a refused server claims to be of.
 #[derive(Debug, Default)]
-pub(super) struct Stranger {
+pub(super) struct UntrustedServer {
     cluster: Mutex<Option<String>>,
 }
 
-impl Stranger {
+impl UntrustedServer {
     /// Its name, if one was refused that says so. Printable, but not to be believed.
     pub(super) fn cluster(&self) -> Option<String> {
         self.cluster.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -38,17 +38,17 @@ impl Stranger {
 
 /// Verifies as rustls does, and remembers whom it refused.
 #[derive(Debug)]
-pub(super) struct Attentive {
+pub(super) struct CertificateObserver {
     judge: Arc<WebPkiServerVerifier>,
-    stranger: Arc<Stranger>,
+    stranger: Arc<UntrustedServer>,
 }
 
-impl Attentive {
+impl CertificateObserver {
     /// Trusts the authorities of the identity.
     ///
     /// # Errors
     /// An identity without authorities.
-    pub(super) fn new(identity: &Identity, stranger: &Arc<Stranger>) -> Result<Self, Error> {
+    pub(super) fn new(identity: &Identity, stranger: &Arc<UntrustedServer>) -> Result<Self, Error> {
         let roots = Arc::clone(&identity.roots);
         let judge = WebPkiServerVerifier::builder_with_provider(roots, provider())
             .build()
@@ -57,7 +57,7 @@ impl Attentive {
     }
 }
 
-impl ServerCertVerifier for Attentive {
+impl ServerCertVerifier for CertificateObserver {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

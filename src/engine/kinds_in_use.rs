@@ -7,13 +7,13 @@
 use std::collections::BTreeSet;
 
 use super::Effect;
+use super::condition::Condition;
 use super::config::{Planted, WATCH_PATIENCE};
 use super::live::{KindKey, KindLive, LiveSide, Watch};
 use super::machine::{Engine, Life};
-use super::slot::Condition;
 use crate::journal::parse_id;
 use crate::kind::{self, Follow};
-use crate::live::Lack;
+use crate::live::ListFailure;
 use crate::manifest::Reading;
 use crate::model::{KindName, ResourceId};
 use crate::plan::{in_use, kinds};
@@ -33,7 +33,7 @@ impl LiveSide {
             if let Some(observed) = self.state.kinds.get_mut(key)
                 && observed.lack().is_none()
             {
-                observed.degrade(reason, Lack::Passing);
+                observed.degrade(reason, ListFailure::Transient);
                 was_known = true;
             }
         }

@@ -8,18 +8,18 @@ use super::args::Format;
 use super::error::CliError;
 use super::exit::Exit;
 use super::output::Streams;
+use super::preview::{self, Preview};
 use super::session::{Access, Session};
 use super::setup::Setup;
-use super::survey::{self, Survey};
 use crate::adapter::clock::System;
 use crate::config::Kubernetes;
 use crate::kind::{self, kube_server};
 use crate::labels::Labels;
-use crate::labels::preview::{Foretold, Unserved, foretold};
+use crate::labels::lint::is_key;
+use crate::labels::preview::{Prediction, Unserved, predict};
 use crate::labels::resolve::Resolver;
 use crate::labels::selector::Matching;
 use crate::labels::serve::{ServedBy, served_by};
-use crate::labels::trap::is_key;
 use crate::labels::value::Values;
 use crate::live;
 use crate::manifest::suggest;
@@ -54,9 +54,9 @@ pub(super) async fn declared(
     name: &str,
     clock: &System,
 ) -> Result<Answer, CliError> {
-    let source = survey::begin(setup, clock).await?;
+    let source = preview::begin(setup, clock).await?;
     let session = Session::open(setup, Access::Read, "kube match", clock).await?;
-    let seen = survey::take(setup, source, &session, clock).await?;
+    let seen = preview::take(setup, source, &session, clock).await?;
     let id = find(&seen, name)?;
     let nothing = Values::new();
     let values = session.known.as_ref().map_or(&nothing, |state| &state.labels);
@@ -65,7 +65,7 @@ pub(super) async fn declared(
 }
 
 /// The id under which a manifest declares it.
-fn find(seen: &Survey, name: &str) -> Result<ResourceId, CliError> {
+fn find(seen: &Preview, name: &str) -> Result<ResourceId, CliError> {
     let is_cluster =
         |id: &&ResourceId| kind::row(id.kind).is_some_and(|row| row.labelled.is_some());
     let reading = &seen.reading;
@@ -85,7 +85,7 @@ fn find(seen: &Survey, name: &str) -> Result<ResourceId, CliError> {
 
 fn answer(
     setup: &Setup,
-    seen: &Survey,
+    seen: &Preview,
     id: &ResourceId,
     values: &Values,
     servers: &kube_server::Servers,
@@ -110,7 +110,7 @@ fn answer(
                 |key: &&String| cluster.labels.get(*key).is_some_and(|it| !it.is_empty());
             let open: Vec<String> = open.filter(|key| !is_stored(key)).cloned().collect();
             cluster.open.extend(open);
-            let Foretold { by, why_not } = foretold(services, servers, &cluster);
+            let Prediction { by, why_not } = predict(services, servers, &cluster);
             (by, why_not.as_ref().map(ToString::to_string), why_not == Some(Unserved::NoServices))
         }
         None => (ServedBy::default(), Some(unregistered(seen, id, &matching)), false),
@@ -121,7 +121,7 @@ fn answer(
 }
 
 /// Why a cluster will not be registered.
-fn unregistered(seen: &Survey, id: &ResourceId, matching: &Matching) -> String {
+fn unregistered(seen: &Preview, id: &ResourceId, matching: &Matching) -> String {
     let deferred = seen.plan.deferred.iter().find(|deferred| deferred.id == *id);
     match (matching, deferred) {
         (Matching::Nothing, _) => "no selector matches, so it is not registered".to_owned(),

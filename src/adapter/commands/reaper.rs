@@ -26,7 +26,7 @@ const LINE_MAX: u64 = 16;
 
 /// Starts the process when the first command runs, and tells it of each.
 #[derive(Debug)]
-pub struct Warden {
+pub struct Reaper {
     program: PathBuf,
     argument: &'static str,
     running: Mutex<State>,
@@ -46,11 +46,11 @@ enum State {
 /// A group that the process knows; dropped when the group is gone.
 #[derive(Debug)]
 pub(super) struct Watched {
-    warden: Arc<Warden>,
+    warden: Arc<Reaper>,
     leader: Pid,
 }
 
-impl Warden {
+impl Reaper {
     /// One that will run a program with one argument, which calls [`serve`].
     pub const fn new(program: PathBuf, argument: &'static str) -> Self {
         Self { program, argument, running: Mutex::new(State::NotYet) }
@@ -98,7 +98,7 @@ impl Warden {
     }
 }
 
-impl Drop for Warden {
+impl Drop for Reaper {
     fn drop(&mut self) {
         let state = self.running.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let State::Running { tell, child } = state {

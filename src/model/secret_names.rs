@@ -11,12 +11,12 @@ use super::{FingerprintKey, KindName, ResourceId};
 
 /// The secret names that are known, as veiled ids.
 #[derive(Debug, Clone)]
-pub struct Veil {
+pub struct SecretNames {
     key: FingerprintKey,
     known: BTreeSet<ResourceId>,
 }
 
-impl Veil {
+impl SecretNames {
     /// Knows none.
     pub fn new(key: &FingerprintKey) -> Self {
         Self { key: key.clone(), known: BTreeSet::new() }
@@ -60,7 +60,7 @@ mod tests {
         let veiled = plain.veiled(&key);
         assert!(veiled.is_veiled() && !veiled.to_string().contains("hunter2"), "{veiled}");
         assert_eq!(veiled.veiled(&key), veiled);
-        let mut veil = Veil::new(&key);
+        let mut veil = SecretNames::new(&key);
         assert_eq!(veil.over(&plain), None);
         assert!(!veil.learn([&plain, &ResourceId::parent(roles, "(secret 00)")]));
         assert!(veil.learn([&veiled]) && !veil.learn([&veiled]));

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use super::Level;
-use super::config::{DOUBT_DEADLINE, Planted, READ_FIRST, READ_WATCHED, RETRY_FIRST, RETRY_MAX};
-use super::live::Change;
-use super::machine::{Engine, Life};
-use super::slot::{
+use super::condition::{
     BackingOff, Checking, Condition, Doubt, Refused, Sending, Settling, Want, backoff,
     refused_backoff,
 };
+use super::config::{DOUBT_DEADLINE, Planted, READ_FIRST, READ_WATCHED, RETRY_FIRST, RETRY_MAX};
+use super::live::Change;
+use super::machine::{Engine, Life};
 use crate::journal::{OpId, Outcome, parse_id};
 use crate::kind;
 use crate::live::Written;
@@ -28,7 +28,7 @@ impl Engine {
         match result {
             Ok(written) => {
                 let revision = written.revision.as_ref().map(|it| it.0.clone());
-                self.settle_record(op, Outcome::Done { revision });
+                self.record_outcome(op, Outcome::Done { revision });
                 self.say_done(&sending.step);
                 self.remember_write(&sending.step);
                 self.settling(&id, want(&sending.step, Some(&written)), true);
@@ -81,7 +81,7 @@ impl Engine {
             | CallCode::Barred => {}
         }
         let said = self.hide(step, &error.to_string());
-        self.settle_record(op, Outcome::Refused { error: said });
+        self.record_outcome(op, Outcome::Refused { error: said });
         let told = self.told(step, error);
         let wanted = match &step.action {
             Action::Create { after }
@@ -252,7 +252,7 @@ impl Engine {
             (true, None) => self.intend(step, run, approval),
             (false, intended) => {
                 if let Some(op) = intended {
-                    self.settle_record(op, Outcome::NotDone);
+                    self.record_outcome(op, Outcome::NotDone);
                 }
                 match error {
                     Some(error) => {
@@ -326,7 +326,7 @@ impl Engine {
             let revision = seen.as_ref().and_then(|live| live.revision.clone());
             self.doubt_resolved(id, revision.map(|it| it.0));
         } else if self.now.monotonic.saturating_sub(doubt.since) >= DOUBT_DEADLINE {
-            self.settle_record(doubt.op, Outcome::NotDone);
+            self.record_outcome(doubt.op, Outcome::NotDone);
             self.fail(id, &doubt.error.clone(), None);
         }
     }
@@ -337,7 +337,7 @@ impl Engine {
         else {
             return;
         };
-        self.settle_record(doubt.op, Outcome::Done { revision });
+        self.record_outcome(doubt.op, Outcome::Done { revision });
         self.said.remove(id);
         self.say(Level::Info, Some(id), format!("the {} of {id} did happen", doubt.verb));
         if let Some(slot) = self.slots.get_mut(id) {
