@@ -1,5 +1,6 @@
 //! The agent itself: everything put together and run.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,6 +24,7 @@ use crate::engine::{Engine, Mode, Outcome};
 use crate::labels::findings::named;
 use crate::labels::resolve::Rules;
 use crate::manifest::{Reading, Snapshot, render};
+use crate::model::{Code, Diagnostic};
 use crate::port::Entropy as _;
 
 /// Questions that may wait for the agent.
@@ -100,26 +102,35 @@ pub(super) async fn run(
     Ok(exit_of(engine.outcome()))
 }
 
-/// Adds what the configuration says of labels to the findings of a reading, and shows them on
-/// stderr when they change, not at each reading.
+/// Adds what the configuration says of labels to the findings of a reading, and shows on stderr
+/// those that the last reading did not have. That one moved within its file is no news.
 fn show_findings(coloured: bool, format: LogFormat, rules: Rules, owner: String) -> OnReading {
-    let last = Mutex::new(String::new());
+    let last = Mutex::new(BTreeSet::new());
     Arc::new(move |snapshot: &Snapshot, reading: &mut Reading| {
         let mut named = named(reading, snapshot, &rules, &owner);
         reading.findings.append(&mut named.findings);
         reading.findings.sort();
-        let text = render::text(&reading.findings, snapshot, coloured);
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        if *last == text {
+        let is_news = |it: &&Diagnostic| !last.contains(&what(it));
+        let news: Vec<Diagnostic> = reading.findings.iter().filter(is_news).cloned().collect();
+        *last = reading.findings.iter().map(what).collect();
+        if news.is_empty() {
             return;
         }
         match format {
-            // Who does not read stderr any more misses the findings, and nothing else.
-            LogFormat::Human => drop(std::io::stderr().write_all(text.as_bytes())),
-            LogFormat::Json => log::findings(&reading.findings, snapshot),
+            LogFormat::Human => {
+                let text = render::text(&news, snapshot, coloured);
+                // Who does not read stderr any more misses the findings, and nothing else.
+                drop(std::io::stderr().write_all(text.as_bytes()));
+            }
+            LogFormat::Json => log::findings(&news, snapshot),
         }
-        *last = text;
     })
+}
+
+/// What a finding says, wherever in its file.
+fn what(finding: &Diagnostic) -> (Arc<str>, Code, String) {
+    (Arc::clone(&finding.at.path), finding.code, finding.message.clone())
 }
 
 /// Answers on the socket until told to stop.

@@ -249,6 +249,25 @@ fn errors_in_the_source_are_counted_once_and_their_files_named() {
 
 /// A manifest in a new file is seen soon, though a directory beside it is closed to the agent.
 #[test]
+fn what_is_still_wrong_is_not_said_again_when_something_else_changes() {
+    let place = Place::new("");
+    let broken = |name: &str| role(name, "{}").replace("allow:", "alow:");
+    for name in ["one", "two", "three"] {
+        place.put(&format!("{name}.yaml"), &broken(name));
+    }
+    let agent = place.agent();
+    let shown = |name: &str| agent.log().matches(&format!("--> {name}.yaml")).count();
+    until("all are shown", &agent, || ["one", "two", "three"].iter().all(|it| shown(it) == 1));
+    place.put("one.yaml", &role("one", "{}"));
+    until("two are left", &agent, || agent.log().contains("2 errors in the source"));
+    // It moves down a line, and comes back.
+    place.put("two.yaml", &format!("# moved\n{}", broken("two")));
+    place.put("one.yaml", &broken("one"));
+    until("it is back", &agent, || shown("one") == 2);
+    assert_eq!((shown("two"), shown("three")), (1, 1), "{}", agent.log());
+}
+
+#[test]
 fn a_closed_directory_does_not_end_the_events() {
     /// `nobody`.
     const NOBODY: u32 = 65_534;
