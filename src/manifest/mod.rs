@@ -27,7 +27,7 @@
 //! | no row: a plain key like `y`, `010` or `1.50`, which YAML reads as `true`, `8` or a fraction | renamed | error | the label would have another name |
 //! | no row: text on the line of `---`, or after `...` | skipped | read; error | nothing that somebody wrote is skipped |
 //! | no row: what libyaml and our parser read differently | as libyaml reads it | error | nobody can tell what is meant |
-//! | no row: a reference (`secret://…`) as a secret | taken as the secret | what it refers to | secrets need not stand in manifests |
+//! | no row: a reference (`secret://…`) as a secret | taken as the secret | what it refers to; an address of another form (`vault://…`) is an error | secrets need not stand in manifests |
 
 pub mod check;
 pub mod codes;

@@ -88,6 +88,15 @@ pub fn is_meant(text: &str) -> bool {
     [SECRET, FILE, VARIABLE].iter().any(|start| text.trim_start().starts_with(start))
 }
 
+/// Whether a value begins as an address does, `vault://`.
+fn has_scheme(text: &str) -> bool {
+    let scheme = text.trim_start().split_once(MARK).map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| {
+        scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c))
+    })
+}
+
 /// Characters of references. What else may stand in the name of a file would need YAML's quotes
 /// and escapes, and then nobody could find references without reading documents.
 fn is_plain(c: char) -> bool {
@@ -223,14 +232,22 @@ impl Filling<'_> {
 
     fn leaf(&mut self, node: &mut Node, bytes: bool, name: &str, findings: &mut Findings<'_>) {
         let NodeValue::Scalar { scalar: Scalar::String(value), .. } = &node.value else { return };
-        if !is_meant(value) {
+        let content = if is_meant(value) {
+            let text = value.trim().to_owned();
+            self.content(&text, bytes).map_err(|(why, hint)| {
+                (format!("refers to a secret that cannot be read: {why}"), hint)
+            })
+        } else if !bytes && has_scheme(value) {
+            // It would be stored as the secret, and everybody who reads the file would know it.
+            let hint = "write `secret://NAME/KEY`, `file://PATH` or `env://NAME`";
+            Err(("looks like a reference, but there is none that begins so".to_owned(), hint))
+        } else {
             return;
-        }
-        let text = value.trim().to_owned();
-        let filled = match self.content(&text, bytes) {
+        };
+        let filled = match content {
             Ok(filled) => Scalar::String(filled.into()),
-            Err((reason, hint)) => {
-                let message = format!("`{name}` refers to a secret that cannot be read: {reason}");
+            Err((why, hint)) => {
+                let message = format!("`{name}` {why}");
                 findings.add(
                     Severity::Error,
                     codes::SECRET_REFERENCE,
