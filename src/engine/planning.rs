@@ -346,7 +346,7 @@ impl Engine {
             Ok(hash) => {
                 let expires = self.now.wall.plus(APPROVAL_LIFETIME);
                 let text = format!("approved until {expires}");
-                self.say(Level::Info, None, format!("{hash}: {text}"));
+                self.say(Level::Info, None, format!("approved {hash} until {expires}"));
                 self.record(Record::Approved { hash, expires, at: self.now.wall });
                 self.to_journal.requests.push((request, text));
             }
