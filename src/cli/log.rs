@@ -18,9 +18,9 @@ use crate::model::{Diagnostic, Severity, Timestamp};
 use crate::port::Clock as _;
 
 /// Sets the program's log up; once, at the start.
-pub(super) fn start(common: &Common, clock: &System) {
+pub(super) fn start(common: &Common, verbose: u8, clock: &System) {
     let ours = |level| Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
-    let filter = match common.verbose {
+    let filter = match verbose {
         0 => ours(LevelFilter::INFO),
         1 => ours(LevelFilter::DEBUG),
         _ => Targets::new().with_default(LevelFilter::DEBUG),

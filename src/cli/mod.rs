@@ -102,7 +102,10 @@ fn say(error: &CliError, to: &mut Streams<'_>) {
 
 fn start(args: &Args, to: &mut Streams<'_>) -> Result<Exit, CliError> {
     let clock = System::start();
-    log::start(&args.common, &clock);
+    // There the first `-v` means tsh's: wider columns.
+    let is_listing = matches!(&args.command, Some(Command::Kube(KubeCommand::Ls { .. })));
+    let verbose = args.common.verbose.saturating_sub(u8::from(is_listing));
+    log::start(&args.common, verbose, &clock);
     let runtime = runtime(args)
         .enable_all()
         .build()
@@ -144,15 +147,23 @@ async fn dispatch(args: &Args, clock: &System, to: &mut Streams<'_>) -> Result<E
         }
         Command::Status { format } => status::status(&setup()?, *format, clock, to).await,
         Command::Get { what, format } => {
-            let session = Session::open(&setup()?, Access::Read, "get", clock).await?;
+            let setup = setup()?;
+            note_nothing_there(&setup, to)?;
+            let session = Session::open(&setup, Access::Read, "get", clock).await?;
             resources::get(&session, what, *format, Secrets::Masked, to.out).await?;
             Ok(Exit::Done)
         }
         Command::Wait { what, gone, timeout } => {
-            resources::wait(&setup()?, what, *gone, timeout, clock).await?;
+            let setup = setup()?;
+            note_nothing_there(&setup, to)?;
+            resources::wait(&setup, what, *gone, timeout, clock).await?;
             Ok(Exit::Done)
         }
-        Command::History { what, limit } => report::history(&setup()?, what.as_deref(), *limit, to),
+        Command::History { what, limit } => {
+            let setup = setup()?;
+            note_nothing_there(&setup, to)?;
+            report::history(&setup, what.as_deref(), *limit, to)
+        }
         Command::Approve { hash } => report::approve(&setup()?, hash, clock, to).await,
         Command::Doctor => doctor::doctor(&setup()?, clock, to).await,
         Command::Kube(command) => kube(command, &setup()?, common, clock, to).await,
@@ -171,6 +182,17 @@ async fn dispatch(args: &Args, clock: &System, to: &mut Streams<'_>) -> Result<E
             Ok(Exit::Done)
         }
     }
+}
+
+/// Says that the embedded control plane is an empty one, because nobody has begun here: whoever
+/// stands in another directory than the agent would take it for the agent's.
+fn note_nothing_there(setup: &Setup, to: &mut Streams<'_>) -> Result<(), CliError> {
+    let is_embedded = matches!(setup.target, Target::Embedded { .. });
+    if !is_embedded || setup.memory || setup.state.exists() || setup.socket.exists() {
+        return Ok(());
+    }
+    let state = setup.state.display();
+    to.remark(&format!("note: no agent has run with the state {state}; see --state\n"))
 }
 
 /// The agent, a preview, or a single pass.
@@ -206,6 +228,7 @@ async fn kube(
     setup.warn();
     match command {
         KubeCommand::Ls { format, quiet, unserved } => {
+            note_nothing_there(setup, to)?;
             let session = Session::open(setup, Access::Read, "kube ls", clock).await?;
             let view = kube_ls::View {
                 format: *format,
@@ -238,6 +261,10 @@ async fn plane_command(
         }
         Session::open(setup, access, "plane", clock).await
     };
+    let serves = matches!(command, PlaneCommand::Serve { .. } | PlaneCommand::Identity(_));
+    if !serves {
+        note_nothing_there(setup, to)?;
+    }
     match command {
         PlaneCommand::Serve { listen, load } => {
             return plane::serve(setup, *listen, load.as_deref(), clock, to).await;

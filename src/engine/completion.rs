@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Level;
 use super::condition::Condition;
 use super::config::{
-    Mode, ONCE_ATTEMPTS, ONCE_DOUBT, ONCE_SOURCE, ONCE_UNREACHABLE, Outcome, Planted,
+    Mode, ONCE_ATTEMPTS, ONCE_DOUBT, ONCE_SOURCE, ONCE_UNREACHABLE, Outcome, Planted, STOP_PATIENCE,
 };
 use super::machine::{Engine, Life};
 use crate::live::{Coverage, ListFailure, Observed};
@@ -20,6 +20,7 @@ impl Engine {
             return;
         }
         self.life = Life::Stopping;
+        self.stop_by.get_or_insert(self.now.monotonic + STOP_PATIENCE);
         if self.outcome == Outcome::Running {
             self.outcome = outcome;
         }

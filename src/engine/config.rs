@@ -73,6 +73,8 @@ pub const APPROVAL_DIGITS: usize = 8;
 pub(super) const ONCE_SOURCE: Duration = Duration::from_mins(1);
 /// Attempts at one resource before a single pass gives it up.
 pub(super) const ONCE_ATTEMPTS: u32 = 5;
+/// How long an engine that is told to stop waits for what is in flight. The journal knows of it.
+pub(super) const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// How long a single pass waits for the outcome of an operation in doubt. What can be read is
 /// decided at [`DOUBT_DEADLINE`].
 pub(super) const ONCE_DOUBT: Duration = Duration::from_secs(20);

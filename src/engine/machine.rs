@@ -31,6 +31,8 @@ pub struct Engine {
     /// Lists with a greater ticket show all that an earlier life wrote.
     pub(super) caught_up: Option<u64>,
     pub(super) life: Life,
+    /// While stopping: until when what is in flight is waited for, monotonic.
+    pub(super) stop_by: Option<Duration>,
     pub(super) outcome: Outcome,
     pub(super) journal: State,
     pub(super) clocks: Clocks,
@@ -112,6 +114,7 @@ impl Engine {
             started_at: Duration::ZERO,
             caught_up: None,
             life: Life::New,
+            stop_by: None,
             outcome: Outcome::Running,
             journal: State::default(),
             clocks: Clocks::default(),
@@ -162,8 +165,10 @@ impl Engine {
 
     /// When [`Event::Deadline`] is wanted if nothing happens before, monotonic.
     pub fn deadline(&self) -> Option<Duration> {
-        if self.life != Life::Running {
-            return None;
+        match self.life {
+            Life::Running => {}
+            Life::Stopping => return self.stop_by,
+            Life::New | Life::Stopped => return None,
         }
         let wake = self.wakes.first().map(|(at, _)| *at);
         let live = self.live.next();
@@ -361,7 +366,12 @@ impl Engine {
         let idle = self.in_flight.is_empty()
             && (self.outcome == Outcome::StorageFailed
                 || (self.journaling.is_none() && self.to_journal.records.is_empty()));
-        if self.life == Life::Stopping && idle {
+        let late = self.stop_by.is_some_and(|at| at <= self.now.monotonic);
+        if self.life == Life::Stopping && (idle || late) {
+            if !idle {
+                let text = "what was sent last was not answered; it is read back at the next start";
+                self.say(Level::Warn, None, text.to_owned());
+            }
             self.life = Life::Stopped;
             self.out.push(Effect::Stopped);
         }

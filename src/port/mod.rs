@@ -147,7 +147,8 @@ impl CallCode {
                 "this server does not have the call: a newer one, or no such manifest; it is \
                  tried again every 10 minutes or so"
             }
-            Self::NotFound | Self::AlreadyExists | Self::FailedPrecondition => {
+            Self::AlreadyExists => "what exists is read before anything else is done",
+            Self::NotFound | Self::FailedPrecondition => {
                 "it changed meanwhile: it is read and planned again"
             }
             Self::ResourceExhausted | Self::Unavailable => "it is tried again later",

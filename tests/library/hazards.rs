@@ -443,6 +443,19 @@ fn what_two_lists_do_not_show_is_forgotten() {
 }
 
 #[test]
+fn an_engine_that_is_told_to_stop_does_not_wait_for_ever_for_an_answer() {
+    let mut world = World::new(Mode::Run, plain(&[&role("r")]), nothing());
+    world.hold_writes = true;
+    world.start(2 * SECOND);
+    world.event(Event::Stop);
+    world.run(9 * SECOND);
+    assert!(!world.stopped, "an answer may still come");
+    world.run(2 * SECOND);
+    assert!(world.stopped);
+    assert_eq!(world.disk.open.len(), 1, "the next life reads it back");
+}
+
+#[test]
 fn a_list_of_a_kind_that_is_only_referred_to_is_tried_again() {
     let stays = role("stays");
     let (_, live) = made(&[&stays]);

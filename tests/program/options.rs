@@ -74,9 +74,22 @@ fn a_format_that_a_command_does_not_have_is_refused() {
 }
 
 #[test]
+fn who_looks_where_no_agent_has_run_is_told() {
+    let place = Place::new("");
+    let note = "note: no agent has run with the state ";
+    for args in [&["get", "role"][..], &["history"], &["kube", "ls"], &["plane", "get", "role"]] {
+        let text = said(&place.run(args));
+        assert!(text.contains(note), "{args:?}: {text}");
+    }
+    place.ok(&["--once"]);
+    let text = said(&place.run(&["get", "role"]));
+    assert!(!text.contains(note), "{text}");
+}
+
+#[test]
 fn what_has_no_history_is_named_unless_it_is_a_secret() {
     let place = Place::new("");
-    let history = |what: &[&str]| said(&place.run(&[&["history"], what].concat()));
+    let history = |what: &[&str]| place.ok(&[&["history"], what].concat());
     assert_eq!(history(&[]), "no history\n");
     assert_eq!(history(&["role/none"]), "no history for role/none\n");
     assert_eq!(history(&["token/hunter2"]), "no history for a token of that name\n");
