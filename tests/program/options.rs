@@ -89,7 +89,8 @@ fn who_looks_where_no_agent_has_run_is_told() {
 #[test]
 fn what_has_no_history_is_named_unless_it_is_a_secret() {
     let place = Place::new("");
-    let history = |what: &[&str]| place.ok(&[&["history"], what].concat());
+    place.ok(&["--once"]);
+    let history = |what: &[&str]| said(&place.run(&[&["history"], what].concat()));
     assert_eq!(history(&[]), "no history\n");
     assert_eq!(history(&["role/none"]), "no history for role/none\n");
     assert_eq!(history(&["token/hunter2"]), "no history for a token of that name\n");
