@@ -3,7 +3,7 @@
 //!
 //! What remains possible: a descendant that makes a session of its own (`setsid`) leaves the
 //! group, and nothing here finds it again. The service manager's control group does; so does the
-//! end of a container. If the agent itself is killed (SIGKILL), the warden ends its commands.
+//! end of a container. If the agent itself is killed (SIGKILL), the reaper ends its commands.
 //!
 //! The standard error stream is not part of any result, because programs print credentials there
 //! when they fail. It is read, and its end is logged, at the level `debug` only.
@@ -42,19 +42,19 @@ pub struct Runner {
     source: PathBuf,
     allow: Allow,
     environment: Environment,
-    warden: Option<Arc<Reaper>>,
+    reaper: Option<Arc<Reaper>>,
 }
 
 impl Runner {
     /// A runner for the manifests below `source`.
     pub const fn new(source: PathBuf, allow: Allow, environment: Environment) -> Self {
-        Self { source, allow, environment, warden: None }
+        Self { source, allow, environment, reaper: None }
     }
 
     /// The same, with somebody who ends its commands when this process cannot.
     #[must_use]
-    pub fn with_warden(self, warden: Reaper) -> Self {
-        Self { warden: Some(Arc::new(warden)), ..self }
+    pub fn with_reaper(self, reaper: Reaper) -> Self {
+        Self { reaper: Some(Arc::new(reaper)), ..self }
     }
 
     /// The engine has asked `allow` already; here it is asked once more, about the program that
@@ -78,7 +78,7 @@ impl Runner {
 impl Commands for Runner {
     async fn run(&self, command: &Command, timeout: Duration) -> Result<String, RunError> {
         let place = self.place(command)?;
-        let mut group = Group::start(&place, command, &self.environment, self.warden.as_ref())?;
+        let mut group = Group::start(&place, command, &self.environment, self.reaper.as_ref())?;
         let mut streams = Streams::of(&mut group)
             .map_err(|error| RunError::NotStarted { reason: error.to_string() })?;
         let ended = watch(&group, &mut streams, timeout).await;

@@ -31,7 +31,7 @@ const CONFIG: &str = "RECONCILER_CONFIG";
 const SETTLE_MAX_FACTOR: u32 = 20;
 
 /// The hidden command that ends the commands of an agent that was killed.
-pub(super) const WARDEN: &str = "end-orphans";
+pub(super) const REAPER: &str = "end-orphans";
 
 /// All that a command needs to know beside its own arguments.
 #[derive(Debug, Clone)]
@@ -185,8 +185,8 @@ impl Setup {
     pub(super) fn runner(&self) -> Runner {
         let DynamicLabels { allow, environment, .. } = &self.config.kubernetes.dynamic_labels;
         let environment = Environment::of(std::env::vars_os(), environment);
-        let warden = Reaper::new(this_program(), WARDEN);
-        Runner::new(self.source.clone(), allow.clone(), environment).with_warden(warden)
+        let reaper = Reaper::new(this_program(), REAPER);
+        Runner::new(self.source.clone(), allow.clone(), environment).with_reaper(reaper)
     }
 
     /// What planner and guards go by.

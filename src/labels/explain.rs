@@ -6,7 +6,7 @@ use super::Labels;
 use super::resolve::{Rules, Unmatched};
 use super::selector::Matching;
 use crate::kind::{self, ORIGIN_LABEL, OWNER_LABEL};
-use crate::model::{Live, Value};
+use crate::model::{Live, Resource, Value};
 
 /// Labels named in one text.
 const SHOWN_MAX: usize = 4;
@@ -44,6 +44,20 @@ impl Unmatched {
         let plural = if told.len() == 1 { "label" } else { "labels" };
         format!("{plural} {}: no selector matches", text.join(", "))
     }
+}
+
+/// What the commands of a cluster's labels say otherwise than when it was last applied:
+/// `label region changed a → b`.
+pub fn found_anew(declared: &Resource, applied: &str, wanted: &Resource) -> Option<String> {
+    let labelled = kind::row(declared.id.kind)?.labelled?;
+    let parts = |text: &str| Value::from_json(text).ok().map(|value| (labelled.parts)(&value));
+    let keys: BTreeSet<String> = parts(&declared.canonical)?.dynamic.into_keys().collect();
+    let before = parts(applied)?.stored();
+    let after: Labels =
+        parts(&wanted.canonical)?.stored().into_iter().map(|(key, it)| (key, Some(it))).collect();
+    let found = changes(&before, &after).into_iter().filter(|it| keys.contains(it.key));
+    let told: Vec<String> = found.map(|it| format!("label {it}")).collect();
+    (!told.is_empty()).then(|| told.join(", "))
 }
 
 /// A label that is another than before.

@@ -5,7 +5,7 @@
 
 pub mod allow;
 mod candidate;
-mod explain;
+pub mod explain;
 pub mod findings;
 pub mod lint;
 mod pattern;

@@ -11,6 +11,7 @@ use super::unmatched;
 use super::{Action, DeferReason, Deferred, FieldChange, Plan, Policy, Reason, Step, diff, digest};
 use crate::journal::Entry;
 use crate::kind::{self, FOREIGN_ORIGINS, Kind, Writes, canonical, newer};
+use crate::labels::explain;
 use crate::live::Seen;
 use crate::manifest::{Adopt, Manifest};
 use crate::model::{Digest, FieldPath, Live, Place, ResourceId, Timestamp, Value};
@@ -130,10 +131,9 @@ fn judge_wanted<'a>(
             let taken = taken_from(input, id, &action).map(|owner| {
                 format!("takes it from agent `{owner}`, as `reconciler/adopt: always` says")
             });
-            let note = match (matched, taken) {
-                (Some(matched), Some(taken)) => Some(format!("{taken}; {matched}")),
-                (matched, taken) => taken.or(matched),
-            };
+            let found = label_change(input, id, &action);
+            let notes: Vec<String> = [taken, found, matched].into_iter().flatten().collect();
+            let note = (!notes.is_empty()).then(|| notes.join("; "));
             draft.candidates.push(Candidate { id, manifest, action, reason, note });
         }
         (Verdict::Wait(why), _) => draft.defer(id, why, Some(&manifest.at)),
@@ -145,6 +145,13 @@ fn expired(input: &Input<'_>, manifest: &Manifest) -> Option<Timestamp> {
     let wanted = parsed(&manifest.resource.canonical);
     let at = wanted.get("metadata")?.get("expires")?.as_str().and_then(Timestamp::parse)?;
     (at <= input.wall).then_some(at)
+}
+
+/// What the commands of labels say anew: nobody edited that.
+fn label_change(input: &Input<'_>, id: &ResourceId, action: &Action) -> Option<String> {
+    let Action::Update { before: _, after, changes: _ } = action else { return None };
+    let declared = input.labels?.declared.manifests.get(id)?;
+    explain::found_anew(&declared.resource, &input.inventory.get(id)?.applied, after)
 }
 
 /// Whose mark a step overwrites.

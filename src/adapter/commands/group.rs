@@ -67,7 +67,7 @@ impl Group {
         place: &Place,
         command: &Command,
         environment: &Environment,
-        warden: Option<&Arc<Reaper>>,
+        reaper: Option<&Arc<Reaper>>,
     ) -> Result<Self, RunError> {
         let mut process = Process::new(&place.program);
         if let Some((name, arguments)) = command.argv.split_first() {
@@ -86,7 +86,7 @@ impl Group {
         let child =
             process.spawn().map_err(|error| RunError::NotStarted { reason: words(&error) })?;
         let leader = Pid::from_child(&child);
-        let watched = warden.map(|warden| warden.watch(leader));
+        let watched = reaper.map(|reaper| reaper.watch(leader));
         Ok(Self { exit: exit_of(leader), child, leader, reaped: false, _watched: watched })
     }
 

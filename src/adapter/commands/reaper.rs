@@ -46,7 +46,7 @@ enum State {
 /// A group that the process knows; dropped when the group is gone.
 #[derive(Debug)]
 pub(super) struct Watched {
-    warden: Arc<Reaper>,
+    reaper: Arc<Reaper>,
     leader: Pid,
 }
 
@@ -58,7 +58,7 @@ impl Reaper {
 
     pub(super) fn watch(self: &Arc<Self>, leader: Pid) -> Watched {
         self.tell('+', leader);
-        Watched { warden: Arc::clone(self), leader }
+        Watched { reaper: Arc::clone(self), leader }
     }
 
     fn tell(&self, sign: char, leader: Pid) {
@@ -111,7 +111,7 @@ impl Drop for Reaper {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.warden.tell('-', self.leader);
+        self.reaper.tell('-', self.leader);
     }
 }
 

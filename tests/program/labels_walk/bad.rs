@@ -162,22 +162,22 @@ fn after_the_agents_sudden_death_no_command_runs() {
     until("it hangs, with its children", &agent, || members(&lines("leaders")) >= 3);
     until("the other one ran", &agent, || lines("quick").len() > 1);
     let hanging = lines("leaders");
-    let wardens = wardens_of(agent.child.id());
-    assert_eq!(wardens.len(), 1, "{wardens:?}");
+    let reapers = reapers_of(agent.child.id());
+    assert_eq!(reapers.len(), 1, "{reapers:?}");
     let started = Instant::now();
     agent.kill();
     while members(&hanging) > 0 {
         assert!(started.elapsed() < PATIENCE, "it still runs: {:?}", living());
         thread::sleep(Duration::from_millis(20));
     }
-    while is_alive(wardens[0]) {
-        assert!(started.elapsed() < PATIENCE, "the warden stays");
+    while is_alive(reapers[0]) {
+        assert!(started.elapsed() < PATIENCE, "the reaper stays");
         thread::sleep(Duration::from_millis(20));
     }
 }
 
 /// The processes that this agent started to watch over its commands.
-fn wardens_of(agent: u32) -> Vec<u32> {
+fn reapers_of(agent: u32) -> Vec<u32> {
     let ids = fs::read_dir("/proc")
         .unwrap()
         .filter_map(|it| it.unwrap().file_name().into_string().ok()?.parse().ok());

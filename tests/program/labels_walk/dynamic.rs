@@ -68,6 +68,8 @@ fn a_label_moves_a_cluster_in_and_out_within_its_period() {
     says(&place, "us-east-2");
     until("it is served from there", &agent, || is_served_from(&place, "us-east-2"));
     assert!(!agent.log().contains("deleted"), "{}", agent.log());
+    let because = "label region changed us-east-1 → us-east-2; matches item 1";
+    assert!(agent.log().contains(because), "nobody edited anything: {}", agent.log());
 
     // Out of it: after the period and the pending time, neither sooner nor much later.
     says(&place, "eu-1");
