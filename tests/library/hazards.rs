@@ -443,6 +443,22 @@ fn what_two_lists_do_not_show_is_forgotten() {
 }
 
 #[test]
+fn what_has_expired_is_not_made_again() {
+    // A minute after the start, which is at 22:13:20.
+    let role = role("r").replace(r#""name":"r""#, r#""name":"r","expires":"2023-11-14T22:14:20Z""#);
+    let mut world = World::new(Mode::Run, plain(&[&role]), nothing());
+    world.start(MINUTE);
+    let live = world.live.remove("role/r").unwrap();
+    world.event(Event::Gone(live.id));
+    world.run(10 * MINUTE);
+    assert_eq!(world.writes, ["create role/r"]);
+    let status = world.status();
+    assert!(status.converged, "{status:?}");
+    let why = status.resources.get("role/r").and_then(|it| it.why.as_deref()).unwrap();
+    assert!(why.contains("expired at 2023-11-14T22:14:20Z"), "{why}");
+}
+
+#[test]
 fn an_engine_that_is_told_to_stop_does_not_wait_for_ever_for_an_answer() {
     let mut world = World::new(Mode::Run, plain(&[&role("r")]), nothing());
     world.hold_writes = true;
