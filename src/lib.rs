@@ -18,10 +18,11 @@
 //!
 //! # What is deliberately absent
 //!
-//! Each folder's header says what never happens in it; `tests/tidy.rs` reads every `crate::` path
-//! and keeps these borders. The middle (`model`, `kind`, `manifest`, `labels`, `live`, `plan`,
-//! `engine`, `journal`) knows no files, clocks, sockets, tasks or randomness. [`plane`] shares
-//! nothing with the code that it judges but the messages in [`wire`] and the words in [`model`].
+//! Each folder's header says what never happens in it; `tests/tidy.rs` parses the code and keeps
+//! these borders, which have no circles. The middle (`model`, `kind`, `manifest`, `labels`, `live`,
+//! `plan`, `engine`, `journal`) knows no files, clocks, sockets, tasks or randomness. [`plane`]
+//! shares nothing with the code that it judges but the messages in [`wire`] and the words in
+//! [`model`].
 //!
 //! # Choices
 //!
@@ -44,9 +45,10 @@
 //!
 //! - Commands that only read leave no trace; `--dry-run` without a state says that there was no
 //!   journal.
-//! - `--dry-run` exits 1 when a manifest has an error (the plan of the rest is printed), else 3
-//!   when a change would wait for approval, else 2 when there are changes and `--detailed-exitcode`
-//!   is given. What needs a person comes before what is merely to do.
+//! - `--dry-run` exits 1 when a manifest has an error or can never be applied as it is (the plan of
+//!   the rest is printed), else 3 when a change would wait for approval, else 2 when there are
+//!   changes and `--detailed-exitcode` is given. What needs a person comes before what is merely to
+//!   do.
 //!
 //! ## Secrets
 //!
