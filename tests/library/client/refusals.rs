@@ -13,7 +13,7 @@ const REMEDIES: &[(i32, &str)] = &[
     (code::INVALID_ARGUMENT, "correct the manifest"),
     (code::PERMISSION_DENIED, "`reconciler doctor` prints the rule that is missing"),
     (code::UNIMPLEMENTED, "this server does not have the call"),
-    (code::ALREADY_EXISTS, "it is read and planned again"),
+    (code::ALREADY_EXISTS, "what exists is read before anything else is done"),
     (code::RESOURCE_EXHAUSTED, "it is tried again later"),
     (code::INTERNAL, "read back before anything is tried again"),
 ];
