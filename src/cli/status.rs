@@ -95,7 +95,6 @@ fn without_agent(seen: &Preview, known: &State, labels: &Labels) -> Status {
         reading.manifests.contains_key(id) && !plan.unmatched.iter().any(|it| it.id == *id)
     };
     let is_left = plan.deferred.iter().any(|it| it.why.is_left(is_meant(&it.id)));
-    let refused = plan.deferred.iter().filter(|it| plan.not_applied.contains(&it.id));
     let asked = gated.approval.as_ref();
     let open = asked.filter(|it| it.expires.is_none());
     Status {
@@ -115,7 +114,7 @@ fn without_agent(seen: &Preview, known: &State, labels: &Labels) -> Status {
         resources,
         pending: Vec::new(),
         held: gated.held.iter().map(HeldStatus::from).collect(),
-        not_applied: refused.map(NotApplied::from).collect(),
+        not_applied: plan.blocked().map(NotApplied::from).collect(),
         approval: open.map(|it| it.hash.clone()),
         approved_until: asked.and_then(|it| it.expires).map(|until| until.to_string()),
         last_run: known.next_run.checked_sub(1).filter(|run| *run > 0),

@@ -38,7 +38,7 @@ impl Engine {
     /// for a person.
     pub fn is_still(&self) -> bool {
         let over = matches!(self.verdict(), Outcome::Converged | Outcome::Incomplete);
-        over && !self.slots.keys().any(|id| self.is_stuck(id))
+        over && !self.slots.keys().any(|id| self.is_backing_off(id))
     }
 
     /// What a single pass would end with; [`Outcome::Running`] while something is still to
@@ -92,7 +92,7 @@ impl Engine {
         if retrying || pending {
             return Outcome::Running;
         }
-        let stuck = self.slots.keys().any(|id| self.is_stuck(id) || self.is_lost(id));
+        let stuck = self.slots.keys().any(|id| self.is_backing_off(id) || self.is_lost(id));
         if stuck || self.is_left(planned) || self.is_something_refused() {
             Outcome::Incomplete
         } else if asks.is_some() {
@@ -114,15 +114,11 @@ impl Engine {
         self.caught_up.is_some_and(|warm| self.live.is_listed_since(id, warm))
     }
 
-    fn is_stuck(&self, id: &ResourceId) -> bool {
-        self.slots.get(id).is_some_and(|slot| matches!(slot.condition, Condition::BackingOff(_)))
-    }
-
     /// Whether its step waits, perhaps for others that wait in turn, for one that came to nothing.
     fn is_blocked(&self, plan: &Plan, id: &ResourceId) -> bool {
         let (mut seen, mut waits) = (BTreeSet::new(), vec![id]);
         while let Some(id) = waits.pop() {
-            if self.is_stuck(id) || self.is_lost(id) {
+            if self.is_backing_off(id) || self.is_lost(id) {
                 return true;
             }
             if seen.insert(id) {
@@ -158,9 +154,7 @@ impl Engine {
 
     /// Manifests that are meant for us and are not applied until a person does something.
     pub(super) fn refused(&self) -> Vec<&Deferred> {
-        let plans = self.planned.iter().map(|it| &it.plan);
-        let is_meant = |plan: &Plan, id: &ResourceId| plan.not_applied.contains(id);
-        plans.flat_map(|plan| plan.deferred.iter().filter(|it| is_meant(plan, &it.id))).collect()
+        self.planned.iter().flat_map(|it| it.plan.blocked()).collect()
     }
 
     /// Says once of each manifest that it is not applied, and why.

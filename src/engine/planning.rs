@@ -184,10 +184,10 @@ impl Engine {
         }
     }
 
-    /// What is gone and not wanted leaves the inventory, once it is sure to be gone.
+    /// What is gone and not wanted leaves the inventory, once it is sure to be gone. `ids` are sorted.
     fn forget(&mut self, ids: &[ResourceId]) {
         let now = self.now.monotonic;
-        self.absent.retain(|id, _| ids.contains(id));
+        self.absent.retain(|id, _| ids.binary_search(id).is_ok());
         for id in ids {
             let since = *self.absent.entry(id.clone()).or_insert(now);
             if self.may_forget(id) {

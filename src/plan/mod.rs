@@ -57,6 +57,11 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The deferred of [`Plan::not_applied`], with the reasons.
+    pub fn blocked(&self) -> impl Iterator<Item = &Deferred> {
+        self.deferred.iter().filter(|it| self.not_applied.contains(&it.id))
+    }
+
     /// Whether the whole live side was seen. If not, the plan may lack steps.
     pub fn is_live_whole(&self) -> bool {
         self.coverage.values().all(|coverage| *coverage == Coverage::Complete)

@@ -18,7 +18,7 @@ use crate::plan::{Action, Step};
 pub const PAGES_MAX: usize = 1_000_000;
 
 /// Longest wait for one page. Real servers need a second for a thousand roles.
-const LIST_DEADLINE: Duration = Duration::from_secs(30);
+pub(super) const LIST_DEADLINE: Duration = Duration::from_secs(30);
 
 /// Longest wait for one resource.
 const GET_DEADLINE: Duration = Duration::from_secs(10);

@@ -1,15 +1,10 @@
 //! What Kubernetes Services serve, as far as this identity may see it.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-use super::calls::PAGES_MAX;
+use super::calls::{LIST_DEADLINE, PAGES_MAX};
 use super::{CallCode, Cluster};
-use crate::kind::kube_server;
-use crate::kind::kube_server::Servers;
-
-/// Longest wait for one page.
-const LIST_DEADLINE: Duration = Duration::from_secs(30);
+use crate::kind::kube_server::{self, Servers};
 
 /// Reads all pages. What cannot be read is unknown, never "served by nobody". Servers of clusters
 /// whose labels the roles of this identity do not reach are left out by the server, silently.
