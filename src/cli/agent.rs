@@ -25,6 +25,7 @@ use crate::labels::findings::named;
 use crate::labels::resolve::Rules;
 use crate::manifest::{Reading, Snapshot, render};
 use crate::model::{Code, Diagnostic};
+use crate::plane::serve::{Service, serve_connections};
 use crate::port::Entropy as _;
 
 /// Questions that may wait for the agent.
@@ -146,14 +147,11 @@ async fn serve(
         return Ok(());
     };
     let incoming = UnixListenerStream::new(listener);
-    let server = tonic::transport::Server::builder();
-    let ended = if let Some(plane) = &session.plane {
-        let service = switch(plane.service(), asked);
-        server.serve_with_incoming_shutdown(service, incoming, stop.cancelled()).await
-    } else {
-        let service = switch(pass_on(session.cluster.service().clone()), asked);
-        server.serve_with_incoming_shutdown(service, incoming, stop.cancelled()).await
+    let plane = match &session.plane {
+        Some(plane) => Service::new(plane.service()),
+        None => pass_on(session.cluster.service().clone()),
     };
+    let ended = serve_connections(switch(plane, asked), incoming, stop.cancelled()).await;
     ended.map_err(|error| CliError::new(chain(&error)))
 }
 

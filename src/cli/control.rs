@@ -1,6 +1,5 @@
 //! The agent's socket: questions to it, and the embedded plane's own API, on one Unix socket.
 
-use std::convert::Infallible;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -14,12 +13,13 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 use tonic::body::Body;
 use tonic::transport::{Channel, Endpoint};
-use tower::{Service, ServiceExt as _};
+use tower::ServiceExt as _;
 
 use super::error::{CliError, chain};
 use crate::adapter::cluster::Remote;
 use crate::adapter::teleport::Link;
 use crate::driver::{ControlRequest, Question};
+use crate::plane::serve::Service;
 use crate::port::{CallCode, Cluster as _};
 use crate::wire::codec::BytesCodec;
 
@@ -177,26 +177,11 @@ impl Drop for SocketFile {
     }
 }
 
-/// A service for [`tonic::transport::Server`]: answers every request, failures included.
-pub(super) trait Answers:
-    Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + 'static
-{
-}
-
-impl<S> Answers for S where
-    S: Service<Request, Response = Response, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + 'static
-{
-}
-
 type Request = http::Request<Body>;
-type Response = http::Response<Body>;
 
 /// Routes by path: the agent's own questions go to the driver, everything else to `plane`.
-pub(super) fn switch(plane: impl Answers, asked: mpsc::Sender<ControlRequest>) -> impl Answers {
-    tower::service_fn(move |request: Request| {
+pub(super) fn switch(plane: Service, asked: mpsc::Sender<ControlRequest>) -> Service {
+    Service::new(tower::service_fn(move |request: Request| {
         let (plane, ask) = (plane.clone(), Ask { asked: asked.clone() });
         async move {
             if request.uri().path().starts_with(PREFIX) {
@@ -204,13 +189,13 @@ pub(super) fn switch(plane: impl Answers, asked: mpsc::Sender<ControlRequest>) -
             }
             plane.oneshot(request).await
         }
-    })
+    }))
 }
 
 /// Passes reads on to the Teleport that the agent drives, on its connection: for commands whose
 /// own look at the identity's file comes in a bad moment.
-pub(super) fn pass_on(link: Link) -> impl Answers {
-    tower::service_fn(move |request: Request| {
+pub(super) fn pass_on(link: Link) -> Service {
+    Service::new(tower::service_fn(move |request: Request| {
         let link = link.clone();
         async move {
             if !is_read(request.uri().path()) {
@@ -220,7 +205,7 @@ pub(super) fn pass_on(link: Link) -> impl Answers {
             let answer = link.oneshot(request).await;
             Ok(answer.unwrap_or_else(|error| tonic::Status::unavailable(chain(&error)).into_http()))
         }
-    })
+    }))
 }
 
 /// Whether a call changes nothing. Whoever reaches the socket can read the identity's file too;

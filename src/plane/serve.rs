@@ -28,11 +28,13 @@ mod grpc;
 mod listen;
 mod mint;
 mod tls;
+mod transport;
 mod web;
 
-pub use grpc::{PlaneService, ServeError};
+pub use grpc::PlaneService;
 pub use listen::ListenError;
 pub use mint::{MINT, MintRequest, Minted};
+pub use transport::{ServeError, Service, serve_connections};
 
 /// Events that may wait between the plane and one connection; more wait in the core, bounded.
 const STREAM_BUFFER: usize = 16;

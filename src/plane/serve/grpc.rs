@@ -17,10 +17,10 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, once};
 use tonic::body::Body;
 use tonic::server::Grpc;
-use tonic::transport::server::Connected;
-use tonic::transport::{Channel, Endpoint, Server};
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response};
 
+use super::transport::{ServeError, Service, serve_connections};
 use super::{Caller, MINT, Plane, Reply, Status};
 use crate::plane::core::WATCH_EVENTS;
 use crate::plane::rules::SERVER_VERSION;
@@ -37,11 +37,6 @@ const MESSAGE_MAX: usize = 4 * 1024 * 1024;
 
 /// What the in-process endpoint is called; nothing is looked up.
 const IN_PROCESS: &str = "http://plane.in-process";
-
-/// Why serving ended.
-#[derive(Debug, thiserror::Error)]
-#[error("the control plane's gRPC server ended")]
-pub struct ServeError(#[from] tonic::transport::Error);
 
 impl Plane {
     /// The plane as a service for HTTP/2 servers, for callers who may do everything: the
@@ -62,15 +57,13 @@ impl Plane {
     /// What the transport says.
     pub async fn serve_incoming<IO>(
         &self,
-        incoming: impl Stream<Item = io::Result<IO>>,
-        shutdown: impl Future<Output = ()>,
+        incoming: impl Stream<Item = io::Result<IO>> + Send,
+        shutdown: impl Future<Output = ()> + Send,
     ) -> Result<(), ServeError>
     where
-        IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
-        IO::ConnectInfo: Clone + Send + Sync + 'static,
+        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let server = Server::builder();
-        Ok(server.serve_with_incoming_shutdown(self.service(), incoming, shutdown).await?)
+        serve_connections(Service::new(self.service()), incoming, shutdown).await
     }
 
     /// A channel to the plane through a pipe in this process, connected when first used.

@@ -14,12 +14,12 @@ use http::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
 
 use super::connection_limit::{Place, Room};
+use super::transport::Connection;
 use super::web::{self, Web};
 use super::{Plane, PlaneError, PlaneService, tls};
 use crate::plane::ca::CaError;
@@ -135,10 +135,10 @@ impl Server {
         let ended = match known {
             Ok(Ok(Opened::Caller(stream, service))) => {
                 place.keep();
-                self.http(*stream, Some(*service)).await
+                self.http(stream, Some(*service)).await
             }
-            Ok(Ok(Opened::UntrustedServer(stream))) => self.anonymous(*stream).await,
-            Ok(Ok(Opened::Plain(stream))) => self.anonymous(stream).await,
+            Ok(Ok(Opened::UntrustedServer(stream))) => self.anonymous(stream).await,
+            Ok(Ok(Opened::Plain(stream))) => self.anonymous(Box::new(stream)).await,
             Ok(Ok(Opened::Nothing)) => Ok(()),
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err("no handshake in time".into()),
@@ -174,10 +174,7 @@ impl Server {
         })
     }
 
-    async fn anonymous<S>(&self, stream: S) -> Result<(), Failure>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn anonymous(&self, stream: Connection) -> Result<(), Failure> {
         match tokio::time::timeout(ANONYMOUS, self.http(stream, None)).await {
             Ok(ended) => ended,
             Err(_) => Err("its time is over".into()),
@@ -185,10 +182,7 @@ impl Server {
     }
 
     /// Speaks HTTP until either side ends it.
-    async fn http<S>(&self, stream: S, service: Option<PlaneService>) -> Result<(), Failure>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
+    async fn http(&self, stream: Connection, service: Option<PlaneService>) -> Result<(), Failure> {
         let front = Front { web: self.web.clone(), service };
         let service = TowerToHyperService::new(tower::service_fn(move |request| {
             let front = front.clone();
@@ -216,14 +210,12 @@ impl Server {
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-type Tls = tokio_rustls::server::TlsStream<TcpStream>;
-
 /// What a connection turned out to be.
 enum Opened {
     /// Mutual TLS, and HTTP of either version: 2 for gRPC, 1.1 for what was never moved there.
-    Caller(Box<Tls>, Box<PlaneService>),
+    Caller(Connection, Box<PlaneService>),
     /// TLS without a certificate.
-    UntrustedServer(Box<Tls>),
+    UntrustedServer(Connection),
     /// No TLS.
     Plain(TcpStream),
     /// Nothing that is answered here.

@@ -14,6 +14,7 @@ use http_body::Frame;
 use http_body_util::{Full, StreamBody};
 use hyper_util::rt::TokioIo;
 use reconciler::adapter::cluster::Remote;
+use reconciler::plane::serve::{Service, serve_connections};
 use reconciler::wire::codec::BytesCodec;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::mpsc;
@@ -21,7 +22,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{StreamExt as _, once};
 use tonic::body::Body;
 use tonic::server::Grpc;
-use tonic::transport::{Channel, Endpoint, Server};
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Response, Status};
 
 /// What one call is answered with.
@@ -89,7 +90,7 @@ impl Scripted {
         let service = self.clone();
         tokio::spawn(async move {
             let incoming = ReceiverStream::new(pipes);
-            Server::builder().serve_with_incoming(service, incoming).await
+            serve_connections(Service::new(service), incoming, std::future::pending()).await
         });
         remote(move |ours, theirs| {
             let connect = connect.clone();
