@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use syn::visit_mut::{self, VisitMut};
+use syn::visit::{self, Visit};
 
 /// The parts of `src/`, from the ground up, and the parts that each may name: only such as stand
 /// above it here, so that there are no circles. A part is a folder or file directly under `src/`,
@@ -145,9 +145,9 @@ struct Names {
 
 impl Names {
     fn of(path: &str, text: &str) -> Self {
-        let mut file = syn::parse_file(text).expect("it compiles, so it can be parsed");
+        let file = syn::parse_file(text).expect("it compiles, so it can be parsed");
         let mut names = Self { module: module_of(path), ..Self::default() };
-        names.visit_file_mut(&mut file);
+        names.visit_file(&file);
         names
     }
 
@@ -208,18 +208,18 @@ impl Names {
     }
 }
 
-impl VisitMut for Names {
-    fn visit_item_use_mut(&mut self, item: &mut syn::ItemUse) {
+impl<'ast> Visit<'ast> for Names {
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
         self.add_use(&item.tree, &mut Vec::new());
     }
 
-    fn visit_path_mut(&mut self, path: &mut syn::Path) {
+    fn visit_path(&mut self, path: &'ast syn::Path) {
         let parts: Vec<String> = path.segments.iter().map(|it| it.ident.to_string()).collect();
         self.add(&parts);
-        visit_mut::visit_path_mut(self, path);
+        visit::visit_path(self, path);
     }
 
-    fn visit_macro_mut(&mut self, mac: &mut syn::Macro) {
+    fn visit_macro(&mut self, mac: &'ast syn::Macro) {
         // The parser knows nothing of what stands in there: paths are put together from words.
         let text = mac.tokens.to_string().replace(" :: ", "::");
         for word in text.split(|c: char| !(c.is_alphanumeric() || "_:".contains(c))) {
@@ -229,43 +229,43 @@ impl VisitMut for Names {
             }
         }
         self.texts.extend(text.split('"').map(str::to_owned));
-        visit_mut::visit_macro_mut(self, mac);
+        visit::visit_macro(self, mac);
     }
 
-    fn visit_lit_str_mut(&mut self, text: &mut syn::LitStr) {
+    fn visit_lit_str(&mut self, text: &'ast syn::LitStr) {
         self.texts.insert(text.value());
     }
 
-    fn visit_item_mod_mut(&mut self, item: &mut syn::ItemMod) {
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
         let is_test = item.attrs.iter().any(|it| {
             it.path().is_ident("cfg")
                 && it.parse_args::<syn::Ident>().is_ok_and(|word| word == "test")
         });
         let texts = self.texts.clone();
         self.module.push(item.ident.to_string());
-        visit_mut::visit_item_mod_mut(self, item);
+        visit::visit_item_mod(self, item);
         self.module.pop();
         if is_test {
             self.texts = texts;
         }
     }
 
-    fn visit_signature_mut(&mut self, signature: &mut syn::Signature) {
+    fn visit_signature(&mut self, signature: &'ast syn::Signature) {
         self.is_async |= signature.asyncness.is_some();
-        visit_mut::visit_signature_mut(self, signature);
+        visit::visit_signature(self, signature);
     }
 
-    fn visit_expr_await_mut(&mut self, expr: &mut syn::ExprAwait) {
+    fn visit_expr_await(&mut self, expr: &'ast syn::ExprAwait) {
         self.is_async = true;
-        visit_mut::visit_expr_await_mut(self, expr);
+        visit::visit_expr_await(self, expr);
     }
 
-    fn visit_expr_async_mut(&mut self, expr: &mut syn::ExprAsync) {
+    fn visit_expr_async(&mut self, expr: &'ast syn::ExprAsync) {
         self.is_async = true;
-        visit_mut::visit_expr_async_mut(self, expr);
+        visit::visit_expr_async(self, expr);
     }
 
-    fn visit_attribute_mut(&mut self, _comments_and_lints: &mut syn::Attribute) {}
+    fn visit_attribute(&mut self, _comments_and_lints: &'ast syn::Attribute) {}
 }
 
 /// What each file names.

@@ -3,9 +3,9 @@
 //!
 //! Deliberately absent: retries, concurrency, and what follows from an answer.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::pages::Pages;
 use super::{CallCode, CallError, Cluster};
 use crate::kind::canonical::{WireError, encode, name_in};
 use crate::kind::{Kind, List, call};
@@ -85,16 +85,12 @@ async fn pages(
 ) -> Option<Observed> {
     let mut items = Vec::new();
     let mut broken = Vec::new();
-    let mut tokens = BTreeSet::new();
-    let mut token = String::new();
+    let mut pages = Pages::new(pages_max);
     let (coverage, lack) = loop {
-        if tokens.len() >= pages_max {
-            break passing(format!("the list has more than {pages_max} pages"));
-        }
-        let request = call::list(list, &token);
+        let request = call::list(list, pages.token());
         let page = match cluster.call(request.path, request.body, LIST_DEADLINE).await {
             Ok(answer) => call::listed(kind, list, which, answer, key),
-            Err(error) if error.code == CallCode::Unimplemented && tokens.is_empty() => {
+            Err(error) if error.code == CallCode::Unimplemented && pages.is_at_first() => {
                 return None;
             }
             Err(error) => break failed(kind, &error),
@@ -109,12 +105,10 @@ async fn pages(
             Ok(live) => items.extend(live.map(keep)),
             Err(error) => break failed(kind, &error),
         }
-        tokens.insert(std::mem::replace(&mut token, page.next));
-        if token.is_empty() {
-            break (whole(kind, &broken), ListFailure::Transient);
-        }
-        if tokens.contains(&token) {
-            break passing(format!("list of {}: a page came twice", kind.name));
+        match pages.turn(page.next) {
+            Ok(true) => {}
+            Ok(false) => break (whole(kind, &broken), ListFailure::Transient),
+            Err(error) => break passing(format!("list of {}: {error}", kind.name)),
         }
     };
     let mut observed = Observed::new(items, Coverage::Complete);

@@ -2,6 +2,7 @@
 
 pub mod calls;
 mod commands;
+mod pages;
 pub mod servers;
 
 use std::future::Future;

@@ -1,8 +1,7 @@
 //! What Kubernetes Services serve, as far as this identity may see it.
 
-use std::collections::BTreeSet;
-
 use super::calls::{LIST_DEADLINE, PAGES_MAX};
+use super::pages::Pages;
 use super::{CallCode, Cluster};
 use crate::kind::kube_server::{self, Servers};
 
@@ -10,15 +9,9 @@ use crate::kind::kube_server::{self, Servers};
 /// whose labels the roles of this identity do not reach are left out by the server, silently.
 pub async fn read(cluster: &impl Cluster) -> Servers {
     let mut servers = Vec::new();
-    let mut tokens = BTreeSet::new();
-    let mut token = String::new();
+    let mut pages = Pages::new(PAGES_MAX);
     loop {
-        if tokens.len() >= PAGES_MAX {
-            return Servers::Unknown(format!(
-                "the list of servers has more than {PAGES_MAX} pages"
-            ));
-        }
-        let request = kube_server::list(&token);
+        let request = kube_server::list(pages.token());
         let answer = match cluster.call(request.path, request.body, LIST_DEADLINE).await {
             Ok(answer) => answer,
             Err(error) if error.code == CallCode::PermissionDenied => {
@@ -38,12 +31,10 @@ pub async fn read(cluster: &impl Cluster) -> Servers {
             }
         };
         servers.extend(page.servers);
-        tokens.insert(std::mem::replace(&mut token, page.next));
-        if token.is_empty() {
-            return Servers::Known(servers);
-        }
-        if tokens.contains(&token) {
-            return Servers::Unknown("the list of servers has a page twice".to_owned());
+        match pages.turn(page.next) {
+            Ok(true) => {}
+            Ok(false) => return Servers::Known(servers),
+            Err(error) => return Servers::Unknown(format!("list of servers: {error}")),
         }
     }
 }

@@ -16,5 +16,6 @@ mod listing;
 mod remote;
 mod roles;
 mod server;
+mod servers;
 mod stack;
 mod writing;

@@ -96,7 +96,7 @@ async fn a_list_without_an_end_is_given_up() {
     let (cluster, most) = (server.connect(), 1_000);
     let observed =
         calls::list_with(&cluster, roles(), Cluster::Parent, &KEY, |live| live, most).await;
-    assert_eq!(partial(&observed), "the list has more than 1000 pages");
+    assert_eq!(partial(&observed), "list of role: it has more than 1000 pages");
     assert_eq!((server.calls(), PAGES_MAX), (most, 1_000_000));
 }
 
