@@ -83,7 +83,7 @@ const EXPECTED: &[&str] = &[
 /// Seeds per run unless `RECONCILER_SIM_SEEDS` says otherwise.
 const SEEDS: u64 = 2000;
 /// One in so many is run twice.
-const TWICE: u64 = 100;
+const TWICE: u64 = 50;
 /// Each fault, step kind and guard must have occurred this often.
 const LEAST: u64 = 20;
 
