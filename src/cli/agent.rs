@@ -25,7 +25,7 @@ use crate::labels::findings::named;
 use crate::labels::resolve::Rules;
 use crate::manifest::{Reading, Snapshot, render};
 use crate::model::{Code, Diagnostic};
-use crate::plane::serve::{Service, serve_connections};
+use crate::plane::serve::serve_connections;
 use crate::port::Entropy as _;
 
 /// Questions that may wait for the agent.
@@ -148,7 +148,7 @@ async fn serve(
     };
     let incoming = UnixListenerStream::new(listener);
     let plane = match &session.plane {
-        Some(plane) => Service::new(plane.service()),
+        Some(plane) => plane.service(),
         None => pass_on(session.cluster.service().clone()),
     };
     let ended = serve_connections(switch(plane, asked), incoming, stop.cancelled()).await;

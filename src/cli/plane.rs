@@ -1,6 +1,7 @@
 //! `plane serve` and `plane identity`: the embedded plane as a server for everybody.
 
 use std::fs::OpenOptions;
+use std::future::pending;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -9,7 +10,6 @@ use std::path::Path;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::UnixListenerStream;
-use tokio_util::sync::CancellationToken;
 
 use super::args::{IdentityArgs, IdentityFormat};
 use super::control::{self, Socket};
@@ -24,6 +24,7 @@ use crate::adapter::clock::System;
 use crate::adapter::cluster::Remote;
 use crate::adapter::lock::{Lock, beside};
 use crate::model::duration;
+use crate::plane::serve::serve_connections;
 use crate::plane::{Faults, MINT, MintRequest, Minted, Plane, Settings};
 
 /// Longest wait for an identity.
@@ -82,11 +83,10 @@ pub(super) async fn serve(
         .and_then(|()| to.out.flush())
         .map_err(|error| CliError::output(&error))?;
 
-    let stop = CancellationToken::new();
     let incoming = UnixListenerStream::new(local);
     let ended = tokio::select! {
         ended = plane.serve_tls(listener) => ended.map_err(|error| CliError::new(chain(&error))),
-        ended = plane.serve_incoming(incoming, stop.cancelled()) => {
+        ended = serve_connections(plane.service(), incoming, pending()) => {
             ended.map_err(|error| CliError::new(chain(&error)))
         }
         _ = wishes.next() => Ok(()),

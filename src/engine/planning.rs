@@ -184,7 +184,8 @@ impl Engine {
         }
     }
 
-    /// What is gone and not wanted leaves the inventory, once it is sure to be gone. `ids` are sorted.
+    /// What is gone and not wanted leaves the inventory, once it is sure to be gone. `ids` are
+    /// sorted.
     fn forget(&mut self, ids: &[ResourceId]) {
         let now = self.now.monotonic;
         self.absent.retain(|id, _| ids.binary_search(id).is_ok());

@@ -19,7 +19,7 @@ mod watch;
 
 pub use self::core::{Answer, Core, Counters, WatchId, WatchPoll};
 pub use faults::{Fault, Faults, Moment};
-pub use serve::{ListenError, MINT, MintRequest, Minted, Plane, PlaneError, PlaneService};
+pub use serve::{ListenError, MINT, MintRequest, Minted, Plane, PlaneError};
 pub use settings::{Authority, Caller, Dropped, KubeService, Settings, Trust};
 pub use status::Status;
 pub use store::{Change, Item, Key};

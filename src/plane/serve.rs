@@ -31,7 +31,6 @@ mod tls;
 mod transport;
 mod web;
 
-pub use grpc::PlaneService;
 pub use listen::ListenError;
 pub use mint::{MINT, MintRequest, Minted};
 pub use transport::{ServeError, Service, serve_connections};

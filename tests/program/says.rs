@@ -247,7 +247,6 @@ fn errors_in_the_source_are_counted_once_and_their_files_named() {
     until("two", &agent, || agent.log().contains("2 errors in the source, in a.yaml and b.yaml"));
 }
 
-/// A manifest in a new file is seen soon, though a directory beside it is closed to the agent.
 #[test]
 fn what_is_still_wrong_is_not_said_again_when_something_else_changes() {
     let place = Place::new("");
@@ -267,6 +266,7 @@ fn what_is_still_wrong_is_not_said_again_when_something_else_changes() {
     assert_eq!((shown("two"), shown("three")), (1, 1), "{}", agent.log());
 }
 
+/// A manifest in a new file is seen soon, though a directory beside it is closed to the agent.
 #[test]
 fn a_closed_directory_does_not_end_the_events() {
     /// `nobody`.

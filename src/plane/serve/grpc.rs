@@ -11,10 +11,10 @@ use http::{HeaderValue, Uri};
 use http_body::Frame;
 use http_body_util::StreamBody;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
+use tokio_stream::once;
 use tokio_stream::wrappers::ReceiverStream;
-use tokio_stream::{Stream, once};
 use tonic::body::Body;
 use tonic::server::Grpc;
 use tonic::transport::{Channel, Endpoint};
@@ -42,28 +42,13 @@ impl Plane {
     /// The plane as a service for HTTP/2 servers, for callers who may do everything: the
     /// program's own socket and pipe. It answers every path, so that what stands beside it on a
     /// socket comes first.
-    pub fn service(&self) -> PlaneService {
-        self.service_as(Caller::admin())
+    pub fn service(&self) -> Service {
+        Service::new(self.service_as(Caller::admin()))
     }
 
     /// The plane as a service for one authenticated caller.
-    pub fn service_as(&self, caller: Caller) -> PlaneService {
+    pub(super) fn service_as(&self, caller: Caller) -> PlaneService {
         PlaneService { plane: self.clone(), caller }
-    }
-
-    /// Serves connections until the stream or `shutdown` ends, then lets running calls finish.
-    ///
-    /// # Errors
-    /// What the transport says.
-    pub async fn serve_incoming<IO>(
-        &self,
-        incoming: impl Stream<Item = io::Result<IO>> + Send,
-        shutdown: impl Future<Output = ()> + Send,
-    ) -> Result<(), ServeError>
-    where
-        IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        serve_connections(Service::new(self.service()), incoming, shutdown).await
     }
 
     /// A channel to the plane through a pipe in this process, connected when first used.
@@ -72,12 +57,12 @@ impl Plane {
     /// Never in practice; the endpoint's name is fixed.
     pub fn in_process(&self) -> Result<Channel, ServeError> {
         let (connect, connections) = mpsc::channel::<io::Result<DuplexStream>>(PIPES);
-        let plane = self.clone();
+        let service = self.service();
         let stop = self.shared.stop.clone();
         self.shared.tasks.spawn(async move {
             let incoming = ReceiverStream::new(connections);
             // Nobody listens for the outcome: each caller sees its own connection break.
-            let _ended = plane.serve_incoming(incoming, stop.cancelled_owned()).await;
+            let _ended = serve_connections(service, incoming, stop.cancelled()).await;
         });
         let connector = tower::service_fn(move |_: Uri| {
             let connect = connect.clone();
@@ -94,7 +79,7 @@ impl Plane {
 
 /// The plane as a tower service; see [`Plane::service`].
 #[derive(Debug, Clone)]
-pub struct PlaneService {
+pub(super) struct PlaneService {
     plane: Plane,
     caller: Caller,
 }

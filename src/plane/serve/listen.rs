@@ -19,9 +19,10 @@ use tokio_rustls::TlsAcceptor;
 use tonic::body::Body;
 
 use super::connection_limit::{Place, Room};
+use super::grpc::PlaneService;
 use super::transport::Connection;
 use super::web::{self, Web};
-use super::{Plane, PlaneError, PlaneService, tls};
+use super::{Plane, PlaneError, tls};
 use crate::plane::ca::CaError;
 
 /// Longest time from the first byte that is awaited to the end of the TLS handshake.
@@ -135,10 +136,9 @@ impl Server {
         let ended = match known {
             Ok(Ok(Opened::Caller(stream, service))) => {
                 place.keep();
-                self.http(stream, Some(*service)).await
+                self.http(stream, Some(service)).await
             }
-            Ok(Ok(Opened::UntrustedServer(stream))) => self.anonymous(stream).await,
-            Ok(Ok(Opened::Plain(stream))) => self.anonymous(Box::new(stream)).await,
+            Ok(Ok(Opened::Anonymous(stream))) => self.anonymous(stream).await,
             Ok(Ok(Opened::Nothing)) => Ok(()),
             Ok(Err(error)) => Err(error.into()),
             Err(_) => Err("no handshake in time".into()),
@@ -158,7 +158,7 @@ impl Server {
             [TLS_HANDSHAKE] => {}
             // No method of HTTP begins so: SSH does.
             [b'S'] => return Ok(Opened::Nothing),
-            [_] => return Ok(Opened::Plain(stream)),
+            [_] => return Ok(Opened::Anonymous(Box::new(stream))),
         }
         let stream = self.acceptor.accept(stream).await?;
         let (_, session) = stream.get_ref();
@@ -168,9 +168,9 @@ impl Server {
         Ok(match tls::caller(session.peer_certificates()) {
             Some(caller) => {
                 let service = self.plane.service_as(caller);
-                Opened::Caller(Box::new(stream), Box::new(service))
+                Opened::Caller(Box::new(stream), service)
             }
-            None => Opened::UntrustedServer(Box::new(stream)),
+            None => Opened::Anonymous(Box::new(stream)),
         })
     }
 
@@ -213,11 +213,9 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// What a connection turned out to be.
 enum Opened {
     /// Mutual TLS, and HTTP of either version: 2 for gRPC, 1.1 for what was never moved there.
-    Caller(Connection, Box<PlaneService>),
-    /// TLS without a certificate.
-    UntrustedServer(Connection),
-    /// No TLS.
-    Plain(TcpStream),
+    Caller(Connection, PlaneService),
+    /// TLS without a certificate, or no TLS.
+    Anonymous(Connection),
     /// Nothing that is answered here.
     Nothing,
 }

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_stream::{Stream, StreamExt as _};
@@ -51,6 +52,6 @@ where
     Ok(Server::builder().serve_with_incoming_shutdown(service, incoming, shutdown).await?)
 }
 
-type Incoming<'a> = std::pin::Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send + 'a>>;
+type Incoming<'a> = Pin<Box<dyn Stream<Item = io::Result<Connection>> + Send + 'a>>;
 
-type Shutdown<'a> = std::pin::Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
+type Shutdown<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;

@@ -6,7 +6,8 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tonic::body::Body;
 
-use super::{PlaneService, Status, grpc};
+use super::Status;
+use super::grpc::{self, PlaneService};
 use crate::plane::rules::{self, SERVER_VERSION};
 use crate::plane::status::code;
 

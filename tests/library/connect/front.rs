@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use reconciler::adapter::clock::System;
 use reconciler::adapter::teleport::{Names, provider};
+use reconciler::plane::serve::serve_connections;
 use reconciler::plane::{Plane, Settings};
 use reconciler::port::Clock as _;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
@@ -84,10 +85,8 @@ impl Front {
         let clock = System::start();
         let plane = Plane::open(Settings::default(), None, Arc::new(move || clock.now())).unwrap();
         let (behind, connections) = mpsc::channel(8);
-        let served = plane.clone();
-        tokio::spawn(async move {
-            served.serve_incoming(ReceiverStream::new(connections), std::future::pending()).await
-        });
+        let connections = ReceiverStream::new(connections);
+        tokio::spawn(serve_connections(plane.service(), connections, std::future::pending()));
         let shared = Arc::new(Shared {
             mode,
             auth: Mutex::new(auth_service(users, hosts)),

@@ -55,18 +55,18 @@ async fn pages_are_followed_to_the_end() {
 #[tokio::test]
 async fn half_a_list_is_none() {
     let around = Scripted::new(|_, _, _| page("a", "a"));
-    let refused = |_: usize, _: &str, request: &Bytes| match start(request).as_str() {
-        "" => page("a", "b"),
-        _next => Reply::Fail(Status::permission_denied("access denied")),
+    let then = |reply: Reply| {
+        Scripted::new(move |_, _, request| match start(request).as_str() {
+            "" => page("a", "b"),
+            _next => reply.clone(),
+        })
     };
-    let broken = |_: usize, _: &str, request: &Bytes| match start(request).as_str() {
-        "" => page("a", "b"),
-        _next => Reply::Message(Bytes::from_static(b"\xff")),
-    };
+    let refused = then(Reply::Fail(Status::permission_denied("access denied")));
+    let broken = then(Reply::Message(Bytes::from_static(b"\xff")));
     for (server, why) in [
         (around, "list of servers: a page came twice"),
-        (Scripted::new(refused), "what is served may not be read (access denied)"),
-        (Scripted::new(broken), "what is served cannot be read: "),
+        (refused, "what is served may not be read (access denied)"),
+        (broken, "what is served cannot be read: "),
     ] {
         let (servers, calls) = seen(server).await;
         let told = servers.unwrap_err();
